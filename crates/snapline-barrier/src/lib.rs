@@ -1,0 +1,1 @@
+//! Barrier alignment for Snapline: aligner, tracker and channel checks, without any IO.

@@ -1,0 +1,1 @@
+//! The checkpoint coordinator of Snapline: decisions without IO, storage layout, retention, restart.

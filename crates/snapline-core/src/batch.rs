@@ -1,0 +1,131 @@
+//! Records travel in batches, stored by column.
+
+use crate::data::Data;
+use crate::time::Timestamp;
+use std::any::Any;
+
+/// A run of records of one type with optional columns beside them.
+///
+/// A column that is present is as long as `records`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch<T> {
+    /// The records, in stream order.
+    pub records: Vec<T>,
+    /// The event time of each record.
+    pub timestamps: Option<Vec<Timestamp>>,
+    /// The stable hash of each record's key, on keyed streams.
+    pub hashes: Option<Vec<u64>>,
+}
+
+impl<T> Batch<T> {
+    /// An empty batch without columns.
+    pub fn new() -> Self {
+        Self::from(Vec::new())
+    }
+
+    /// An empty batch with room for this many records.
+    pub fn with_capacity(records: usize) -> Self {
+        Self::from(Vec::with_capacity(records))
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Removes the records and empties the columns, keeping the memory.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        if let Some(timestamps) = &mut self.timestamps {
+            timestamps.clear();
+        }
+        if let Some(hashes) = &mut self.hashes {
+            hashes.clear();
+        }
+    }
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> From<Vec<T>> for Batch<T> {
+    fn from(records: Vec<T>) -> Self {
+        Self {
+            records,
+            timestamps: None,
+            hashes: None,
+        }
+    }
+}
+
+/// A batch whose record type is known only to the two operators at the ends of a channel.
+pub trait AnyBatch: Send {
+    /// How many records there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The memory of the columns themselves in bytes, without what records own elsewhere.
+    fn size(&self) -> usize;
+
+    /// The batch as `Any`, to find its record type again.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+/// A batch on its way between two tasks.
+pub type BoxedBatch = Box<dyn AnyBatch>;
+
+impl<T: Data> AnyBatch for Batch<T> {
+    fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    fn size(&self) -> usize {
+        let columns = usize::from(self.timestamps.is_some()) + usize::from(self.hashes.is_some());
+        self.records.len() * (size_of::<T>() + 8 * columns)
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+impl std::fmt::Debug for dyn AnyBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Batch({} records)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boxed_batch_finds_its_type_again() {
+        let mut boxed: BoxedBatch = Box::new(Batch::from(vec![1_u64, 2]));
+        assert_eq!((boxed.len(), boxed.size()), (2, 16));
+        assert!(boxed.as_any_mut().downcast_mut::<Batch<String>>().is_none());
+        let batch = boxed.as_any_mut().downcast_mut::<Batch<u64>>().unwrap();
+        batch.hashes = Some(vec![5, 6]);
+        batch.clear();
+        assert_eq!(
+            batch,
+            &Batch {
+                records: vec![],
+                timestamps: None,
+                hashes: Some(vec![])
+            }
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! What travels on a channel.
+
+use crate::barrier::CheckpointBarrier;
+use crate::id::{AttemptId, CheckpointId};
+use crate::time::Watermark;
+
+/// One element of a stream. `B` is the batch: [`crate::Batch`] where the record type is known,
+/// [`crate::BoxedBatch`] on a channel, anything in a test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamElement<B> {
+    /// Records.
+    Batch(B),
+    /// Event time has advanced.
+    Watermark(Watermark),
+    /// The cut of a checkpoint.
+    Barrier {
+        /// Which checkpoint, and how.
+        barrier: CheckpointBarrier,
+        /// How many batches the sender has ever put on this channel before the barrier.
+        sent: u64,
+    },
+    /// The sender gave this checkpoint up; sent instead of its barrier.
+    CancelCheckpoint(CheckpointId),
+    /// The channel has nothing to say for now and does not hold back event time.
+    Idle,
+    /// No more records will come; barriers still may.
+    EndOfData,
+    /// The channel will never deliver anything again.
+    EndOfInput,
+}
+
+/// Where a batch stands in the history of its channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BatchHeader {
+    /// The incarnation of the job that sent it.
+    pub attempt: AttemptId,
+    /// The checkpoint whose barrier was the last one sent before it, 0 before the first.
+    pub epoch: CheckpointId,
+    /// How many batches were sent on this channel before it.
+    pub seq: u64,
+}
+
+/// An element with the header of its channel. Only the headers of batches are checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame<B> {
+    /// Where it stands.
+    pub header: BatchHeader,
+    /// What it is.
+    pub element: StreamElement<B>,
+}

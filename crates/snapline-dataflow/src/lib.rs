@@ -1,0 +1,1 @@
+//! The DataStream API of Snapline: environment, streams, operators, graph, chaining.

@@ -1,0 +1,1 @@
+//! Runs Snapline jobs: tasks, channels, gates, and the job master on tokio.

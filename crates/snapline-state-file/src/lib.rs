@@ -1,0 +1,1 @@
+//! Checkpoint storage for Snapline on a local directory, safe against crashes.

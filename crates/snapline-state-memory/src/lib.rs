@@ -1,0 +1,1 @@
+//! State in memory for Snapline: live tables with a constant-time freeze, and checkpoint storage for tests.

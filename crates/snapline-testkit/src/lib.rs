@@ -1,0 +1,1 @@
+//! Conformance suites and faults for Snapline's traits.

@@ -1,0 +1,1 @@
+//! Fault-tolerant stream processing with exactly-once results, as a library.

@@ -1,1 +1,117 @@
 //! Barrier alignment for Snapline: aligner, tracker and channel checks, without any IO.
+//!
+//! # How a barrier travels
+//!
+//! The coordinator asks the sources to put a *barrier* between two batches. The barrier flows with
+//! the records and cuts every channel into before and after. A task with several channels sees it
+//! arrive at different times:
+//!
+//! ```text
+//!  channel 0   ... 7 6 |1 5 4 ──┐            |1 has arrived here: channel 0 is blocked, 6 and 7 wait
+//!                               ├── task ──  5 and 4 are in the state, and so will be 3
+//!  channel 1   ... 9 |1 3 ──────┘            |1 is still behind 3: channel 1 goes on
+//!
+//!  |1 arrives on channel 1:  snapshot the state  →  forward |1 on all outputs  →  unblock channel 0
+//! ```
+//!
+//! The state then holds the effect of exactly what came before the barrier on every channel, and so
+//! does that of every other task: together a consistent cut with empty channels, as if the whole
+//! job had been stopped at one instant.
+//!
+//! # Why it is correct
+//!
+//! Chandy and Lamport (*Distributed Snapshots*, 1985) showed that markers on FIFO channels cut an
+//! execution consistently: no message is received before the cut that was sent after it. Carbone
+//! et al. (*Lightweight Asynchronous Snapshots for Distributed Dataflows*, 2015, arXiv 1506.08603)
+//! showed that on acyclic dataflows blocking a channel behind its marker leaves nothing in flight
+//! to record. Both need channels that neither lose, repeat nor reorder. [`ChannelSender`] and
+//! [`ChannelReceiver`] do not trust that but check it: per batch and per barrier.
+//!
+//! # What is here
+//!
+//! | | |
+//! |---|---|
+//! | [`BarrierHandler`] | the receiving rule of one task: events in, [`AlignmentAction`]s out |
+//! | [`BarrierAligner`] | exactly once: blocks channels until all barriers are in |
+//! | [`BarrierTracker`] | at least once: blocks nothing and counts |
+//! | [`ChannelSender`], [`ChannelReceiver`] | batch and barrier counts of the two ends of a channel |
+//! | [`verify_aligned_cut`] | what a task checks before it takes an aligned snapshot |
+//!
+//! Everything is pure: values in, decisions out. The time is an argument, and what a decision means
+//! for a real channel is up to the caller, so the same code runs in production, in a simulation and
+//! in a model checker.
+//!
+//! # What is not promised
+//!
+//! * The handlers believe their caller: an event of a channel that should be blocked is counted,
+//!   not refused. [`verify_aligned_cut`] finds the resulting cut inconsistent.
+//! * [`BarrierTracker`] promises no consistent cut. Records behind a barrier may be in the snapshot
+//!   and come again after a restore.
+//! * Liveness is the caller's: a channel that delivers neither barrier nor end holds an aligned
+//!   checkpoint up until the coordinator aborts it ([`BarrierHandler::on_abort`]).
+//!
+//! # Examples
+//!
+//! The picture above:
+//!
+//! ```
+//! use snapline_barrier::{AlignmentAction, BarrierAligner, BarrierHandler, ChannelIndex, EndOfInputRule};
+//! use snapline_core::{BarrierOptions, CheckpointBarrier, CheckpointId, Timestamp};
+//! use std::time::Duration;
+//!
+//! let barrier = CheckpointBarrier {
+//!     checkpoint: CheckpointId(1),
+//!     created: Timestamp(0),
+//!     options: BarrierOptions::default(),
+//! };
+//! let mut aligner = BarrierAligner::new(2, EndOfInputRule::StandsIn);
+//! let mut actions = Vec::new();
+//!
+//! aligner.on_barrier(ChannelIndex(0), barrier, Timestamp(10), &mut actions);
+//! assert_eq!(actions, [AlignmentAction::Block(ChannelIndex(0))]);
+//!
+//! actions.clear();
+//! aligner.on_barrier(ChannelIndex(1), barrier, Timestamp(15), &mut actions);
+//! assert_eq!(
+//!     actions,
+//!     [
+//!         AlignmentAction::Snapshot { barrier, alignment: Duration::from_millis(5) },
+//!         AlignmentAction::Unblock(ChannelIndex(0)),
+//!         AlignmentAction::Unblock(ChannelIndex(1)),
+//!     ]
+//! );
+//! ```
+//!
+//! A channel that loses a batch:
+//!
+//! ```
+//! use snapline_barrier::{Breach, ChannelIndex, ChannelReceiver, ChannelSender};
+//! use snapline_core::{AttemptId, CheckpointId};
+//!
+//! let mut sender = ChannelSender::new(AttemptId(1));
+//! let mut receiver = ChannelReceiver::new(ChannelIndex(0), AttemptId(1));
+//!
+//! receiver.on_batch(sender.next_header())?;
+//! let _lost = sender.next_header();
+//! let sent = sender.on_barrier(CheckpointId(1));
+//!
+//! let violation = receiver.on_barrier(CheckpointId(1), sent).unwrap_err();
+//! assert_eq!(
+//!     violation.breach,
+//!     Breach::CountMismatch { checkpoint: CheckpointId(1), sent: 2, received: 1 }
+//! );
+//! # Ok::<(), snapline_core::Error>(())
+//! ```
+
+mod abort;
+mod aligner;
+mod channel;
+mod handler;
+mod tracker;
+mod violation;
+
+pub use aligner::BarrierAligner;
+pub use channel::{ChannelReceiver, ChannelSender, verify_aligned_cut};
+pub use handler::{AlignmentAction, BarrierHandler, ChannelIndex, DeclineReason, EndOfInputRule};
+pub use tracker::BarrierTracker;
+pub use violation::{Breach, ProtocolViolation};

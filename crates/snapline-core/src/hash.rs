@@ -1,7 +1,8 @@
 //! The hash that decides where a key lives: the same on every build and platform.
 
 use crate::data::Key;
-use crate::error::{Error, Result};
+use crate::encoding::encode_into;
+use crate::error::Result;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The stable hash of bytes: xxh3 with 64 bits and seed 0.
@@ -41,37 +42,8 @@ impl StableHasher {
     #[inline]
     pub fn encode<K: Key>(&mut self, key: &K) -> Result<&[u8]> {
         self.buffer.clear();
-        let flavor = Buffer(&mut self.buffer);
-        postcard::serialize_with_flavor(key, flavor).map_err(unencodable)?;
+        encode_into(key, &mut self.buffer)?;
         Ok(&self.buffer)
-    }
-}
-
-#[cold]
-fn unencodable(error: postcard::Error) -> Error {
-    Error::invalid("a key cannot be encoded; its Serialize failed").because(error)
-}
-
-/// Writes into a buffer that outlives the encoding.
-struct Buffer<'a>(&'a mut Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Buffer<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(data);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.push(data);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
     }
 }
 

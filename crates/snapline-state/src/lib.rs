@@ -1,1 +1,41 @@
-//! State for Snapline: the traits behind state backends and checkpoint storage, and typed states.
+//! State for Snapline: where it lives and where its snapshots go.
+//!
+//! Two traits stand behind the words "state backend":
+//!
+//! * [`StateBackend`] holds the live state of keyed operators: hot, synchronous, one per subtask.
+//! * [`CheckpointStorage`] holds snapshots: durable, asynchronous, five operations.
+//!
+//! Operators use the typed states [`ValueState`], [`ReducingState`] and [`OperatorState`] and do
+//! not know which backend they run on. Backends do not know barriers: they are told to
+//! [freeze](KeyedStateBackend::freeze) and hand out a [`Snapshot`] that is persisted elsewhere.
+//!
+//! To write a backend, implement one of the traits and run the suite of `snapline-testkit`.
+
+mod access;
+mod backend;
+mod bytes_table;
+mod format;
+mod handle;
+mod operator_state;
+mod reducing_state;
+mod snapshot;
+mod spec;
+mod storage;
+mod storage_key;
+mod table;
+mod value_state;
+
+pub use access::TableMut;
+pub use backend::{KeyedStateBackend, StateBackend, StateContext, TableRef};
+pub use bytes_table::{ByteAccess, ByteTable, EntryVisitor};
+pub use format::block::{Block, BlockReader, BlockWriter, Entry, TableMeta};
+pub use format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};
+pub use handle::{Committable, HandleKind, StateHandle, StateLocation, SubtaskState};
+pub use operator_state::OperatorState;
+pub use reducing_state::ReducingState;
+pub use snapshot::{BlockReceiver, BlockSender, Snapshot, SnapshotTarget, block_channel};
+pub use spec::{LiveTable, TableId, TableSpec};
+pub use storage::{ByteStream, CheckpointStorage, Created, StorageCapability, Stored};
+pub use storage_key::StorageKey;
+pub use table::{Slot, StateTable};
+pub use value_state::ValueState;

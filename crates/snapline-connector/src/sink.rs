@@ -1,0 +1,120 @@
+//! Where records go.
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use snapline_core::{AttemptId, Batch, CheckpointId, JobId, OperatorUid, Result, SubtaskIndex};
+use std::task::{Context, Poll};
+
+/// A place where records go, exactly once, by two-phase commit.
+///
+/// At each checkpoint every writer pre-commits what it has written and hands out *committables*,
+/// which are part of the checkpoint. When the checkpoint is complete the committer makes them
+/// visible. After a failure the committables of the restored checkpoint are committed again, so a
+/// commit must be idempotent.
+///
+/// A sink that cannot take anything back has no committables (`type Committable = ()`) and writes
+/// at once: at least once.
+pub trait Sink<T>: Send + Sync + 'static {
+    /// What names a pre-committed part of the output.
+    type Committable: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Opens the writer of one subtask.
+    ///
+    /// # Errors
+    /// What keeps the sink from being written, naming it.
+    fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, Self::Committable>>>;
+
+    /// Opens the committer, one for all writers.
+    ///
+    /// # Errors
+    /// What keeps the sink from being reached, naming it.
+    fn committer(&self, context: CommitterContext) -> Result<Box<dyn Committer<Self::Committable>>>;
+}
+
+/// What a [`SinkWriter`] may want to know.
+#[derive(Debug, Clone)]
+pub struct WriterContext {
+    /// The job.
+    pub job: JobId,
+    /// The sink's operator.
+    pub operator: OperatorUid,
+    /// Which writer it is.
+    pub subtask: SubtaskIndex,
+    /// How many writers there are.
+    pub parallelism: u32,
+    /// The incarnation of the job; no two writers ever have the same subtask and attempt.
+    pub attempt: AttemptId,
+}
+
+/// What a [`Committer`] may want to know.
+#[derive(Debug, Clone)]
+pub struct CommitterContext {
+    /// The job.
+    pub job: JobId,
+    /// The sink's operator.
+    pub operator: OperatorUid,
+    /// The incarnation of the job.
+    pub attempt: AttemptId,
+}
+
+/// Writes the records of one subtask.
+pub trait SinkWriter<T, C>: Send {
+    /// Takes all records out of the batch and writes them, or keeps them to be written.
+    ///
+    /// # Errors
+    /// What keeps them from being written; the job restarts from the last checkpoint.
+    fn write(&mut self, batch: &mut Batch<T>) -> Result<()>;
+
+    /// Ready when the writer can take another batch; the task waits until it is.
+    ///
+    /// # Errors
+    /// As [`SinkWriter::write`].
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+
+    /// There is nothing more to write for the moment; a good time to pass buffers on.
+    ///
+    /// # Errors
+    /// As [`SinkWriter::write`].
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Separates what was written before this checkpoint from what comes after, at once. The future
+    /// runs beside the task, makes the former durable and names it.
+    ///
+    /// # Errors
+    /// What keeps it from being separated; the checkpoint fails.
+    fn prepare_commit(&mut self, checkpoint: CheckpointId) -> Result<BoxFuture<'static, Result<Vec<C>>>>;
+}
+
+/// Makes pre-committed output visible.
+///
+/// # Contract
+/// * `commit` of something that is committed already is a success.
+/// * When `commit` has failed, it will be called again with the same committables.
+#[async_trait]
+pub trait Committer<C>: Send {
+    /// Commits all of these, from the oldest checkpoint to the newest.
+    ///
+    /// # Errors
+    /// `Unavailable` to be called again after a while; any other kind fails the job, which tries
+    /// again after a restart.
+    async fn commit(&mut self, committables: Vec<C>) -> Result<()>;
+
+    /// Puts the output in the state of the restored checkpoint (`None`: of the beginning): called
+    /// when a job starts or restarts, after its committables were committed and before any writer is
+    /// opened. Removes what crashed writers have left behind.
+    ///
+    /// # Errors
+    /// `Invalid` when the output has something that this job's checkpoint does not account for, and
+    /// what to do about it.
+    async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()> {
+        let _ = restored;
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! Where records come from.
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use snapline_core::{Batch, CheckpointId, Data, JobId, Result, SubtaskIndex};
+use std::task::{Context, Poll};
+
+/// A place where records come from.
+///
+/// # Contract
+/// * Reading a split from a position yields the same records as reading it the first time.
+/// * A split is read by one reader at a time.
+pub trait Source: Send + Sync + 'static {
+    /// What it reads.
+    type Item: Data;
+    /// A part of the source with the position from which it is still to be read.
+    type Split: SourceSplit;
+
+    /// Finds the splits of the whole source.
+    ///
+    /// # Errors
+    /// `Invalid` when the source cannot be as it was described.
+    fn enumerator(&self) -> Result<Box<dyn SplitEnumerator<Self::Split>>>;
+
+    /// Reads the splits of one subtask.
+    ///
+    /// # Errors
+    /// `Invalid` when the source cannot be as it was described.
+    fn reader(&self, context: ReaderContext) -> Result<Box<dyn SourceReader<Self::Item, Self::Split>>>;
+}
+
+/// A part of a source that is read in order, and from where.
+pub trait SourceSplit: Serialize + DeserializeOwned + Clone + Send + 'static {
+    /// How much is left to read, in any unit that is the same for all splits of the source.
+    fn weight(&self) -> u64;
+}
+
+/// Finds the splits of a source.
+#[async_trait]
+pub trait SplitEnumerator<S>: Send {
+    /// Finds all splits. Called when the job starts at the beginning.
+    ///
+    /// # Errors
+    /// What keeps the source from being found, naming it.
+    async fn discover(&mut self, context: &DiscoveryContext) -> Result<Vec<S>>;
+
+    /// Sees whether splits of a checkpoint can still be read. Called instead of
+    /// [`SplitEnumerator::discover`] when the job resumes.
+    ///
+    /// # Errors
+    /// `Invalid` when the source is not what it was, naming the difference.
+    async fn verify(&mut self, restored: &[S]) -> Result<()> {
+        let _ = restored;
+        Ok(())
+    }
+}
+
+/// What a [`SplitEnumerator`] may want to know.
+#[derive(Debug, Clone)]
+pub struct DiscoveryContext {
+    /// How many readers there are.
+    pub parallelism: u32,
+}
+
+/// What a [`SourceReader`] may want to know.
+#[derive(Debug, Clone)]
+pub struct ReaderContext {
+    /// The job.
+    pub job: JobId,
+    /// Which reader it is.
+    pub subtask: SubtaskIndex,
+    /// How many readers there are.
+    pub parallelism: u32,
+}
+
+/// Reads splits, one batch after the other.
+///
+/// # Contract
+/// * [`SourceReader::snapshot`] names exactly the records that were not handed out yet.
+/// * `poll_batch` hands out at most `limit` records at a time and does not wait.
+pub trait SourceReader<T, S>: Send {
+    /// Adds splits to those that are to be read.
+    fn add_splits(&mut self, splits: Vec<S>);
+
+    /// Appends records to `batch`.
+    ///
+    /// `Pending` means that there are none for now and the task is woken when there are; then
+    /// nothing was appended.
+    ///
+    /// # Errors
+    /// What keeps the source from being read, naming the place.
+    fn poll_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Batch<T>,
+        limit: usize,
+    ) -> Poll<Result<ReaderStatus>>;
+
+    /// The splits that are not read to their end, each with the position of the next record.
+    ///
+    /// # Errors
+    /// What keeps the position from being known.
+    fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<Vec<S>>;
+
+    /// A checkpoint is complete: what came before it may be acknowledged upstream.
+    ///
+    /// # Errors
+    /// What keeps it from being acknowledged; the job restarts.
+    fn on_checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<()> {
+        let _ = checkpoint;
+        Ok(())
+    }
+
+    /// How far it is, if that can be said.
+    fn progress(&self) -> ReaderProgress {
+        ReaderProgress::default()
+    }
+}
+
+/// Whether a reader has more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+#[allow(clippy::exhaustive_enums, reason = "a task must treat both")]
+pub enum ReaderStatus {
+    /// There may be more: poll again.
+    More,
+    /// All splits are read to their end, and there will be no others.
+    EndOfData,
+}
+
+/// How far a reader is, in a unit of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReaderProgress {
+    /// How much was read since the reader started.
+    pub done: u64,
+    /// How much there is to read since the reader started, when that is known.
+    pub total: Option<u64>,
+}
+
+/// Deals splits out to readers: the heaviest first, each to the reader with the least so far.
+///
+/// The result has one list for each of the `parallelism` readers, which is at least 1.
+pub fn deal_splits<S: SourceSplit>(mut splits: Vec<S>, parallelism: usize) -> Vec<Vec<S>> {
+    splits.sort_by_key(|split| std::cmp::Reverse(split.weight()));
+    let mut dealt: Vec<(u64, Vec<S>)> = vec![(0, Vec::new()); parallelism];
+    for split in splits {
+        let lightest = dealt
+            .iter_mut()
+            .min_by_key(|(weight, list)| (*weight, list.len()));
+        let Some((weight, list)) = lightest else { break };
+        *weight = weight.saturating_add(split.weight());
+        list.push(split);
+    }
+    dealt.into_iter().map(|(_, list)| list).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl SourceSplit for u64 {
+        fn weight(&self) -> u64 {
+            *self
+        }
+    }
+
+    #[test]
+    fn splits_are_dealt_out_evenly_by_weight() {
+        let cases: [(&[u64], usize, &[&[u64]]); 4] = [
+            (&[1, 2, 3, 4], 2, &[&[4, 1], &[3, 2]]),
+            (&[5], 3, &[&[5], &[], &[]]),
+            (&[], 2, &[&[], &[]]),
+            (&[0, 0, 0], 2, &[&[0, 0], &[0]]),
+        ];
+        for (splits, parallelism, expected) in cases {
+            assert_eq!(deal_splits(splits.to_vec(), parallelism), expected);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! One face for both levels of tables.
+
+use crate::backend::{KeyedStateBackend, TableRef};
+use crate::bytes_table::ByteAccess;
+use crate::spec::TableId;
+use crate::table::{Slot, StateTable};
+use snapline_core::{Data, Error, Key, MaxParallelism, Result};
+
+/// A table of keys `K` and values `V`, whichever backend holds it.
+///
+/// `hash` is always the stable hash of the key, see [`snapline_core::StableHasher`].
+#[allow(
+    missing_debug_implementations,
+    clippy::exhaustive_enums,
+    reason = "there are two levels of backends"
+)]
+pub enum TableMut<'a, K, V> {
+    /// Live values in memory.
+    Live(&'a mut StateTable<K, V>),
+    /// Encoded values somewhere else.
+    Bytes(ByteAccess<'a, K, V>),
+}
+
+impl<'a, K: Key, V: Data> TableMut<'a, K, V> {
+    /// The table of this id.
+    ///
+    /// # Errors
+    /// `Internal` when there is no such table or it has other types.
+    pub fn of(backend: &'a mut dyn KeyedStateBackend, table: TableId, max: MaxParallelism) -> Result<Self> {
+        match backend.table(table)? {
+            TableRef::Bytes(bytes) => Ok(Self::Bytes(ByteAccess::new(bytes, max))),
+            TableRef::Live(live) => {
+                let typed = live.as_any_mut().downcast_mut();
+                typed
+                    .map(Self::Live)
+                    .ok_or_else(|| Error::internal("a state table has other types than its handle"))
+            }
+        }
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// The backend cannot read.
+    pub fn get(&mut self, hash: u64, key: &K) -> Result<Option<V>> {
+        match self {
+            Self::Live(table) => Ok(table.get(hash, key).cloned()),
+            Self::Bytes(table) => table.get(hash, key),
+        }
+    }
+
+    /// Changes the value of a key in place, or gives it one.
+    ///
+    /// # Errors
+    /// The backend cannot read or write.
+    pub fn update<R>(&mut self, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>) -> R) -> Result<R> {
+        match self {
+            Self::Live(table) => Ok(table.update(hash, key, change)),
+            Self::Bytes(table) => table.update(hash, &key, change),
+        }
+    }
+
+    /// Changes the values of a batch of keys in order; `change` is told the position in the batch.
+    ///
+    /// On live tables the batch is first located as a whole, so that cache misses overlap.
+    ///
+    /// # Errors
+    /// The backend cannot read or write.
+    pub fn update_batch<F>(
+        &mut self,
+        hashes: &[u64],
+        keys: impl Iterator<Item = K>,
+        mut change: F,
+    ) -> Result<()>
+    where
+        F: FnMut(usize, Slot<'_, V>),
+    {
+        match self {
+            Self::Live(table) => {
+                table.update_batch(hashes, keys, change);
+                Ok(())
+            }
+            Self::Bytes(table) => hashes
+                .iter()
+                .zip(keys)
+                .enumerate()
+                .try_for_each(|(index, (hash, key))| table.update(*hash, &key, |slot| change(index, slot))),
+        }
+    }
+
+    /// Removes the value of a key.
+    ///
+    /// # Errors
+    /// The backend cannot write.
+    pub fn remove(&mut self, hash: u64, key: &K) -> Result<()> {
+        match self {
+            Self::Live(table) => {
+                table.remove(hash, key);
+                Ok(())
+            }
+            Self::Bytes(table) => table.remove(hash, key),
+        }
+    }
+
+    /// Visits all entries in any order.
+    ///
+    /// # Errors
+    /// The backend cannot read, or the first error of the visitor.
+    pub fn scan(&mut self, visit: &mut dyn FnMut(&K, &V) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Live(table) => table.iter().try_for_each(|(key, value)| visit(key, value)),
+            Self::Bytes(table) => table.scan(visit),
+        }
+    }
+}

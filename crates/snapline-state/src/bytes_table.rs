@@ -1,0 +1,115 @@
+//! Tables of encoded keys and values, for backends that do not keep live values.
+
+use crate::table::Slot;
+use snapline_core::{Data, Key, KeyGroup, MaxParallelism, Result, decode, encode_into};
+use std::marker::PhantomData;
+
+/// Receives the key and the value of each entry of a scan.
+pub type EntryVisitor<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
+
+/// A table of one subtask in a backend that works on bytes.
+///
+/// # Contract
+/// * Keys are compared by their bytes; the key group is a function of the key.
+/// * A read sees every write before it.
+pub trait ByteTable {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// The backend cannot read.
+    fn get(&mut self, group: KeyGroup, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// Sets the value of a key.
+    ///
+    /// # Errors
+    /// The backend cannot write; the entry is as before.
+    fn put(&mut self, group: KeyGroup, key: &[u8], value: &[u8]) -> Result<()>;
+
+    /// Removes a key.
+    ///
+    /// # Errors
+    /// The backend cannot write; the entry is as before.
+    fn delete(&mut self, group: KeyGroup, key: &[u8]) -> Result<()>;
+
+    /// Visits all entries in any order.
+    ///
+    /// # Errors
+    /// The backend cannot read, or the first error of the visitor.
+    fn scan(&mut self, visit: EntryVisitor<'_>) -> Result<()>;
+}
+
+/// A [`ByteTable`] seen as a table of `K` and `V`.
+#[allow(missing_debug_implementations, reason = "it borrows a table of another crate")]
+pub struct ByteAccess<'a, K, V> {
+    table: &'a mut dyn ByteTable,
+    max_parallelism: MaxParallelism,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+impl<'a, K: Key, V: Data> ByteAccess<'a, K, V> {
+    /// Sees the table with these types.
+    pub fn new(table: &'a mut dyn ByteTable, max_parallelism: MaxParallelism) -> Self {
+        Self {
+            table,
+            max_parallelism,
+            types: PhantomData,
+        }
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// As [`ByteTable::get`]; `Corrupted` when the value is not of type `V`.
+    pub fn get(&mut self, hash: u64, key: &K) -> Result<Option<V>> {
+        let stored = self
+            .table
+            .get(self.max_parallelism.key_group(hash), &encoded(key)?)?;
+        stored.map(|value| decode(&value)).transpose()
+    }
+
+    /// Reads, changes and writes the value of a key.
+    ///
+    /// # Errors
+    /// As [`ByteTable::get`] and [`ByteTable::put`].
+    pub fn update<R>(&mut self, hash: u64, key: &K, change: impl FnOnce(Slot<'_, V>) -> R) -> Result<R> {
+        let group = self.max_parallelism.key_group(hash);
+        let key = encoded(key)?;
+        let mut value: Option<V> = self
+            .table
+            .get(group, &key)?
+            .map(|value| decode(&value))
+            .transpose()?;
+        let outcome = match &mut value {
+            Some(value) => change(Slot::Occupied(value)),
+            vacant => change(Slot::Vacant(vacant)),
+        };
+        if let Some(value) = &value {
+            self.table.put(group, &key, &encoded(value)?)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Removes a key.
+    ///
+    /// # Errors
+    /// As [`ByteTable::delete`].
+    pub fn remove(&mut self, hash: u64, key: &K) -> Result<()> {
+        self.table
+            .delete(self.max_parallelism.key_group(hash), &encoded(key)?)
+    }
+
+    /// Visits all entries in any order.
+    ///
+    /// # Errors
+    /// As [`ByteTable::scan`].
+    pub fn scan(&mut self, visit: &mut dyn FnMut(&K, &V) -> Result<()>) -> Result<()> {
+        self.table
+            .scan(&mut |key, value| visit(&decode(key)?, &decode(value)?))
+    }
+}
+
+fn encoded<T: serde::Serialize>(value: &T) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    encode_into(value, &mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,5 @@
+//! How state looks in a file: an envelope, then blocks.
+
+pub(crate) mod base64_bytes;
+pub(crate) mod block;
+pub(crate) mod envelope;

@@ -1,0 +1,326 @@
+//! Tables of keyed state as a stream of checksummed blocks.
+//!
+//! A file is an [`Envelope`], then blocks. A block is a header of 24 bytes and a payload. Header,
+//! little-endian: payload length (u32), entries (u32), table (u16), kind (u8), zero (u8), first key
+//! group (u32), one past the last key group (u32), crc32c of the header before it and the payload
+//! (u32). A `meta` block (kind 0) holds a [`TableMeta`] as JSON and comes before the first `entries`
+//! block (kind 1) of its table. An entry is the key's length as a varint, the key, the value's length
+//! as a varint, the value; both as postcard. An `end` block (kind 2) closes the file.
+
+use crate::format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};
+use crate::snapshot::BlockSender;
+use crate::spec::TableId;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use snapline_core::{Error, KeyGroupRange, Result, encode_into};
+
+const HEADER_LEN: usize = 24;
+const BLOCK_BYTES: usize = 256 * 1024;
+
+/// What a table in a file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableMeta {
+    /// The name of the state.
+    pub name: String,
+    /// The schema version that the program gave it.
+    pub version: u32,
+    /// The type of the keys, without module paths.
+    pub key_type: String,
+    /// The type of the values, without module paths.
+    pub value_type: String,
+}
+
+/// One block of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a reader must know every kind")]
+pub enum Block {
+    /// A table begins.
+    Meta(TableId, TableMeta),
+    /// Entries of a table.
+    Entries {
+        /// The table.
+        table: TableId,
+        /// The key groups that the entries are of.
+        key_groups: KeyGroupRange,
+        /// The encoded entries.
+        payload: Bytes,
+    },
+}
+
+/// An encoded key and its encoded value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+}
+
+impl Entry<'_> {
+    /// Appends the entry of a key and a value to a payload.
+    ///
+    /// # Errors
+    /// `Invalid` when either cannot be encoded; the payload is as before.
+    #[inline]
+    pub fn encode<K: Serialize, V: Serialize>(key: &K, value: &V, payload: &mut Vec<u8>) -> Result<()> {
+        let start = payload.len();
+        let outcome = push_sized(key, payload).and_then(|()| push_sized(value, payload));
+        if outcome.is_err() {
+            payload.truncate(start);
+        }
+        outcome
+    }
+
+    /// Appends the entry of a key and a value that are already encoded.
+    pub fn append(self, payload: &mut Vec<u8>) {
+        for part in [self.key, self.value] {
+            push_varint(part.len(), payload);
+            payload.extend_from_slice(part);
+        }
+    }
+
+    /// The entries of a payload, in order.
+    pub fn iter(payload: &[u8]) -> impl Iterator<Item = Result<Entry<'_>>> {
+        let mut rest = payload;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let entry = take_sized(&mut rest)
+                .and_then(|key| {
+                    Some(Entry {
+                        key,
+                        value: take_sized(&mut rest)?,
+                    })
+                })
+                .ok_or_else(|| Error::corrupted("a block ends in the middle of an entry"));
+            if entry.is_err() {
+                rest = &[];
+            }
+            Some(entry)
+        })
+    }
+}
+
+/// Encodes blocks and sends them to a snapshot.
+#[derive(Debug)]
+pub struct BlockWriter {
+    sender: BlockSender,
+    table: TableId,
+    key_groups: KeyGroupRange,
+    entries: u32,
+    buffer: Vec<u8>,
+}
+
+impl BlockWriter {
+    /// Begins a file.
+    pub fn new(sender: BlockSender) -> Self {
+        let envelope = Envelope {
+            kind: FileKind::KeyedState,
+            codec: Codec::None,
+        };
+        sender.send(Bytes::copy_from_slice(&envelope.encode()));
+        let none = KeyGroupRange::new(0, 0);
+        Self {
+            sender,
+            table: TableId(0),
+            key_groups: none,
+            entries: 0,
+            buffer: vec![0; HEADER_LEN],
+        }
+    }
+
+    /// Begins a table; entries that follow belong to it.
+    ///
+    /// # Errors
+    /// `Internal`, which does not happen.
+    pub fn begin_table(&mut self, table: TableId, meta: &TableMeta) -> Result<()> {
+        self.flush();
+        let json = serde_json::to_vec(meta)
+            .map_err(|error| Error::internal("table meta has no JSON").because(error))?;
+        self.buffer.extend_from_slice(&json);
+        self.table = table;
+        self.send_block(0);
+        Ok(())
+    }
+
+    /// Appends encoded entries of a table that has begun, all of these key groups.
+    pub fn append(&mut self, table: TableId, key_groups: KeyGroupRange, entries: u32, payload: &[u8]) {
+        if table != self.table {
+            self.flush();
+            self.table = table;
+        }
+        if entries == 0 {
+            return;
+        }
+        self.key_groups = if self.entries == 0 {
+            key_groups
+        } else {
+            hull(self.key_groups, key_groups)
+        };
+        self.entries += entries;
+        self.buffer.extend_from_slice(payload);
+        if self.buffer.len() >= BLOCK_BYTES {
+            self.flush();
+        }
+    }
+
+    /// The channel to the snapshot.
+    pub fn sender(&self) -> &BlockSender {
+        &self.sender
+    }
+
+    /// Ends the file.
+    pub fn finish(mut self) {
+        self.flush();
+        self.send_block(2);
+        self.sender.finish();
+    }
+
+    fn flush(&mut self) {
+        if self.entries > 0 {
+            self.send_block(1);
+        }
+    }
+
+    fn send_block(&mut self, kind: u8) {
+        let mut block = std::mem::replace(&mut self.buffer, vec![0; HEADER_LEN]);
+        let payload_len = (block.len() - HEADER_LEN) as u32;
+        block[..4].copy_from_slice(&payload_len.to_le_bytes());
+        block[4..8].copy_from_slice(&self.entries.to_le_bytes());
+        block[8..10].copy_from_slice(&self.table.0.to_le_bytes());
+        block[10] = kind;
+        block[12..16].copy_from_slice(&self.key_groups.start().to_le_bytes());
+        block[16..20].copy_from_slice(&self.key_groups.end().to_le_bytes());
+        let checksum = block_checksum(&block);
+        block[20..24].copy_from_slice(&checksum.to_le_bytes());
+        self.entries = 0;
+        self.key_groups = KeyGroupRange::new(0, 0);
+        self.sender.send(block.into());
+    }
+}
+
+/// Reads the blocks of a file in order, checking each.
+#[derive(Debug)]
+pub struct BlockReader {
+    rest: Bytes,
+    done: bool,
+}
+
+impl BlockReader {
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// `Corrupted` or `Unsupported`, see [`Envelope::decode`].
+    pub fn new(file: Bytes) -> Result<Self> {
+        Envelope::decode(&file)?;
+        Ok(Self {
+            rest: file.slice(ENVELOPE_LEN..),
+            done: false,
+        })
+    }
+
+    fn next_block(&mut self) -> Result<Option<Block>> {
+        let torn = || Error::corrupted("a state file ends in the middle of a block");
+        let header: [u8; HEADER_LEN] = *self.rest.first_chunk().ok_or_else(torn)?;
+        let [len, entries, _, start, end, checksum] = [0, 4, 8, 12, 16, 20]
+            .map(|at| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
+        let block_len = HEADER_LEN + len as usize;
+        if self.rest.len() < block_len {
+            return Err(torn());
+        }
+        let block = self.rest.split_to(block_len);
+        if block_checksum(&block) != checksum {
+            return Err(Error::corrupted("the checksum of a block does not match"));
+        }
+        let table = TableId(u16::from_le_bytes([header[8], header[9]]));
+        let payload = block.slice(HEADER_LEN..);
+        match header[10] {
+            0 => Ok(Some(Block::Meta(table, parse_meta(&payload)?))),
+            1 if entries > 0 => Ok(Some(Block::Entries {
+                table,
+                key_groups: KeyGroupRange::new(start, end),
+                payload,
+            })),
+            2 => Ok(None),
+            kind => Err(Error::corrupted("a block has an unknown kind").with("kind", kind)),
+        }
+    }
+}
+
+impl Iterator for BlockReader {
+    type Item = Result<Block>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let block = self.next_block().transpose();
+        self.done = !matches!(block, Some(Ok(_)));
+        block
+    }
+}
+
+fn parse_meta(payload: &[u8]) -> Result<TableMeta> {
+    serde_json::from_slice(payload)
+        .map_err(|error| Error::corrupted("table meta cannot be read").because(error))
+}
+
+fn block_checksum(block: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&block[..20]), &block[HEADER_LEN..])
+}
+
+fn hull(a: KeyGroupRange, b: KeyGroupRange) -> KeyGroupRange {
+    KeyGroupRange::new(a.start().min(b.start()), a.end().max(b.end()))
+}
+
+#[inline]
+fn push_sized<T: Serialize>(value: &T, payload: &mut Vec<u8>) -> Result<()> {
+    let at = payload.len();
+    payload.push(0);
+    encode_into(value, payload)?;
+    let len = payload.len() - at - 1;
+    if len < 128 {
+        payload[at] = len as u8;
+    } else {
+        widen_length(payload, at, len);
+    }
+    Ok(())
+}
+
+#[cold]
+fn widen_length(payload: &mut Vec<u8>, at: usize, len: usize) {
+    let mut length = Vec::with_capacity(5);
+    push_varint(len, &mut length);
+    payload.splice(at..=at, length);
+}
+
+fn push_varint(mut value: usize, out: &mut Vec<u8>) {
+    while value >= 128 {
+        out.push((value % 128) as u8 | 128);
+        value /= 128;
+    }
+    out.push(value as u8);
+}
+
+#[inline]
+fn take_sized<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let mut len = 0_usize;
+    let mut shift = 0;
+    loop {
+        let (&byte, tail) = rest.split_first()?;
+        *rest = tail;
+        len |= usize::from(byte & 127).checked_shl(shift)?;
+        shift += 7;
+        if byte < 128 {
+            break;
+        }
+    }
+    let (part, tail) = rest.split_at_checked(len)?;
+    *rest = tail;
+    Some(part)
+}
+
+#[cfg(test)]
+#[path = "block/tests.rs"]
+mod tests;

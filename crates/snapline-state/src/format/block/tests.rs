@@ -1,0 +1,136 @@
+//! Tests of the block format.
+
+use super::*;
+use crate::snapshot::block_channel;
+use futures::StreamExt;
+use futures::executor::block_on;
+
+fn meta(name: &str) -> TableMeta {
+    TableMeta {
+        name: name.into(),
+        version: 1,
+        key_type: "u64".into(),
+        value_type: "String".into(),
+    }
+}
+
+fn file_of(write: impl FnOnce(&mut BlockWriter)) -> Bytes {
+    let (sender, receiver) = block_channel();
+    let mut writer = BlockWriter::new(sender);
+    write(&mut writer);
+    writer.finish();
+    block_on(receiver.map(Result::unwrap).collect::<Vec<_>>())
+        .concat()
+        .into()
+}
+
+fn sample() -> Bytes {
+    file_of(|writer| {
+        writer.begin_table(TableId(3), &meta("counts")).unwrap();
+        let mut payload = Vec::new();
+        for (key, len) in [(1_u64, 0_usize), (2, 127), (3, 128), (4, 70_000)] {
+            Entry::encode(&key, &"x".repeat(len), &mut payload).unwrap();
+        }
+        writer.append(
+            TableId(3),
+            KeyGroupRange::new(2, 3),
+            2,
+            &payload[..payload.len() / 2],
+        );
+        writer.append(
+            TableId(3),
+            KeyGroupRange::new(9, 11),
+            2,
+            &payload[payload.len() / 2..],
+        );
+    })
+}
+
+fn read(file: Bytes) -> Result<Vec<Block>> {
+    BlockReader::new(file)?.collect()
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let blocks = read(sample()).unwrap();
+    assert_eq!(blocks[0], Block::Meta(TableId(3), meta("counts")));
+    let Block::Entries {
+        table,
+        key_groups,
+        payload,
+    } = &blocks[1]
+    else {
+        panic!("{blocks:?}")
+    };
+    assert_eq!((*table, *key_groups), (TableId(3), KeyGroupRange::new(2, 11)));
+    let lengths: Vec<_> = Entry::iter(payload)
+        .map(|entry| {
+            snapline_core::decode::<String>(entry.unwrap().value)
+                .unwrap()
+                .len()
+        })
+        .collect();
+    assert_eq!(lengths, [0, 127, 128, 70_000]);
+}
+
+#[test]
+fn every_cut_and_every_flipped_byte_is_noticed() {
+    let file = file_of(|writer| {
+        writer.begin_table(TableId(0), &meta("counts")).unwrap();
+        let mut payload = Vec::new();
+        Entry::encode(&1_u64, &"one", &mut payload).unwrap();
+        writer.append(TableId(0), KeyGroupRange::new(0, 1), 1, &payload);
+    });
+    for len in 0..file.len() {
+        assert!(read(file.slice(..len)).is_err(), "cut at {len}");
+    }
+    for at in 0..file.len() {
+        let mut bytes = file.to_vec();
+        bytes[at] ^= 0x10;
+        assert!(read(bytes.into()).is_err(), "flipped at {at}");
+    }
+}
+
+#[test]
+fn a_table_that_comes_again_begins_a_new_block() {
+    let mut payload = Vec::new();
+    Entry {
+        key: b"k",
+        value: b"v",
+    }
+    .append(&mut payload);
+    let file = file_of(|writer| {
+        for table in [0, 1] {
+            writer.begin_table(TableId(table), &meta("t")).unwrap();
+        }
+        for table in [0, 1, 0] {
+            writer.append(TableId(table), KeyGroupRange::new(0, 1), 1, &payload);
+        }
+    });
+    let tables: Vec<_> = read(file)
+        .unwrap()
+        .into_iter()
+        .filter_map(|block| {
+            if let Block::Entries { table, .. } = block {
+                Some(table.0)
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(tables, [0, 1, 0]);
+}
+
+#[test]
+fn a_payload_that_is_cut_ends_with_one_error() {
+    let mut payload = Vec::new();
+    Entry {
+        key: b"key",
+        value: b"value",
+    }
+    .append(&mut payload);
+    for len in 1..payload.len() {
+        let entries: Vec<_> = Entry::iter(&payload[..len]).collect();
+        assert!(entries.len() == 1 && entries[0].is_err(), "cut at {len}");
+    }
+}

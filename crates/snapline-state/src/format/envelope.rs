@@ -1,0 +1,117 @@
+//! The first bytes of everything stored in binary.
+
+use snapline_core::{Error, Result};
+
+/// The length of an encoded [`Envelope`] in bytes.
+pub const ENVELOPE_LEN: usize = 16;
+
+const MAGIC: [u8; 4] = *b"SNAP";
+const FORMAT_VERSION: u16 = 1;
+
+/// Says what a file is, before anything in it is believed.
+///
+/// Layout, little-endian: magic `SNAP`, format version (u16), kind (u8), codec (u8), zero (u32),
+/// crc32c of the twelve bytes before it (u32).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Envelope {
+    /// What the file holds.
+    pub kind: FileKind,
+    /// How its blocks are compressed.
+    pub codec: Codec,
+}
+
+/// What a stored file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// Tables of keyed state, in blocks.
+    KeyedState,
+}
+
+/// How the blocks of a file are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Codec {
+    /// Not at all.
+    None,
+}
+
+impl Envelope {
+    /// The bytes at the beginning of the file.
+    pub fn encode(self) -> [u8; ENVELOPE_LEN] {
+        let FileKind::KeyedState = self.kind;
+        let Codec::None = self.codec;
+        let mut bytes = [0; ENVELOPE_LEN];
+        bytes[..4].copy_from_slice(&MAGIC);
+        bytes[4..6].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes[6] = 1;
+        let checksum = crc32c::crc32c(&bytes[..12]);
+        bytes[12..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the envelope; the rest of the file follows [`ENVELOPE_LEN`].
+    ///
+    /// # Errors
+    /// `Corrupted` when this is no file of Snapline or its first bytes are damaged, `Unsupported`
+    /// when a newer version wrote it.
+    pub fn decode(file: &[u8]) -> Result<Self> {
+        let Some(bytes) = file.first_chunk::<ENVELOPE_LEN>() else {
+            return Err(
+                Error::corrupted("a state file is shorter than its envelope").with("length", file.len())
+            );
+        };
+        let stored = u32::from_le_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
+        if bytes[..4] != MAGIC || crc32c::crc32c(&bytes[..12]) != stored {
+            return Err(Error::corrupted(
+                "a state file does not begin with a valid envelope",
+            ));
+        }
+        let version = u16::from_le_bytes([bytes[4], bytes[5]]);
+        if (version, bytes[6], bytes[7]) != (FORMAT_VERSION, 1, 0) {
+            return Err(Error::unsupported(
+                "a state file was written by a newer version of Snapline; run that version",
+            )
+            .with("format version", version)
+            .with("supported", FORMAT_VERSION));
+        }
+        Ok(Self {
+            kind: FileKind::KeyedState,
+            codec: Codec::None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snapline_core::ErrorKind;
+
+    const PLAIN: Envelope = Envelope {
+        kind: FileKind::KeyedState,
+        codec: Codec::None,
+    };
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        assert_eq!(Envelope::decode(&PLAIN.encode()).unwrap(), PLAIN);
+        for bit in 0..ENVELOPE_LEN * 8 {
+            let mut bytes = PLAIN.encode();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Envelope::decode(&bytes).is_err(), "bit {bit}");
+        }
+        assert!(Envelope::decode(&PLAIN.encode()[..15]).is_err());
+    }
+
+    #[test]
+    fn a_newer_version_is_refused_by_name() {
+        let mut bytes = PLAIN.encode();
+        bytes[4] = 2;
+        let checksum = crc32c::crc32c(&bytes[..12]);
+        bytes[12..].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(
+            Envelope::decode(&bytes).unwrap_err().kind(),
+            ErrorKind::Unsupported
+        );
+    }
+}

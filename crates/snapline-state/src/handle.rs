@@ -1,0 +1,140 @@
+//! Where in a storage the parts of a snapshot are.
+
+use crate::format::base64_bytes;
+use crate::storage::CheckpointStorage;
+use crate::storage_key::StorageKey;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use snapline_core::{Error, KeyGroupRange, Result};
+
+/// A piece of snapshotted state: where it is and how to see that it is whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateHandle {
+    /// Where the bytes are.
+    pub location: StateLocation,
+    /// How many bytes.
+    pub len: u64,
+    /// crc32c of the bytes.
+    pub checksum: u32,
+    /// The key groups that the piece may have entries of; `None` for state without keys.
+    pub key_groups: Option<KeyGroupRange>,
+    /// What the piece is.
+    pub kind: HandleKind,
+}
+
+/// Where the bytes of a [`StateHandle`] are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum StateLocation {
+    /// In an object of the checkpoint storage.
+    File {
+        /// The object.
+        key: StorageKey,
+        /// Where in the object the piece begins, in bytes.
+        offset: u64,
+    },
+    /// In the manifest itself, for pieces too small for an object of their own.
+    Inline(#[serde(with = "base64_bytes")] Bytes),
+}
+
+/// What a [`StateHandle`] is a piece of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum HandleKind {
+    /// All entries of the tables of one subtask.
+    Full,
+    /// The [`crate::OperatorState`] of one subtask.
+    OperatorState,
+}
+
+impl StateHandle {
+    /// A handle that carries its bytes.
+    pub fn inline(bytes: Bytes, kind: HandleKind, key_groups: Option<KeyGroupRange>) -> Self {
+        Self {
+            len: bytes.len() as u64,
+            checksum: crc32c::crc32c(&bytes),
+            location: StateLocation::Inline(bytes),
+            key_groups,
+            kind,
+        }
+    }
+
+    /// Reads the piece and checks its length and checksum.
+    ///
+    /// # Errors
+    /// `Corrupted` naming the object when it is missing, cut short, or altered; otherwise the storage's error.
+    pub async fn read(&self, storage: &dyn CheckpointStorage) -> Result<Bytes> {
+        let bytes = match &self.location {
+            StateLocation::Inline(bytes) => bytes.clone(),
+            StateLocation::File { key, offset } => storage
+                .get(key, Some(*offset..*offset + self.len))
+                .await?
+                .ok_or_else(|| Error::corrupted("a state file is missing").with("file", key))?,
+        };
+        self.check(&bytes)?;
+        Ok(bytes)
+    }
+
+    fn check(&self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() as u64 != self.len {
+            return Err(Error::corrupted("a state file has the wrong length")
+                .with("file", self.name())
+                .with("expected", self.len)
+                .with("found", bytes.len()));
+        }
+        if crc32c::crc32c(bytes) != self.checksum {
+            return Err(
+                Error::corrupted("the checksum of a state file does not match").with("file", self.name())
+            );
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        match &self.location {
+            StateLocation::Inline(_) => "(inline)",
+            StateLocation::File { key, .. } => key.as_str(),
+        }
+    }
+}
+
+/// What a sink has pre-committed, encoded by the sink.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Committable(#[serde(with = "base64_bytes")] pub Bytes);
+
+/// The state of one subtask of one operator in one checkpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SubtaskState {
+    /// Keyed state.
+    pub keyed: Vec<StateHandle>,
+    /// Operator state.
+    pub operator: Option<StateHandle>,
+    /// To be committed when the checkpoint is complete.
+    pub committables: Vec<Committable>,
+}
+
+impl SubtaskState {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.keyed.is_empty() && self.operator.is_none() && self.committables.is_empty()
+    }
+
+    /// All handles.
+    pub fn handles(&self) -> impl Iterator<Item = &StateHandle> {
+        self.keyed.iter().chain(&self.operator)
+    }
+
+    /// The length of all pieces in bytes.
+    pub fn len(&self) -> u64 {
+        let committables: u64 = self
+            .committables
+            .iter()
+            .map(|committable| committable.0.len() as u64)
+            .sum();
+        self.handles().map(|handle| handle.len).sum::<u64>() + committables
+    }
+}

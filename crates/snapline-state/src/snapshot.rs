@@ -1,0 +1,236 @@
+//! The asynchronous half of a snapshot: from a frozen table to the storage.
+
+use crate::handle::{HandleKind, StateHandle, StateLocation};
+use crate::storage::CheckpointStorage;
+use crate::storage_key::StorageKey;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::channel::mpsc;
+use futures::task::AtomicWaker;
+use snapline_core::{Error, KeyGroupRange, Result};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+/// A frozen state on its way to the storage.
+///
+/// # Contract
+/// * It holds the state as it was when it was frozen, whatever happens to the state later.
+/// * `persist` runs away from the task; the task goes on meanwhile.
+/// * Dropping it gives the snapshot up; what it has stored already may stay behind under the
+///   target's prefix, where nothing refers to it.
+#[async_trait]
+pub trait Snapshot: Send {
+    /// Stores the state and says where it is.
+    ///
+    /// # Errors
+    /// The storage's error; nothing may refer to what was stored.
+    async fn persist(self: Box<Self>, target: &SnapshotTarget) -> Result<Vec<StateHandle>>;
+}
+
+/// Where one subtask stores its part of one checkpoint.
+#[derive(Debug, Clone)]
+pub struct SnapshotTarget {
+    storage: Arc<dyn CheckpointStorage>,
+    prefix: StorageKey,
+}
+
+impl SnapshotTarget {
+    /// Up to this many bytes a piece of state is kept in the manifest itself.
+    pub const INLINE_LIMIT: usize = 16 * 1024;
+
+    /// Objects will be named `prefix` followed by `-` and a name.
+    pub fn new(storage: Arc<dyn CheckpointStorage>, prefix: StorageKey) -> Self {
+        Self { storage, prefix }
+    }
+
+    /// Stores a stream of pieces as one object, or inline when it ends early.
+    ///
+    /// # Errors
+    /// The first error of the stream or of the storage.
+    pub async fn write(
+        &self,
+        name: &str,
+        mut content: crate::ByteStream,
+        kind: HandleKind,
+        key_groups: Option<KeyGroupRange>,
+    ) -> Result<StateHandle> {
+        let mut head = Vec::new();
+        while head.len() <= Self::INLINE_LIMIT {
+            match content.next().await {
+                Some(piece) => head.extend_from_slice(&piece?),
+                None => return Ok(StateHandle::inline(head.into(), kind, key_groups)),
+            }
+        }
+        let key = StorageKey::new(format!("{}-{name}", self.prefix))?;
+        let content = futures::stream::iter([Ok(Bytes::from(head))])
+            .chain(content)
+            .boxed();
+        let stored = self.storage.put(&key, content).await?;
+        let location = StateLocation::File { key, offset: 0 };
+        Ok(StateHandle {
+            location,
+            len: stored.len,
+            checksum: stored.checksum,
+            key_groups,
+            kind,
+        })
+    }
+
+    /// Stores bytes that are all there.
+    ///
+    /// # Errors
+    /// The storage's error.
+    pub async fn write_bytes(&self, name: &str, bytes: Bytes, kind: HandleKind) -> Result<StateHandle> {
+        self.write(name, futures::stream::iter([Ok(bytes)]).boxed(), kind, None)
+            .await
+    }
+}
+
+/// How many bytes of finished blocks may wait for the storage before a table stops encoding.
+const WINDOW: usize = 4 * 1024 * 1024;
+
+/// A channel for encoded blocks from the task that owns a table to the snapshot that stores them.
+///
+/// Sending never waits; [`BlockSender::poll_room`] tells when it is polite to send more.
+pub fn block_channel() -> (BlockSender, BlockReceiver) {
+    let (sender, receiver) = mpsc::unbounded();
+    let waiting = Arc::new(Waiting {
+        bytes: AtomicUsize::new(0),
+        task: AtomicWaker::new(),
+    });
+    (
+        BlockSender {
+            sender,
+            waiting: waiting.clone(),
+        },
+        BlockReceiver {
+            receiver,
+            waiting,
+            ended: false,
+        },
+    )
+}
+
+#[derive(Debug)]
+struct Waiting {
+    bytes: AtomicUsize,
+    task: AtomicWaker,
+}
+
+/// The task's end of a [`block_channel`].
+#[derive(Debug)]
+pub struct BlockSender {
+    sender: mpsc::UnboundedSender<Option<Bytes>>,
+    waiting: Arc<Waiting>,
+}
+
+impl BlockSender {
+    /// Sends a piece; lost when the snapshot was given up.
+    pub fn send(&self, piece: Bytes) {
+        self.waiting.bytes.fetch_add(piece.len(), Ordering::Relaxed);
+        let _ = self.sender.unbounded_send(Some(piece));
+    }
+
+    /// Says that the snapshot is whole. Without it the receiver ends with an error.
+    pub fn finish(self) {
+        let _ = self.sender.unbounded_send(None);
+    }
+
+    /// Whether the snapshot was given up, so that nobody will read what is sent.
+    pub fn is_abandoned(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Ready while less than a few megabytes wait for the storage.
+    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let has_room = || self.waiting.bytes.load(Ordering::Relaxed) < WINDOW || self.is_abandoned();
+        if has_room() {
+            return Poll::Ready(());
+        }
+        self.waiting.task.register(cx.waker());
+        if has_room() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// The snapshot's end of a [`block_channel`]: a stream of pieces.
+#[derive(Debug)]
+pub struct BlockReceiver {
+    receiver: mpsc::UnboundedReceiver<Option<Bytes>>,
+    waiting: Arc<Waiting>,
+    ended: bool,
+}
+
+impl futures::Stream for BlockReceiver {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let piece = match self.receiver.poll_next_unpin(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(piece) => piece,
+        };
+        match piece {
+            Some(Some(piece)) => {
+                self.waiting.bytes.fetch_sub(piece.len(), Ordering::Relaxed);
+                self.waiting.task.wake();
+                Poll::Ready(Some(Ok(piece)))
+            }
+            Some(None) => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            None => {
+                self.ended = true;
+                Poll::Ready(Some(Err(Error::cancelled(
+                    "the task ended before its snapshot was whole",
+                ))))
+            }
+        }
+    }
+}
+
+impl Drop for BlockReceiver {
+    fn drop(&mut self) {
+        self.receiver.close();
+        self.waiting.task.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::executor::block_on;
+
+    #[test]
+    fn a_snapshot_that_its_task_does_not_finish_is_an_error() {
+        let (sender, mut receiver) = block_channel();
+        sender.send(Bytes::from_static(b"x"));
+        drop(sender);
+        assert_eq!(block_on(receiver.next()).unwrap().unwrap(), "x");
+        assert!(block_on(receiver.next()).unwrap().is_err());
+        assert!(block_on(receiver.next()).is_none());
+    }
+
+    #[test]
+    fn a_sender_waits_for_a_slow_storage_and_is_woken() {
+        let (sender, mut receiver) = block_channel();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(sender.poll_room(&mut cx).is_ready());
+        sender.send(Bytes::from(vec![0; WINDOW]));
+        assert!(sender.poll_room(&mut cx).is_pending());
+        block_on(receiver.next()).unwrap().unwrap();
+        assert!(sender.poll_room(&mut cx).is_ready());
+        sender.send(Bytes::from(vec![0; WINDOW]));
+        drop(receiver);
+        assert!(sender.is_abandoned() && sender.poll_room(&mut cx).is_ready());
+    }
+}

@@ -1,0 +1,100 @@
+//! What a table holds, told to a backend that does not know the types.
+
+use crate::format::block::{BlockWriter, TableMeta};
+use crate::table::StateTable;
+use snapline_core::{Data, Key, MaxParallelism, Result};
+use std::any::Any;
+
+/// The position of a table among the tables of its operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableId(pub u16);
+
+/// A table that an operator wants: its name, its types, and how to make one in memory.
+#[derive(Debug, Clone)]
+pub struct TableSpec {
+    meta: TableMeta,
+    live: fn(MaxParallelism) -> Box<dyn LiveTable>,
+}
+
+impl TableSpec {
+    /// The table of this name with keys `K` and values `V`, schema version 1.
+    pub fn new<K: Key, V: Data>(name: impl Into<String>) -> Self {
+        let meta = TableMeta {
+            name: name.into(),
+            version: 1,
+            key_type: short_type_name::<K>(),
+            value_type: short_type_name::<V>(),
+        };
+        Self {
+            meta,
+            live: |max| Box::new(StateTable::<K, V>::new(max)),
+        }
+    }
+
+    /// What is stored about the table.
+    pub fn meta(&self) -> &TableMeta {
+        &self.meta
+    }
+
+    /// An empty table in memory, for a backend that keeps live values.
+    pub fn live(&self, max_parallelism: MaxParallelism) -> Box<dyn LiveTable> {
+        (self.live)(max_parallelism)
+    }
+}
+
+/// A [`StateTable`] whose types are known only to its operator.
+pub trait LiveTable: Any + Send {
+    /// How many keys have a value.
+    fn len(&self) -> usize;
+
+    /// Whether no key has a value.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Inserts an encoded entry of a snapshot. `hash` is the stable hash of the key.
+    ///
+    /// # Errors
+    /// `Corrupted` when the bytes are not of the table's types.
+    fn insert_encoded(&mut self, hash: u64, key: &[u8], value: &[u8]) -> Result<()>;
+
+    /// Freezes the table: from now on [`LiveTable::drain`] hands out the entries of this moment.
+    /// Constant time. A freeze that was not drained to its end is given up.
+    fn freeze(&mut self);
+
+    /// Writes the next few thousand frozen entries; `true` when none are left.
+    ///
+    /// # Errors
+    /// `Invalid` when an entry cannot be encoded.
+    fn drain(&mut self, table: TableId, out: &mut BlockWriter) -> Result<bool>;
+
+    /// Gives the freeze up.
+    fn thaw(&mut self);
+
+    /// The table as `Any`, to find its types again.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+/// The name of a type without the paths of its modules, so that moving a type does not change it.
+fn short_type_name<T>() -> String {
+    let mut short = String::new();
+    for part in
+        std::any::type_name::<T>().split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+    {
+        short.push_str(part.rsplit("::").next().unwrap_or(part));
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_type_has_no_paths() {
+        assert_eq!(
+            short_type_name::<(String, Option<Vec<u64>>)>(),
+            "(String, Option<Vec<u64>>)"
+        );
+    }
+}

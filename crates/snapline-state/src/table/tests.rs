@@ -1,0 +1,193 @@
+//! Tests of the live table.
+
+use super::*;
+use crate::format::block::{Block, BlockReader, Entry, TableMeta};
+use crate::snapshot::block_channel;
+use futures::StreamExt;
+use futures::executor::block_on;
+use proptest::prelude::*;
+use snapline_core::StableHasher;
+use std::collections::BTreeMap;
+
+type Counts = StateTable<u64, String>;
+
+fn hash(key: u64) -> u64 {
+    StableHasher::new().hash(&key).unwrap()
+}
+
+fn put(table: &mut Counts, key: u64, value: &str) {
+    table.update(hash(key), key, |slot| match slot {
+        Slot::Occupied(old) => *old = value.to_owned(),
+        Slot::Vacant(vacant) => *vacant = Some(value.to_owned()),
+    });
+}
+
+fn content(table: &Counts) -> BTreeMap<u64, String> {
+    table.iter().map(|(key, value)| (*key, value.clone())).collect()
+}
+
+/// Drains a frozen table, calling `meanwhile` between the quanta, and reads what came out.
+fn drained(table: &mut Counts, mut meanwhile: impl FnMut(&mut Counts)) -> BTreeMap<u64, String> {
+    let (sender, receiver) = block_channel();
+    let mut writer = BlockWriter::new(sender);
+    let meta = TableMeta {
+        name: "t".into(),
+        version: 1,
+        key_type: "u64".into(),
+        value_type: "String".into(),
+    };
+    writer.begin_table(TableId(0), &meta).unwrap();
+    meanwhile(table);
+    while !table.drain(TableId(0), &mut writer).unwrap() {
+        meanwhile(table);
+    }
+    writer.finish();
+    let file = block_on(receiver.map(Result::unwrap).collect::<Vec<_>>()).concat();
+    read(table, file)
+}
+
+fn read(table: &Counts, file: Vec<u8>) -> BTreeMap<u64, String> {
+    let mut found = BTreeMap::new();
+    for block in BlockReader::new(file.into()).unwrap() {
+        let Block::Entries {
+            payload, key_groups, ..
+        } = block.unwrap()
+        else {
+            continue;
+        };
+        for entry in Entry::iter(&payload) {
+            let entry = entry.unwrap();
+            let key: u64 = decode(entry.key).unwrap();
+            assert!(
+                key_groups.contains(table.key_group(hash(key))),
+                "an entry outside the groups of its block"
+            );
+            let twice = found.insert(key, decode(entry.value).unwrap());
+            assert_eq!(twice, None, "key {key} is in the snapshot twice");
+        }
+    }
+    found
+}
+
+#[test]
+fn a_table_of_many_segments_finds_every_key() {
+    let mut table = Counts::new(MaxParallelism::DEFAULT);
+    (0..50_000).for_each(|key| put(&mut table, key, &key.to_string()));
+    assert!(table.segments.len() > 8);
+    assert_eq!(table.len(), 50_000);
+    assert!((0..50_000).all(|key| table.get(hash(key), &key) == Some(&key.to_string())));
+    (0..50_000)
+        .step_by(2)
+        .for_each(|key| assert!(table.remove(hash(key), &key).is_some()));
+    assert_eq!(table.len(), 25_000);
+    assert!((0..50_000).all(|key| table.get(hash(key), &key).is_some() == (key % 2 == 1)));
+}
+
+#[test]
+fn removing_and_inserting_for_ever_does_not_grow_the_table() {
+    let mut table = Counts::new(MaxParallelism::DEFAULT);
+    for key in 0..100_000 {
+        put(&mut table, key, "x");
+        table.remove(hash(key), &key);
+    }
+    assert_eq!((table.len(), table.segments.len()), (0, 1));
+}
+
+#[test]
+fn a_drain_meets_writes_that_split_segments_and_still_sees_the_moment_of_the_freeze() {
+    let mut table = Counts::new(MaxParallelism::DEFAULT);
+    (0..20_000).for_each(|key| put(&mut table, key, "old"));
+    let before = content(&table);
+    table.freeze();
+    let mut next = 20_000_u64;
+    let snapshot = drained(&mut table, |table| {
+        for _ in 0..2_000 {
+            put(table, next, "new");
+            put(table, next % 20_000, "changed");
+            table.remove(hash(next / 2), &(next / 2));
+            next += 1;
+        }
+    });
+    assert_eq!(snapshot, before);
+    assert!(table.segments.len() > 10);
+}
+
+#[test]
+fn a_batch_is_applied_in_order_with_repeated_keys() {
+    let mut table = Counts::new(MaxParallelism::DEFAULT);
+    let keys = [1, 2, 1, 3, 1];
+    let hashes: Vec<_> = keys.iter().map(|key| hash(*key)).collect();
+    table.update_batch(&hashes, keys.into_iter(), |index, slot| match slot {
+        Slot::Occupied(value) => value.push_str(&index.to_string()),
+        Slot::Vacant(vacant) => *vacant = Some(index.to_string()),
+    });
+    let expected = [(1, "024"), (2, "1"), (3, "3")].map(|(key, value)| (key, value.to_owned()));
+    assert_eq!(content(&table), BTreeMap::from(expected));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Put(u64, u8),
+    Remove(u64),
+    Freeze,
+    Drain,
+    Thaw,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = 0..6_000_u64;
+    prop_oneof![
+        30 => (key.clone(), any::<u8>()).prop_map(|(key, value)| Step::Put(key, value)),
+        10 => key.prop_map(Step::Remove),
+        1 => Just(Step::Freeze),
+        3 => Just(Step::Drain),
+        1 => Just(Step::Thaw),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_table_and_every_snapshot_agree_with_a_plain_map(
+        filled in 0..6_000_u64,
+        steps in prop::collection::vec(step(), 1..400),
+    ) {
+        let mut table = Counts::new(MaxParallelism::DEFAULT);
+        let mut model = BTreeMap::new();
+        for key in 0..filled {
+            put(&mut table, key, "filled");
+            model.insert(key, "filled".to_owned());
+        }
+        let mut frozen: Option<(BTreeMap<u64, String>, BlockWriter, crate::snapshot::BlockReceiver)> = None;
+        for step in steps {
+            match step {
+                Step::Put(key, value) => {
+                    put(&mut table, key, &value.to_string());
+                    model.insert(key, value.to_string());
+                }
+                Step::Remove(key) => prop_assert_eq!(table.remove(hash(key), &key), model.remove(&key)),
+                Step::Freeze => {
+                    let (sender, receiver) = block_channel();
+                    table.freeze();
+                    frozen = Some((model.clone(), BlockWriter::new(sender), receiver));
+                }
+                Step::Thaw => {
+                    table.thaw();
+                    frozen = None;
+                }
+                Step::Drain => {
+                    let Some((expected, mut writer, receiver)) = frozen.take() else { continue };
+                    if table.drain(TableId(0), &mut writer).unwrap() {
+                        writer.finish();
+                        let file = block_on(receiver.map(Result::unwrap).collect::<Vec<_>>()).concat();
+                        prop_assert_eq!(read(&table, file), expected);
+                    } else {
+                        frozen = Some((expected, writer, receiver));
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(content(&table), model);
+    }
+}

@@ -250,30 +250,15 @@ fn first(attempt: AttemptId) -> BatchHeader {
 /// a batch that overtook a barrier usually overtook other batches as well.
 #[cold]
 fn breach(received: BatchHeader, expected: BatchHeader) -> Breach {
-    if received.attempt != expected.attempt {
-        let (old, received, expected) = (
-            received.attempt < expected.attempt,
-            received.attempt,
-            expected.attempt,
-        );
-        return if old {
-            Breach::OldAttempt { received, expected }
-        } else {
-            Breach::FutureAttempt { received, expected }
-        };
-    }
-    if received.epoch != expected.epoch {
-        let (ahead, received, expected) = (received.epoch > expected.epoch, received.epoch, expected.epoch);
-        return if ahead {
-            Breach::EpochAhead { received, expected }
-        } else {
-            Breach::EpochBehind { received, expected }
-        };
-    }
-    let (received, expected) = (received.seq, expected.seq);
-    if received > expected {
-        Breach::Gap { received, expected }
-    } else {
-        Breach::Repeat { received, expected }
+    let attempts = (received.attempt, expected.attempt);
+    let epochs = (received.epoch, expected.epoch);
+    let numbers = (received.seq, expected.seq);
+    match (attempts, epochs, numbers) {
+        ((received, expected), ..) if received < expected => Breach::OldAttempt { received, expected },
+        ((received, expected), ..) if received > expected => Breach::FutureAttempt { received, expected },
+        (_, (received, expected), _) if received > expected => Breach::EpochAhead { received, expected },
+        (_, (received, expected), _) if received < expected => Breach::EpochBehind { received, expected },
+        (.., (received, expected)) if received > expected => Breach::Gap { received, expected },
+        (.., (received, expected)) => Breach::Repeat { received, expected },
     }
 }

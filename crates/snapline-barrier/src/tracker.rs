@@ -113,7 +113,7 @@ impl BarrierTracker {
         out: &mut Vec<AlignmentAction>,
     ) {
         if let Some(position) = self.position(checkpoint)
-            && self.entries[position].is_complete_without(channel)
+            && self.entries[position].completes_with(channel)
         {
             self.complete(position, now, out);
         }
@@ -151,7 +151,7 @@ impl BarrierTracker {
 
 impl Entry {
     /// Counts the channel and tells whether that was the last one missing.
-    fn is_complete_without(&mut self, channel: ChannelIndex) -> bool {
+    fn completes_with(&mut self, channel: ChannelIndex) -> bool {
         self.missing.remove(&channel);
         self.missing.is_empty()
     }
@@ -205,7 +205,9 @@ impl BarrierHandler for BarrierTracker {
             self.push(checkpoint, Fate::Nothing);
         } else if self.position(checkpoint).is_some() {
             self.give_up_older(checkpoint, older, out);
-            self.entries[0].give_up(reason, out);
+            if let Some(entry) = self.entries.front_mut() {
+                entry.give_up(reason, out);
+            }
         }
         self.count(channel, checkpoint, now, out);
     }
@@ -216,7 +218,7 @@ impl BarrierHandler for BarrierTracker {
             EndOfInputRule::StandsIn => {
                 let mut newest_first = self.entries.iter_mut().enumerate().rev();
                 let newest = newest_first
-                    .find_map(|(position, entry)| entry.is_complete_without(channel).then_some(position));
+                    .find_map(|(position, entry)| entry.completes_with(channel).then_some(position));
                 if let Some(position) = newest {
                     self.complete(position, now, out);
                 }

@@ -1,0 +1,12 @@
+//! Behaviour of the barrier handlers and channel checks, through the public interface alone.
+#![expect(clippy::unwrap_used, reason = "all of this is tests")]
+
+mod channels;
+mod doubles;
+mod gate;
+mod history;
+mod interleavings;
+mod marbles;
+mod random;
+mod scenarios;
+mod script;

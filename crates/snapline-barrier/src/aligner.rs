@@ -91,16 +91,19 @@ impl BarrierAligner {
             .map(|alignment| alignment.barrier.checkpoint)
     }
 
+    /// Starts the checkpoint of a newer barrier, or gives it up at once when it was aborted. Both
+    /// cancel markers that this can take go out before channels are unblocked.
     fn start(&mut self, barrier: CheckpointBarrier, now: Timestamp, out: &mut Vec<AlignmentAction>) {
-        self.decline_pending(
-            DeclineReason::Subsumed {
-                by: barrier.checkpoint,
-            },
-            out,
-        );
         self.latest = barrier.checkpoint;
+        let subsumed = self.pending.take();
+        if let Some(alignment) = &subsumed {
+            let reason = DeclineReason::Subsumed {
+                by: barrier.checkpoint,
+            };
+            decline(alignment.barrier.checkpoint, reason, out);
+        }
         if self.aborted.take(barrier.checkpoint) {
-            self.give_up(barrier.checkpoint, out);
+            out.push(AlignmentAction::ForwardCancel(barrier.checkpoint));
         } else {
             self.pending = Some(Alignment {
                 barrier,
@@ -109,6 +112,7 @@ impl BarrierAligner {
                 since: now,
             });
         }
+        unblock(subsumed, out);
     }
 
     /// Takes the snapshot if no barrier is missing any more.
@@ -118,30 +122,19 @@ impl BarrierAligner {
                 barrier: alignment.barrier,
                 alignment: Duration::from_millis(now.millis_since(alignment.since)),
             });
-            alignment.unblock(out);
-        }
-    }
-
-    fn decline_pending(&mut self, reason: DeclineReason, out: &mut Vec<AlignmentAction>) {
-        if let Some(checkpoint) = self.pending_id() {
-            out.push(AlignmentAction::Decline { checkpoint, reason });
-            self.give_up(checkpoint, out);
-        }
-    }
-
-    /// Sends the cancel marker of `checkpoint` and ends what is pending, which is not newer.
-    fn give_up(&mut self, checkpoint: CheckpointId, out: &mut Vec<AlignmentAction>) {
-        out.push(AlignmentAction::ForwardCancel(checkpoint));
-        if let Some(alignment) = self.pending.take() {
-            alignment.unblock(out);
+            unblock(Some(alignment), out);
         }
     }
 }
 
-impl Alignment {
-    fn unblock(self, out: &mut Vec<AlignmentAction>) {
-        out.extend(self.blocked.into_iter().map(AlignmentAction::Unblock));
-    }
+fn decline(checkpoint: CheckpointId, reason: DeclineReason, out: &mut Vec<AlignmentAction>) {
+    out.push(AlignmentAction::Decline { checkpoint, reason });
+    out.push(AlignmentAction::ForwardCancel(checkpoint));
+}
+
+fn unblock(ended: Option<Alignment>, out: &mut Vec<AlignmentAction>) {
+    let channels = ended.into_iter().flat_map(|alignment| alignment.blocked);
+    out.extend(channels.map(AlignmentAction::Unblock));
 }
 
 impl BarrierHandler for BarrierAligner {
@@ -180,9 +173,8 @@ impl BarrierHandler for BarrierAligner {
         if checkpoint > self.latest || self.pending_id() == Some(checkpoint) {
             self.latest = checkpoint;
             self.aborted.take(checkpoint);
-            let reason = DeclineReason::Cancelled;
-            out.push(AlignmentAction::Decline { checkpoint, reason });
-            self.give_up(checkpoint, out);
+            decline(checkpoint, DeclineReason::Cancelled, out);
+            unblock(self.pending.take(), out);
         }
     }
 
@@ -192,9 +184,13 @@ impl BarrierHandler for BarrierAligner {
             alignment.missing.remove(&channel);
             alignment.blocked.remove(&channel);
         }
-        match self.rule {
-            EndOfInputRule::StandsIn => self.snapshot_if_aligned(now, out),
-            EndOfInputRule::Aborts => self.decline_pending(DeclineReason::EndOfInput, out),
+        match (self.rule, self.pending_id()) {
+            (EndOfInputRule::StandsIn, _) => self.snapshot_if_aligned(now, out),
+            (EndOfInputRule::Aborts, None) => {}
+            (EndOfInputRule::Aborts, Some(checkpoint)) => {
+                decline(checkpoint, DeclineReason::EndOfInput, out);
+                unblock(self.pending.take(), out);
+            }
         }
     }
 
@@ -202,7 +198,8 @@ impl BarrierHandler for BarrierAligner {
         if checkpoint > self.latest {
             self.aborted.remember(checkpoint);
         } else if self.pending_id() == Some(checkpoint) {
-            self.give_up(checkpoint, out);
+            out.push(AlignmentAction::ForwardCancel(checkpoint));
+            unblock(self.pending.take(), out);
         }
     }
 

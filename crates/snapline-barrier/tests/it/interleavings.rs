@@ -105,8 +105,9 @@ fn every_interleaving_of_two_channels_is_correct() {
 #[test]
 fn every_interleaving_of_two_channels_and_an_abort_is_correct() {
     check(&inputs(1), 2, &[1]);
-    // Without the first record, for the sake of time.
-    let inputs: Vec<_> = inputs(2).iter().map(|input| input[1..].to_vec()).collect();
+    // Only open channels, for the sake of time.
+    let mut inputs = inputs(2);
+    inputs.retain(|input| !input.contains(&Element::End));
     check(&inputs, 2, &[2]);
 }
 

@@ -7,9 +7,31 @@
 //! Readers and writers are synchronous and work on batches; what waits for the outside world
 //! (finding splits, making a pre-commit durable, committing) is asynchronous and runs beside the tasks.
 
+mod channel;
+mod collect;
+mod collection;
+mod discard;
+mod for_each;
+mod generator;
+mod no_commit;
+mod print;
+mod range;
+mod sequence;
 mod sink;
 mod source;
+#[cfg(test)]
+mod testing;
 
+pub use channel::{ChannelSender, ChannelSource, ChannelSplit};
+pub use collect::{CollectSink, Collected, CollectedPart};
+pub use collection::CollectionSource;
+pub use discard::DiscardSink;
+pub use for_each::ForEachSink;
+pub use generator::GeneratorSource;
+pub use no_commit::{NoCommitter, nothing_to_commit};
+pub use print::PrintSink;
+pub use range::RangeSplit;
+pub use sequence::SequenceSource;
 pub use sink::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
 pub use source::{
     DiscoveryContext, ReaderContext, ReaderProgress, ReaderStatus, Source, SourceReader, SourceSplit,

@@ -16,6 +16,13 @@ use std::task::{Context, Poll};
 ///
 /// A sink that cannot take anything back has no committables (`type Committable = ()`) and writes
 /// at once: at least once.
+///
+/// # Contract
+/// What a job that runs a sink has to do:
+/// * Committables of a checkpoint that was given up are part of the next one: no writer ever hands
+///   them out again.
+/// * When a future of `prepare_commit` fails or is dropped, the job restarts: what it was to make
+///   durable is lost to the writer.
 pub trait Sink<T>: Send + Sync + 'static {
     /// What names a pre-committed part of the output.
     type Committable: Serialize + DeserializeOwned + Send + 'static;
@@ -60,6 +67,11 @@ pub struct CommitterContext {
 }
 
 /// Writes the records of one subtask.
+///
+/// # Contract
+/// * `write` leaves the batch empty.
+/// * What was written before `prepare_commit`, and nothing that comes after, is in what its future
+///   returns; a future without records returns no committables.
 pub trait SinkWriter<T, C>: Send {
     /// Takes all records out of the batch and writes them, or keeps them to be written.
     ///

@@ -79,6 +79,8 @@ pub struct ReaderContext {
 /// # Contract
 /// * [`SourceReader::snapshot`] names exactly the records that were not handed out yet.
 /// * `poll_batch` hands out at most `limit` records at a time and does not wait.
+/// * [`ReaderStatus::EndOfData`] comes alone, after the last records, and again whenever it is asked for.
+/// * A reader without splits is at its end.
 pub trait SourceReader<T, S>: Send {
     /// Adds splits to those that are to be read.
     fn add_splits(&mut self, splits: Vec<S>);

@@ -1,1 +1,60 @@
-fn main() {}
+//! The tasks of this repository: `cargo xtask ci | tidy | examples | bench | chaos`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a program, not a library"
+)]
+
+mod bench;
+mod chaos;
+mod ci;
+mod examples;
+mod process;
+mod stopwatch;
+mod tidy;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(about = "The tasks of this repository", disable_version_flag = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything that must hold before a change is merged: the same that CI runs.
+    Ci,
+    /// The rules of this house that no other tool knows.
+    Tidy,
+    /// Runs every example and compares what it prints with its header.
+    Examples,
+    /// Measures workloads against hand-written loops, interleaved.
+    Bench(bench::Options),
+    /// Kills WordCount again and again and checks that every word counts exactly once.
+    Chaos(chaos::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Ci => ci::run(),
+        Task::Tidy => tidy::run(),
+        Task::Examples => examples::run(),
+        Task::Bench(options) => bench::run(&options),
+        Task::Chaos(options) => chaos::run(&options),
+    };
+    match outcome {
+        Ok(report) => {
+            println!("{}", report.trim_start());
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What is measured against what, as data.
+
+use std::path::{Path, PathBuf};
+
+/// How long a run takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Size {
+    Quick,
+    Standard,
+    Full,
+}
+
+/// One workload with one set of options, done in several ways.
+pub(super) struct Plan {
+    pub(super) workload: &'static str,
+    pub(super) title: String,
+    pub(super) arguments: Vec<String>,
+    /// How long the text is that it reads, if it reads one.
+    pub(super) text_bytes: Option<u64>,
+    /// The first is what the others are compared with.
+    pub(super) variants: Vec<Variant>,
+}
+
+/// A way to do the work.
+pub(super) struct Variant {
+    pub(super) label: &'static str,
+    pub(super) arguments: &'static [&'static str],
+}
+
+const PLAIN: Variant = Variant {
+    label: "hand-written",
+    arguments: &["--baseline"],
+};
+const PREFETCH: Variant = Variant {
+    label: "hand-written, prefetch",
+    arguments: &["--baseline", "prefetch"],
+};
+const NO_CHECKPOINTS: Variant = Variant {
+    label: "snapline, no checkpoints",
+    arguments: &["--parallelism", "1", "--checkpoint-interval-ms", "0"],
+};
+const EACH_SECOND: Variant = Variant {
+    label: "snapline, each 1 s",
+    arguments: &["--parallelism", "1", "--checkpoint-interval-ms", "1000"],
+};
+const TWO_SUBTASKS: Variant = Variant {
+    label: "snapline, each 1 s, p2",
+    arguments: &["--parallelism", "2", "--checkpoint-interval-ms", "1000"],
+};
+
+impl Size {
+    /// How often each variant runs.
+    pub(super) fn rounds(self) -> usize {
+        match self {
+            Self::Quick => 2,
+            Self::Standard => 5,
+            Self::Full => 7,
+        }
+    }
+}
+
+impl Plan {
+    pub(super) fn text_file(&self, folder: &Path, bytes: u64) -> PathBuf {
+        folder.join(format!("text-{bytes}.txt"))
+    }
+}
+
+/// All plans; a workload may have several.
+pub(super) fn all(size: Size) -> Vec<Plan> {
+    let (text_bytes, records, keys): (u64, u64, &[u64]) = match size {
+        Size::Quick => (16_000_000, 4_000_000, &[1_000, 1_000_000]),
+        Size::Standard => (64_000_000, 40_000_000, &[1_000, 1_000_000, 10_000_000]),
+        Size::Full => (256_000_000, 100_000_000, &[1_000, 1_000_000, 10_000_000]),
+    };
+    let mut plans = vec![word_count(text_bytes)];
+    plans.extend(keys.iter().map(|keys| keyed_sum(records, *keys)));
+    plans
+}
+
+fn word_count(text_bytes: u64) -> Plan {
+    Plan {
+        workload: "wordcount",
+        title: format!("wordcount, {} MB", text_bytes / 1_000_000),
+        arguments: Vec::new(),
+        text_bytes: Some(text_bytes),
+        variants: vec![PLAIN, NO_CHECKPOINTS, EACH_SECOND, TWO_SUBTASKS],
+    }
+}
+
+fn keyed_sum(records: u64, keys: u64) -> Plan {
+    let arguments = ["--records", &records.to_string(), "--keys", &keys.to_string()];
+    Plan {
+        workload: "keyed-sum",
+        title: format!("keyed-sum, {keys} keys"),
+        arguments: arguments.map(str::to_owned).to_vec(),
+        text_bytes: None,
+        variants: vec![PLAIN, PREFETCH, NO_CHECKPOINTS, EACH_SECOND, TWO_SUBTASKS],
+    }
+}

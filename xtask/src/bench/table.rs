@@ -1,0 +1,152 @@
+//! Medians, ratios, and how they are printed.
+
+use super::Measurement;
+
+/// All variants of one plan, compared with the first.
+pub(super) fn of_plan(measurements: &[Measurement]) -> String {
+    let Some(first) = measurements.first() else {
+        return String::new();
+    };
+    let mut text = format!("\n{}\n", first.plan);
+    text += &row(&[
+        "variant",
+        "M records/s",
+        "CPU ns/record",
+        "speed",
+        "CPU",
+        "peak MB",
+        "stall us",
+        "checkpoints",
+    ]);
+    let reference = of_variant(measurements, &first.variant);
+    for label in labels(measurements) {
+        let these = of_variant(measurements, label);
+        let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
+        let speed = ratio(&reference, &these, |m| m.number("seconds"));
+        let cpu = ratio(&reference, &these, Measurement::cpu_ns);
+        text += &row(&[
+            label,
+            &format!("{:.2}", figure("records_per_s") / 1e6),
+            &format!("{:.1}", median(these.iter().map(|m| m.cpu_ns()))),
+            &format!("{speed:.2}x"),
+            &format!("{cpu:.2}x"),
+            &format!("{:.0}", figure("peak_rss_mb")),
+            &format!("{:.0}", figure("stall_us_max")),
+            &format!("{:.0}", figure("checkpoints_completed")),
+        ]);
+    }
+    text
+}
+
+/// What has changed from one run to the other.
+pub(super) fn ratios(before: &[Measurement], after: &[Measurement]) -> String {
+    let mut text = row(&["variant", "speed", "CPU", "peak memory"]);
+    for plan in plans(after) {
+        let of_plan: Vec<&Measurement> = after.iter().filter(|m| m.plan == plan).collect();
+        text += &format!("{plan}\n");
+        for label in in_order(of_plan.iter().map(|m| m.variant.as_str())) {
+            let (old, new) = (medians(before, plan, label), medians(after, plan, label));
+            let change = |index: usize| format!("{:.2}x", old[index] / new[index]);
+            text += &row(&[label, &change(0), &change(1), &format!("{:.2}x", new[2] / old[2])]);
+        }
+    }
+    text
+}
+
+/// Seconds, CPU time per record, and peak memory of one variant.
+fn medians(all: &[Measurement], plan: &str, label: &str) -> [f64; 3] {
+    let these: Vec<&Measurement> = all
+        .iter()
+        .filter(|m| m.plan == plan && m.variant == label)
+        .collect();
+    let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
+    [
+        figure("seconds"),
+        median(these.iter().map(|m| m.cpu_ns())),
+        figure("peak_rss_mb"),
+    ]
+}
+
+fn plans(measurements: &[Measurement]) -> Vec<&str> {
+    in_order(measurements.iter().map(|m| m.plan.as_str()))
+}
+
+fn labels(measurements: &[Measurement]) -> Vec<&str> {
+    in_order(measurements.iter().map(|m| m.variant.as_str()))
+}
+
+fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = Vec::new();
+    for name in names {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen
+}
+
+fn of_variant<'a>(measurements: &'a [Measurement], label: &str) -> Vec<&'a Measurement> {
+    measurements.iter().filter(|m| m.variant == label).collect()
+}
+
+/// The median of what each round says.
+fn ratio(reference: &[&Measurement], these: &[&Measurement], figure: impl Fn(&Measurement) -> f64) -> f64 {
+    median(reference.iter().zip(these).map(|(a, b)| figure(a) / figure(b)))
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[n / 2],
+        n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
+    }
+}
+
+fn row(cells: &[&str]) -> String {
+    let Some((first, rest)) = cells.split_first() else {
+        return String::new();
+    };
+    rest.iter().fold(format!("{first:<26}"), |line, cell| {
+        line + &format!(" {cell:>13}")
+    }) + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measurement(variant: &str, seconds: f64) -> Measurement {
+        let line =
+            serde_json::json!({"seconds": seconds, "cpu_seconds": seconds, "records": 1e9, "peak_rss_mb": 8});
+        Measurement {
+            plan: "p".to_owned(),
+            variant: variant.to_owned(),
+            line,
+        }
+    }
+
+    #[test]
+    fn a_ratio_is_the_median_of_the_rounds() {
+        let rounds = [
+            ("a", 1.0),
+            ("b", 2.0),
+            ("a", 10.0),
+            ("b", 5.0),
+            ("a", 2.0),
+            ("b", 2.0),
+        ];
+        let measurements: Vec<Measurement> = rounds.iter().map(|(v, s)| measurement(v, *s)).collect();
+        let table = of_plan(&measurements);
+        let line = table.lines().find(|line| line.starts_with("b ")).unwrap();
+        assert!(line.contains(" 1.00x "), "{table}");
+        assert!(ratios(&measurements[..1], &measurements[4..5]).contains("0.50x"));
+    }
+
+    #[test]
+    fn a_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+        assert_eq!(median([4.0, 1.0, 3.0, 2.0].into_iter()), 2.5);
+        assert!(median([].into_iter()).is_nan());
+    }
+}

@@ -1,0 +1,197 @@
+//! `cargo xtask ci`: everything that must hold before a change is merged.
+
+use crate::process::{Output, capture};
+use crate::stopwatch::Stopwatch;
+use crate::workspace::cargo;
+use crate::{examples, tidy};
+use std::io::Write;
+use std::process::Command;
+use std::time::Duration;
+
+/// A step that hangs is stopped after this long.
+const LIMIT: Duration = Duration::from_secs(40 * 60);
+
+struct Step {
+    name: &'static str,
+    work: Work,
+    /// What to do when it fails.
+    advice: &'static str,
+}
+
+enum Work {
+    Cargo(Vec<&'static str>, &'static [(&'static str, &'static str)]),
+    Here(fn() -> Result<String, String>),
+}
+
+pub(crate) fn run() -> Result<String, String> {
+    let clock = Stopwatch::start();
+    let mut failed = Vec::new();
+    for step in steps(has_nextest()) {
+        print!("{:<9}... ", step.name);
+        let _ = std::io::stdout().flush();
+        let step_clock = Stopwatch::start();
+        let outcome = work(&step.work);
+        let seconds = step_clock.elapsed().as_secs_f64();
+        match outcome {
+            Ok(report) => println!("ok {seconds:.1} s{report}"),
+            Err(report) => {
+                println!(
+                    "FAILED {seconds:.1} s\n{}\n{}: {}",
+                    report.trim_end(),
+                    step.name,
+                    step.advice
+                );
+                failed.push(step.name);
+            }
+        }
+    }
+    let seconds = clock.elapsed().as_secs_f64();
+    if failed.is_empty() {
+        return Ok(format!("all good, {seconds:.0} s"));
+    }
+    Err(format!("failed: {}; {seconds:.0} s", failed.join(", ")))
+}
+
+/// The steps, cheap ones first. None changes `RUSTFLAGS` or the profile: nothing is built twice.
+fn steps(nextest: bool) -> Vec<Step> {
+    let test = if nextest {
+        vec![
+            "nextest",
+            "run",
+            "--workspace",
+            "--no-fail-fast",
+            "--status-level",
+            "fail",
+        ]
+    } else {
+        vec![
+            "test",
+            "--workspace",
+            "--no-fail-fast",
+            "--lib",
+            "--bins",
+            "--tests",
+        ]
+    };
+    vec![
+        Step {
+            name: "fmt",
+            work: Work::Cargo(vec!["fmt", "--all", "--check"], &[]),
+            advice: "run `cargo fmt --all` and look at what it changed",
+        },
+        Step {
+            name: "tidy",
+            work: Work::Here(tidy::run),
+            advice: "each line above names a file, a rule and what to do; CONTRIBUTING.md has the reasons",
+        },
+        Step {
+            name: "clippy",
+            work: Work::Cargo(
+                vec!["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+                &[],
+            ),
+            advice: "fix the warnings; an exception is `#[expect(lint, reason = \"...\")]` where it is needed",
+        },
+        Step {
+            name: "test",
+            work: Work::Cargo(test, &[]),
+            advice: "the names of failed tests are sentences that do not hold any more; seeds stand in their output",
+        },
+        Step {
+            name: "doctest",
+            work: Work::Cargo(vec!["test", "--doc", "--workspace", "--no-fail-fast"], &[]),
+            advice: "an example in the documentation does not compile or does not hold any more",
+        },
+        Step {
+            name: "rustdoc",
+            work: Work::Cargo(
+                vec!["doc", "--workspace", "--no-deps"],
+                &[("RUSTDOCFLAGS", "-D warnings")],
+            ),
+            advice: "mend the links and the missing documentation",
+        },
+        Step {
+            name: "examples",
+            work: Work::Here(examples::run),
+            advice: "change the example, or the expected output in its header if the new output is right",
+        },
+    ]
+}
+
+fn has_nextest() -> bool {
+    let mut version: Command = cargo();
+    version.args(["nextest", "--version"]);
+    capture(&mut version, Duration::from_secs(60)).is_ok_and(|output| output.status.success())
+}
+
+/// What to print behind "ok", or what went wrong.
+fn work(work: &Work) -> Result<String, String> {
+    match work {
+        Work::Here(task) => task(),
+        Work::Cargo(arguments, environment) => {
+            let mut command = cargo();
+            command.args(arguments).envs(environment.iter().copied());
+            let output = capture(&mut command, LIMIT)?;
+            judge(arguments, &output)
+        }
+    }
+}
+
+fn judge(arguments: &[&str], output: &Output) -> Result<String, String> {
+    if !output.status.success() {
+        return Err(format!("$ cargo {}\n{}", arguments.join(" "), output.text()));
+    }
+    let text = output.text();
+    let summary = text.lines().filter(|line| is_summary(line));
+    Ok(summary.fold(String::new(), |report, line| report + "\n" + line))
+}
+
+/// Whether a test runner sums up in this line: whoever reads the log of CI counts tests by them.
+fn is_summary(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("Summary [") || line.starts_with("test result:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summaries_of_both_test_runners_are_shown() {
+        let cases = [
+            (
+                "     Summary [   0.018s] 12 tests run: 12 passed, 0 skipped",
+                true,
+            ),
+            ("test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured", true),
+            ("test a_sentence ... ok", false),
+            ("    Finished `test` profile", false),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(is_summary(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_failed_step_shows_its_command_and_its_output() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo broken; exit 1"]);
+        let output = capture(&mut command, Duration::from_secs(60)).unwrap();
+        let report = judge(&["fmt"], &output).unwrap_err();
+        assert_eq!(report, "$ cargo fmt\nbroken\n");
+    }
+
+    #[test]
+    fn every_step_gives_advice_and_none_changes_the_compiler_flags() {
+        for step in [steps(true), steps(false)].into_iter().flatten() {
+            assert!(step.advice.len() > 20, "{}", step.name);
+            if let Work::Cargo(_, environment) = step.work {
+                assert!(
+                    environment.iter().all(|(name, _)| *name != "RUSTFLAGS"),
+                    "{}",
+                    step.name
+                );
+            }
+        }
+    }
+}

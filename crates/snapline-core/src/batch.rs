@@ -81,6 +81,9 @@ pub trait AnyBatch: Send {
 
     /// The batch as `Any`, to find its record type again.
     fn as_any_mut(&mut self) -> &mut dyn Any;
+
+    /// The box as `Any`, to find its record type again and keep it.
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }
 
 /// A batch on its way between two tasks.
@@ -97,6 +100,10 @@ impl<T: Data> AnyBatch for Batch<T> {
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
         self
     }
 }

@@ -1,6 +1,7 @@
 //! One error for every crate: the kind tells the caller what to do.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The result of every fallible operation in Snapline.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -29,13 +30,15 @@ pub enum ErrorKind {
 ///
 /// The message is lower-case and has no final dot; the values it speaks of stand in the context,
 /// outermost first.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
     context: Vec<(&'static str, String)>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
@@ -94,7 +97,7 @@ impl Error {
     /// Adds the error that caused this one.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 

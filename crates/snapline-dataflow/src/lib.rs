@@ -1,1 +1,36 @@
-//! The DataStream API of Snapline: environment, streams, operators, graph, chaining.
+//! The DataStream API of Snapline: how a program describes a dataflow.
+//!
+//! A program makes a [`StreamExecutionEnvironment`], derives [`DataStream`]s from sources, ends them in
+//! sinks, and executes the job. The description becomes a [`StreamGraph`], then a [`JobGraph`] in
+//! which neighbouring operators are chained into tasks, and a [`JobRunner`] runs it.
+//!
+//! Operators are [`Link`]s: each takes whole batches and hands them to the next. A task is a chain
+//! of links behind a [`SourceHead`] or a [`TaskHead`], in front of [`OutputPort`]s. The runtime drives the
+//! heads and provides the ports; this crate does not know threads or channels.
+
+mod context;
+mod environment;
+mod factory;
+mod graph;
+mod head;
+mod job;
+mod link;
+mod operator;
+mod output;
+mod plan;
+mod snapshot;
+mod stream;
+
+pub use context::{OperatorContext, RestoredState, TaskCounters};
+pub use environment::{Components, StreamExecutionEnvironment};
+pub use factory::{ErasedCommitter, ErasedLink, OperatorFactory, OutputFactory, SinkFactory, SourceFactory};
+pub use graph::{NodeFactory, NodeId, StreamEdge, StreamGraph, StreamNode};
+pub use head::{SourceHead, TaskHead};
+pub use job::{CheckpointCounts, JobControl, JobHandle, JobResult, JobRunner, JobState, JobStatus};
+pub use link::{Link, Next, Signal};
+pub use operator::collector::Collector;
+pub use operator::reduce::Emit;
+pub use output::{OutputPort, Partitioning, PortSignal};
+pub use plan::{JobGraph, JobNode, JobVertex};
+pub use snapshot::{OperatorSnapshot, TaskSnapshot};
+pub use stream::{DataStream, DataStreamSink, KeyedStream};

@@ -1,0 +1,88 @@
+//! What an operator is told when its subtask starts.
+
+use snapline_core::{AttemptId, JobId, KeyGroupRange, MaxParallelism, OperatorUid, Result, SubtaskIndex};
+use snapline_state::{
+    CheckpointStorage, KeyedStateBackend, OperatorState, StateBackend, StateContext, StateHandle, TableSpec,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Everything one subtask of one operator may want to know.
+#[derive(Debug, Clone)]
+pub struct OperatorContext {
+    /// The job.
+    pub job: JobId,
+    /// The operator.
+    pub operator: OperatorUid,
+    /// Which of its subtasks.
+    pub subtask: SubtaskIndex,
+    /// How many subtasks it has.
+    pub parallelism: u32,
+    /// How many key groups the job has.
+    pub max_parallelism: MaxParallelism,
+    /// The incarnation of the job.
+    pub attempt: AttemptId,
+    /// How many records a batch has at the most.
+    pub batch_records: usize,
+    /// The state to begin with.
+    pub restored: RestoredState,
+    /// Where keyed state lives.
+    pub backend: Arc<dyn StateBackend>,
+    /// Where restored state is.
+    pub storage: Arc<dyn CheckpointStorage>,
+    /// Where the subtask counts what it does.
+    pub counters: Arc<TaskCounters>,
+}
+
+/// The part of a checkpoint that belongs to one subtask of one operator.
+#[derive(Debug, Clone, Default)]
+pub struct RestoredState {
+    /// Keyed state; some entries may belong to other subtasks.
+    pub keyed: Vec<StateHandle>,
+    /// Operator state, dealt out for the parallelism of now.
+    pub operator: OperatorState,
+}
+
+impl OperatorContext {
+    /// The key groups that the subtask owns.
+    pub fn key_groups(&self) -> KeyGroupRange {
+        self.max_parallelism.range_of(self.subtask, self.parallelism)
+    }
+
+    /// Opens the keyed state of the subtask with these tables.
+    ///
+    /// # Errors
+    /// As [`StateBackend::open`].
+    pub async fn open_state(&self, tables: Vec<TableSpec>) -> Result<Box<dyn KeyedStateBackend>> {
+        let context = StateContext {
+            operator: self.operator.clone(),
+            subtask: self.subtask,
+            max_parallelism: self.max_parallelism,
+            key_groups: self.key_groups(),
+            tables,
+            restore: self.restored.keyed.clone(),
+            storage: self.storage.clone(),
+        };
+        self.backend.open(context).await
+    }
+}
+
+/// What a task counts while it runs.
+#[derive(Debug, Default)]
+pub struct TaskCounters {
+    /// Records that the task has read from its source.
+    pub records: AtomicU64,
+    /// How far the task's source is, in the source's unit.
+    pub done: AtomicU64,
+    /// How much the task's source has; 0 when that is not known.
+    pub total: AtomicU64,
+    /// The longest time that a freeze has kept the task from its records, in nanoseconds.
+    pub longest_freeze_nanos: AtomicU64,
+}
+
+impl TaskCounters {
+    /// Notes how long a freeze took.
+    pub fn froze(&self, nanos: u64) {
+        self.longest_freeze_nanos.fetch_max(nanos, Ordering::Relaxed);
+    }
+}

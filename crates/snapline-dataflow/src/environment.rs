@@ -1,0 +1,135 @@
+//! Where a program begins.
+
+use crate::factory::OutputOf;
+use crate::graph::{NodeFactory, NodeId, StreamGraph, StreamNode};
+use crate::job::{JobHandle, JobResult, JobRunner};
+use crate::operator::source::SourceOf;
+use crate::plan::JobGraph;
+use crate::stream::DataStream;
+use snapline_connector::Source;
+use snapline_core::{CheckpointSettings, JobSettings, Result};
+use snapline_state::{CheckpointStorage, StateBackend};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The parts that a job is assembled from.
+#[derive(Debug, Clone)]
+pub struct Components {
+    /// Where snapshots go.
+    pub storage: Arc<dyn CheckpointStorage>,
+    /// Where live state is.
+    pub backend: Arc<dyn StateBackend>,
+    /// What runs jobs.
+    pub runner: Arc<dyn JobRunner>,
+}
+
+/// Where a program describes its streams and starts its jobs.
+///
+/// A clone describes the same job.
+#[derive(Debug, Clone)]
+pub struct StreamExecutionEnvironment {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    components: Components,
+}
+
+#[derive(Debug)]
+struct State {
+    graph: StreamGraph,
+    settings: JobSettings,
+}
+
+impl StreamExecutionEnvironment {
+    /// An environment with these settings and parts. The facade has a builder with defaults.
+    pub fn new(settings: JobSettings, components: Components) -> Self {
+        let state = Mutex::new(State {
+            graph: StreamGraph::default(),
+            settings,
+        });
+        Self {
+            shared: Arc::new(Shared { state, components }),
+        }
+    }
+
+    /// Takes a checkpoint each `interval`.
+    ///
+    /// Other settings of checkpoints stay as they are.
+    pub fn enable_checkpointing(&self, interval: Duration) -> &Self {
+        let mut state = self.state();
+        let given = state.settings.checkpoints.take().unwrap_or_default();
+        let interval_ms = CheckpointSettings::every(interval).interval_ms;
+        state.settings.checkpoints = Some(CheckpointSettings { interval_ms, ..given });
+        drop(state);
+        self
+    }
+
+    /// Changes the settings of the job.
+    pub fn configure(&self, change: impl FnOnce(&mut JobSettings)) -> &Self {
+        change(&mut self.state().settings);
+        self
+    }
+
+    /// The settings of the job.
+    pub fn settings(&self) -> JobSettings {
+        self.state().settings.clone()
+    }
+
+    /// A stream of everything that a source reads.
+    pub fn from_source<S: Source>(&self, source: S, name: &str) -> DataStream<S::Item> {
+        let node = self.add(StreamNode {
+            name: name.to_owned(),
+            uid: None,
+            parallelism: None,
+            inputs: Vec::new(),
+            factory: NodeFactory::Source(Arc::new(SourceOf(source))),
+            output: Some(Arc::new(OutputOf::<S::Item>::new())),
+        });
+        DataStream::new(self.clone(), vec![node])
+    }
+
+    /// Runs what was described since the last call, to its end.
+    ///
+    /// # Errors
+    /// A mistake in the description, or what made the job fail.
+    pub async fn execute(&self, name: &str) -> Result<JobResult> {
+        self.execute_async(name).await?.wait().await
+    }
+
+    /// Starts what was described since the last call.
+    ///
+    /// # Errors
+    /// A mistake in the description, or what keeps the job from starting.
+    pub async fn execute_async(&self, name: &str) -> Result<JobHandle> {
+        let job = self.plan(name)?;
+        let runner = self.shared.components.runner.clone();
+        runner.submit(job).await
+    }
+
+    /// Plans what was described since the last call, without running it.
+    ///
+    /// # Errors
+    /// A mistake in the description.
+    pub fn plan(&self, name: &str) -> Result<JobGraph> {
+        let (graph, settings) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.graph), state.settings.clone())
+        };
+        JobGraph::plan(graph, name, settings, self.shared.components.clone())
+    }
+
+    pub(crate) fn add(&self, node: StreamNode) -> NodeId {
+        self.state().graph.add(node)
+    }
+
+    pub(crate) fn with_graph<R>(&self, change: impl FnOnce(&mut StreamGraph) -> R) -> R {
+        change(&mut self.state().graph)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

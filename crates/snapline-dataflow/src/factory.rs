@@ -1,0 +1,167 @@
+//! How the nodes of a graph become links, with the record types hidden from whoever builds them.
+
+use crate::context::OperatorContext;
+use crate::head::{InputHead, SourceHead, TaskHead};
+use crate::link::Next;
+use crate::output::{Output, OutputPort, Partitioning, Tee};
+use async_trait::async_trait;
+use snapline_core::{AttemptId, CheckpointId, Data, Error, JobId, MaxParallelism, OperatorUid, Result};
+use snapline_state::{Committable, OperatorState};
+use std::any::Any;
+use std::marker::PhantomData;
+
+/// A [`Next`] of some record type.
+pub struct ErasedLink(Box<dyn Any + Send>);
+
+impl ErasedLink {
+    /// Hides the record type.
+    pub fn new<T: 'static>(link: Next<T>) -> Self {
+        Self(Box::new(link))
+    }
+
+    /// Finds the record type again.
+    ///
+    /// # Errors
+    /// `Internal` when it is another.
+    pub fn typed<T: 'static>(self) -> Result<Next<T>> {
+        let typed = self.0.downcast::<Next<T>>().map(|link| *link);
+        typed.map_err(|_| Error::internal("two chained operators have different record types"))
+    }
+}
+
+impl std::fmt::Debug for ErasedLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ErasedLink")
+    }
+}
+
+/// Makes the links of an operator that has an input and an output.
+#[async_trait]
+pub trait OperatorFactory: Send + Sync {
+    /// The operator of one subtask, in front of what is chained behind it.
+    ///
+    /// # Errors
+    /// What keeps the operator from starting.
+    async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink>;
+}
+
+/// Makes the readers of a source.
+#[async_trait]
+pub trait SourceFactory: Send + Sync {
+    /// Finds the splits of the source and deals them out to `parallelism` readers.
+    ///
+    /// # Errors
+    /// What keeps the source from being found.
+    async fn discover(&self, parallelism: u32) -> Result<Vec<OperatorState>>;
+
+    /// Deals the splits of a checkpoint, the states of all its readers, out to `parallelism` readers,
+    /// after a look whether the source still has them.
+    ///
+    /// # Errors
+    /// `Invalid` when the source has changed.
+    async fn resume(&self, states: Vec<OperatorState>, parallelism: u32) -> Result<Vec<OperatorState>>;
+
+    /// The reader of one subtask, in front of what is chained behind it.
+    ///
+    /// # Errors
+    /// What keeps the source from being read.
+    fn head(&self, context: OperatorContext, next: ErasedLink) -> Result<Box<dyn SourceHead>>;
+}
+
+/// Makes the writers and the committer of a sink.
+pub trait SinkFactory: Send + Sync {
+    /// The writer of one subtask.
+    ///
+    /// # Errors
+    /// What keeps the sink from being written.
+    fn link(&self, context: OperatorContext) -> Result<ErasedLink>;
+
+    /// The committer for all subtasks.
+    ///
+    /// # Errors
+    /// What keeps the sink from being reached.
+    fn committer(
+        &self,
+        job: &JobId,
+        operator: &OperatorUid,
+        attempt: AttemptId,
+    ) -> Result<Box<dyn ErasedCommitter>>;
+}
+
+/// A [`snapline_connector::Committer`] of encoded committables.
+#[async_trait]
+pub trait ErasedCommitter: Send {
+    /// See [`snapline_connector::Committer::commit`].
+    ///
+    /// # Errors
+    /// As there, and `Corrupted` when a committable cannot be decoded.
+    async fn commit(&mut self, committables: Vec<Committable>) -> Result<()>;
+
+    /// See [`snapline_connector::Committer::recover`].
+    ///
+    /// # Errors
+    /// As there.
+    async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()>;
+}
+
+/// What can be done with the output of a node.
+pub trait OutputFactory: Send + Sync {
+    /// Joins several links into one.
+    ///
+    /// # Errors
+    /// `Internal` when they are not of this record type.
+    fn tee(&self, links: Vec<ErasedLink>) -> Result<ErasedLink>;
+
+    /// The link that sends the output to other tasks.
+    fn output(
+        &self,
+        partitioning: Partitioning,
+        port: Box<dyn OutputPort>,
+        max_parallelism: MaxParallelism,
+        batch_records: usize,
+    ) -> ErasedLink;
+
+    /// The beginning of a task that takes this output as its input.
+    ///
+    /// # Errors
+    /// `Internal` when the link is not of this record type.
+    fn input(&self, link: ErasedLink) -> Result<Box<dyn TaskHead>>;
+}
+
+/// The [`OutputFactory`] of records of type `T`.
+pub(crate) struct OutputOf<T>(PhantomData<fn() -> T>);
+
+impl<T> OutputOf<T> {
+    pub(crate) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Data> OutputFactory for OutputOf<T> {
+    fn tee(&self, links: Vec<ErasedLink>) -> Result<ErasedLink> {
+        let links = links
+            .into_iter()
+            .map(ErasedLink::typed::<T>)
+            .collect::<Result<Vec<_>>>()?;
+        Ok(ErasedLink::new::<T>(Box::new(Tee::new(links))))
+    }
+
+    fn output(
+        &self,
+        partitioning: Partitioning,
+        port: Box<dyn OutputPort>,
+        max_parallelism: MaxParallelism,
+        batch_records: usize,
+    ) -> ErasedLink {
+        ErasedLink::new::<T>(Box::new(Output::new(
+            partitioning,
+            port,
+            max_parallelism,
+            batch_records,
+        )))
+    }
+
+    fn input(&self, link: ErasedLink) -> Result<Box<dyn TaskHead>> {
+        Ok(Box::new(InputHead::new(link.typed::<T>()?)))
+    }
+}

@@ -1,0 +1,98 @@
+//! What the program has described: nodes and edges.
+
+use crate::factory::{OperatorFactory, OutputFactory, SinkFactory, SourceFactory};
+use crate::output::Partitioning;
+use snapline_core::{Error, Result};
+use std::sync::Arc;
+
+/// The position of a node in a [`StreamGraph`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub usize);
+
+/// The operators of a program and how records flow between them, as the user wrote it.
+#[derive(Default, Debug)]
+pub struct StreamGraph {
+    nodes: Vec<StreamNode>,
+    mistakes: Vec<Error>,
+}
+
+/// One operator.
+#[derive(Clone)]
+pub struct StreamNode {
+    /// What it is called in messages.
+    pub name: String,
+    /// The uid that the user gave it.
+    pub uid: Option<String>,
+    /// How many subtasks the user wants.
+    pub parallelism: Option<u32>,
+    /// Where its records come from.
+    pub inputs: Vec<StreamEdge>,
+    /// How to make its links.
+    pub factory: NodeFactory,
+    /// What can be done with its output; `None` for a sink.
+    pub output: Option<Arc<dyn OutputFactory>>,
+}
+
+/// How to make the links of a node.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum NodeFactory {
+    /// A source.
+    Source(Arc<dyn SourceFactory>),
+    /// An operator with an input and an output.
+    Operator(Arc<dyn OperatorFactory>),
+    /// A sink.
+    Sink(Arc<dyn SinkFactory>),
+}
+
+/// Where an input of a node comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamEdge {
+    /// The node whose output it is.
+    pub from: NodeId,
+    /// How the records are dealt out.
+    pub partitioning: Partitioning,
+}
+
+impl StreamGraph {
+    /// The nodes; an edge always comes from an earlier node.
+    pub fn nodes(&self) -> &[StreamNode] {
+        &self.nodes
+    }
+
+    /// The first mistake that the user made while describing the graph.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub fn check(&mut self) -> Result<()> {
+        if self.mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(self.mistakes.swap_remove(0))
+        }
+    }
+
+    pub(crate) fn add(&mut self, node: StreamNode) -> NodeId {
+        self.nodes.push(node);
+        NodeId(self.nodes.len() - 1)
+    }
+
+    pub(crate) fn node_mut(&mut self, id: NodeId) -> &mut StreamNode {
+        &mut self.nodes[id.0]
+    }
+
+    pub(crate) fn mistake(&mut self, error: Error) {
+        self.mistakes.push(error);
+    }
+}
+
+impl std::fmt::Debug for StreamNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamNode")
+            .field("name", &self.name)
+            .field("uid", &self.uid)
+            .field("parallelism", &self.parallelism)
+            .field("inputs", &self.inputs)
+            .finish_non_exhaustive()
+    }
+}

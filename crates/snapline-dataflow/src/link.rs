@@ -1,0 +1,60 @@
+//! How operators of one chain hand records to each other.
+
+use crate::snapshot::TaskSnapshot;
+use snapline_core::{Batch, CheckpointId, Result};
+use std::task::{Context, Poll};
+
+/// An operator together with everything chained behind it.
+///
+/// The records go down the chain in batches, one virtual call per operator and batch; everything
+/// else goes down as a [`Signal`]. All calls are synchronous and come from one task.
+///
+/// # Contract
+/// * `on_batch` takes all records and leaves the batch empty, keeping its memory for the caller.
+/// * A signal that an operator does not know it passes on.
+pub trait Link<T>: Send {
+    /// Takes the records of a batch.
+    ///
+    /// # Errors
+    /// The job restarts from the last checkpoint.
+    fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()>;
+
+    /// Takes what is not a record.
+    ///
+    /// # Errors
+    /// The job restarts from the last checkpoint.
+    fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()>;
+
+    /// Ready when everything behind can take another batch.
+    ///
+    /// # Errors
+    /// The job restarts from the last checkpoint.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// Does a little of the work that a snapshot has left behind; `Ready` when nothing is left.
+    ///
+    /// # Errors
+    /// The running snapshot has failed.
+    fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+}
+
+/// The next link of a chain.
+pub type Next<T> = Box<dyn Link<T>>;
+
+/// What travels down a chain besides records.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Signal<'a> {
+    /// Freeze your state into the snapshot, then pass the barrier on, before any other record.
+    Barrier(&'a mut TaskSnapshot),
+    /// The task gave this checkpoint up.
+    CancelCheckpoint(CheckpointId),
+    /// The checkpoint is complete. Stays inside the task.
+    CheckpointComplete(CheckpointId),
+    /// There is nothing to do for the moment: pass on what you keep back only for the sake of speed.
+    Flush,
+    /// No more records will come; barriers still may.
+    EndOfData,
+    /// Nothing will come any more.
+    EndOfInput,
+}

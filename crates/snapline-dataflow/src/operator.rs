@@ -1,0 +1,11 @@
+//! The operators, one per file.
+
+pub(crate) mod aggregate;
+pub(crate) mod collector;
+pub(crate) mod filter;
+pub(crate) mod flat_map;
+pub(crate) mod key_by;
+pub(crate) mod map;
+pub(crate) mod reduce;
+pub(crate) mod sink;
+pub(crate) mod source;

@@ -1,0 +1,67 @@
+//! Takes the records that a user function emits.
+
+use crate::link::Link;
+use snapline_core::{Batch, Error, Result, Timestamp};
+
+/// Takes the records that a user function emits and sends them on in batches.
+#[derive(Debug)]
+pub struct Collector<'a, U> {
+    batch: &'a mut Batch<U>,
+    next: Downstream<'a, U>,
+    limit: usize,
+    timestamp: Option<Timestamp>,
+    failure: Option<Error>,
+}
+
+struct Downstream<'a, U>(&'a mut dyn Link<U>);
+
+impl<U> std::fmt::Debug for Downstream<'_, U> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Downstream")
+    }
+}
+
+impl<'a, U> Collector<'a, U> {
+    pub(crate) fn new(batch: &'a mut Batch<U>, next: &'a mut dyn Link<U>, limit: usize) -> Self {
+        Self {
+            batch,
+            next: Downstream(next),
+            limit,
+            timestamp: None,
+            failure: None,
+        }
+    }
+
+    /// Emits a record.
+    #[inline]
+    pub fn collect(&mut self, record: U) {
+        self.batch.records.push(record);
+        if let Some(timestamp) = self.timestamp {
+            self.batch.timestamps.get_or_insert_default().push(timestamp);
+        }
+        if self.batch.records.len() >= self.limit {
+            self.send();
+        }
+    }
+
+    /// The records that follow have this timestamp.
+    pub(crate) fn at(&mut self, timestamp: Option<Timestamp>) {
+        self.timestamp = timestamp;
+    }
+
+    /// Sends what is left.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        if !self.batch.is_empty() {
+            self.send();
+        }
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    #[cold]
+    fn send(&mut self) {
+        if self.failure.is_none() {
+            self.failure = self.next.0.on_batch(self.batch).err();
+        }
+        self.batch.clear();
+    }
+}

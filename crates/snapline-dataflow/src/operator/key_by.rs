@@ -1,0 +1,73 @@
+//! Records get their key and its hash.
+
+use crate::context::OperatorContext;
+use crate::factory::{ErasedLink, OperatorFactory};
+use crate::link::{Link, Next, Signal};
+use async_trait::async_trait;
+use snapline_core::{Batch, Data, Key, Keyed, Result, StableHasher};
+use std::marker::PhantomData;
+use std::task::{Context, Poll};
+
+pub(crate) struct KeyBy<F, K, T> {
+    selector: F,
+    types: PhantomData<fn(T) -> K>,
+}
+
+impl<F, K, T> KeyBy<F, K, T> {
+    pub(crate) fn new(selector: F) -> Self {
+        Self {
+            selector,
+            types: PhantomData,
+        }
+    }
+}
+
+#[async_trait]
+impl<K: Key, T: Data, F: FnMut(&T) -> K + Clone + Send + Sync + 'static> OperatorFactory for KeyBy<F, K, T> {
+    async fn link(&self, _context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+        let keyed = Batch {
+            hashes: Some(Vec::new()),
+            ..Batch::new()
+        };
+        let link = KeyByLink {
+            selector: self.selector.clone(),
+            hasher: StableHasher::new(),
+            keyed,
+            next: next.typed()?,
+        };
+        Ok(ErasedLink::new::<T>(Box::new(link)))
+    }
+}
+
+struct KeyByLink<F, K, T> {
+    selector: F,
+    hasher: StableHasher,
+    keyed: Batch<Keyed<K, T>>,
+    next: Next<Keyed<K, T>>,
+}
+
+impl<K: Key, T: Data, F: FnMut(&T) -> K + Send> Link<T> for KeyByLink<F, K, T> {
+    fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
+        let hashes = self.keyed.hashes.get_or_insert_default();
+        for record in batch.records.drain(..) {
+            let key = (self.selector)(&record);
+            hashes.push(self.hasher.hash(&key)?);
+            self.keyed.records.push(Keyed { key, record });
+        }
+        self.keyed.timestamps = batch.timestamps.take();
+        batch.clear();
+        self.next.on_batch(&mut self.keyed)
+    }
+
+    fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
+        self.next.on_signal(signal)
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.next.poll_ready(cx)
+    }
+
+    fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.next.poll_advance(cx)
+    }
+}

@@ -1,0 +1,176 @@
+//! Whole records are combined per key.
+
+use crate::context::OperatorContext;
+use crate::factory::{ErasedLink, OperatorFactory};
+use crate::link::{Link, Next, Signal};
+use crate::snapshot::OperatorSnapshot;
+use async_trait::async_trait;
+use snapline_core::{Batch, Data, Error, Key, Keyed, OperatorUid, Result};
+use snapline_state::{KeyedStateBackend, OperatorState, Slot, TableSpec, ValueState};
+use std::marker::PhantomData;
+use std::task::{Context, Poll};
+
+/// When a keyed operator emits its results.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Emit {
+    /// After every record.
+    #[default]
+    Updates,
+    /// Once per key, when all input has ended.
+    Final,
+}
+
+pub(crate) struct Reduce<F, K, T> {
+    combine: F,
+    emit: Emit,
+    types: PhantomData<fn(K) -> T>,
+}
+
+impl<F, K, T> Reduce<F, K, T> {
+    pub(crate) fn new(combine: F, emit: Emit) -> Self {
+        Self {
+            combine,
+            emit,
+            types: PhantomData,
+        }
+    }
+}
+
+#[async_trait]
+impl<F, K, T> OperatorFactory for Reduce<F, K, T>
+where
+    K: Key,
+    T: Data,
+    F: Fn(&mut T, T) + Clone + Send + Sync + 'static,
+{
+    async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+        let mut tables: Vec<TableSpec> = Vec::new();
+        let state = ValueState::register("record", &mut tables, context.max_parallelism);
+        let ended = context.restored.operator.items::<bool>(ENDED)?;
+        let link = ReduceLink {
+            combine: self.combine.clone(),
+            emit: self.emit,
+            ended: !ended.is_empty() && ended.iter().all(|ended| *ended),
+            backend: context.open_state(tables).await?,
+            operator: context.operator,
+            state,
+            limit: context.batch_records,
+            emitted: Batch::new(),
+            next: next.typed::<T>()?,
+        };
+        Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+    }
+}
+
+/// The list of operator state that says whether the final results were emitted already.
+const ENDED: &str = "ended";
+
+struct ReduceLink<F, K, T> {
+    operator: OperatorUid,
+    combine: F,
+    emit: Emit,
+    ended: bool,
+    backend: Box<dyn KeyedStateBackend>,
+    state: ValueState<K, T>,
+    limit: usize,
+    emitted: Batch<T>,
+    next: Next<T>,
+}
+
+impl<F, K, T> ReduceLink<F, K, T>
+where
+    K: Key,
+    T: Data,
+    F: Fn(&mut T, T) + Send,
+{
+    fn freeze(&mut self, snapshot: &mut crate::TaskSnapshot) -> Result<()> {
+        let keyed = self.backend.freeze(snapshot.barrier.checkpoint)?;
+        let mut state = OperatorState::new();
+        if self.emit == Emit::Final {
+            state.push(ENDED, &self.ended)?;
+        }
+        snapshot.operators.push(
+            OperatorSnapshot::of(&self.operator)
+                .with_keyed(keyed)
+                .with_state(state),
+        );
+        Ok(())
+    }
+
+    /// Emits the result of every key, unless that was done before the checkpoint that was restored.
+    fn emit_final(&mut self) -> Result<()> {
+        if self.emit != Emit::Final || std::mem::replace(&mut self.ended, true) {
+            return Ok(());
+        }
+        let (emitted, next, limit) = (&mut self.emitted, &mut self.next, self.limit);
+        emitted.timestamps = None;
+        self.state.table(&mut *self.backend)?.scan(&mut |_, record| {
+            emitted.records.push(record.clone());
+            if emitted.len() < limit {
+                Ok(())
+            } else {
+                next.on_batch(emitted)
+            }
+        })?;
+        next.on_batch(emitted)
+    }
+}
+
+impl<F, K, T> Link<Keyed<K, T>> for ReduceLink<F, K, T>
+where
+    K: Key,
+    T: Data,
+    F: Fn(&mut T, T) + Send,
+{
+    fn on_batch(&mut self, batch: &mut Batch<Keyed<K, T>>) -> Result<()> {
+        let Some(hashes) = &batch.hashes else {
+            return Err(Error::internal(
+                "records without key hashes reached a keyed operator",
+            ));
+        };
+        let (combine, emitted, emit) = (&self.combine, &mut self.emitted.records, self.emit);
+        let entries = batch.records.drain(..).map(|keyed| (keyed.key, keyed.record));
+        self.state
+            .table(&mut *self.backend)?
+            .update_each(hashes, entries, |record, slot| {
+                let result = match slot {
+                    Slot::Occupied(total) => {
+                        combine(total, record);
+                        total
+                    }
+                    Slot::Vacant(vacant) => vacant.insert(record),
+                };
+                if emit == Emit::Updates {
+                    emitted.push(result.clone());
+                }
+            })?;
+        self.emitted.timestamps = batch.timestamps.take();
+        batch.clear();
+        if emit == Emit::Updates {
+            self.next.on_batch(&mut self.emitted)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
+        match signal {
+            Signal::Barrier(snapshot) => self.freeze(snapshot)?,
+            Signal::EndOfData => self.emit_final()?,
+            _ => {}
+        }
+        self.next.on_signal(signal)
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.next.poll_ready(cx)
+    }
+
+    fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match self.backend.poll_advance(cx) {
+            Poll::Ready(Ok(())) => self.next.poll_advance(cx),
+            unfinished => unfinished,
+        }
+    }
+}

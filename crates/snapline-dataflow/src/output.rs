@@ -1,0 +1,280 @@
+//! The end of a chain: records leave for other tasks.
+
+use crate::link::{Link, Next, Signal};
+use snapline_core::{
+    Batch, BoxedBatch, CheckpointBarrier, CheckpointId, Data, Error, MaxParallelism, Result,
+};
+use std::task::{Context, Poll};
+
+/// How records are dealt out to the subtasks of the next operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Partitioning {
+    /// Subtask i to subtask i.
+    Forward,
+    /// One record after the other to one subtask after the other.
+    Rebalance,
+    /// By key group.
+    Hash,
+}
+
+/// The channels from one task to all subtasks of a next one.
+///
+/// # Contract
+/// * Sending never waits: a task that is not [ready](OutputPort::poll_ready) may overshoot by what
+///   one batch of its input becomes.
+/// * What is sent on a channel arrives in order.
+pub trait OutputPort: Send {
+    /// How many channels there are.
+    fn channels(&self) -> usize;
+
+    /// Sends a batch and gives back an empty one of the same type, if there is one to be used again.
+    fn send_batch(&mut self, channel: usize, batch: BoxedBatch) -> Option<BoxedBatch>;
+
+    /// Sends this to all channels.
+    fn send_to_all(&mut self, message: PortSignal);
+
+    /// Ready when every channel has room.
+    ///
+    /// # Errors
+    /// The receiver is gone.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+}
+
+/// What is sent to all channels of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a port must know every signal")]
+pub enum PortSignal {
+    /// The barrier of a checkpoint.
+    Barrier(CheckpointBarrier),
+    /// Instead of the barrier of a checkpoint.
+    CancelCheckpoint(CheckpointId),
+    /// No more records will come.
+    EndOfData,
+    /// Nothing will come any more.
+    EndOfInput,
+}
+
+/// Deals records out to the channels of a port.
+pub(crate) struct Output<T> {
+    port: Box<dyn OutputPort>,
+    dealer: Dealer,
+    buffers: Vec<Box<Batch<T>>>,
+    batch_records: usize,
+    /// How many batches came since everything was sent.
+    age: u32,
+}
+
+/// A channel that few records go to gets them at least after this many batches.
+const OLDEST: u32 = 8;
+
+/// Chooses the channel of a record.
+enum Dealer {
+    Forward,
+    Rebalance {
+        next: usize,
+    },
+    /// The channel of each key group.
+    Hash {
+        max_parallelism: MaxParallelism,
+        channels: Vec<u16>,
+    },
+}
+
+impl<T: Data> Output<T> {
+    pub(crate) fn new(
+        partitioning: Partitioning,
+        port: Box<dyn OutputPort>,
+        max_parallelism: MaxParallelism,
+        batch_records: usize,
+    ) -> Self {
+        let count = port.channels();
+        let dealer = match partitioning {
+            Partitioning::Forward => Dealer::Forward,
+            Partitioning::Rebalance => Dealer::Rebalance { next: 0 },
+            Partitioning::Hash => Dealer::Hash {
+                max_parallelism,
+                channels: owners(max_parallelism, count),
+            },
+        };
+        let buffers = (0..count).map(|_| Box::default()).collect();
+        Self {
+            port,
+            dealer,
+            buffers,
+            batch_records,
+            age: 0,
+        }
+    }
+
+    fn deal_by_key(&mut self, batch: &mut Batch<T>) -> Result<()> {
+        let Dealer::Hash {
+            max_parallelism,
+            channels,
+        } = &self.dealer
+        else {
+            return Ok(());
+        };
+        let Some(hashes) = &mut batch.hashes else {
+            return Err(Error::internal(
+                "records without key hashes reached a keyed exchange",
+            ));
+        };
+        for (record, hash) in batch.records.drain(..).zip(hashes.drain(..)) {
+            let channel = usize::from(channels[max_parallelism.key_group(hash).0 as usize]);
+            let buffer = &mut self.buffers[channel];
+            buffer.records.push(record);
+            buffer.hashes.get_or_insert_default().push(hash);
+            if buffer.records.len() >= self.batch_records {
+                send(&mut *self.port, channel, buffer, self.batch_records);
+            }
+        }
+        Ok(())
+    }
+
+    fn deal_in_turn(&mut self, batch: &mut Batch<T>) {
+        let Dealer::Rebalance { next } = &mut self.dealer else {
+            return;
+        };
+        for record in batch.records.drain(..) {
+            let channel = *next;
+            *next = if channel + 1 == self.buffers.len() {
+                0
+            } else {
+                channel + 1
+            };
+            let buffer = &mut self.buffers[channel];
+            buffer.records.push(record);
+            if buffer.records.len() >= self.batch_records {
+                send(&mut *self.port, channel, buffer, self.batch_records);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.age = 0;
+        for (channel, buffer) in self.buffers.iter_mut().enumerate() {
+            if !buffer.is_empty() {
+                send(&mut *self.port, channel, buffer, self.batch_records);
+            }
+        }
+    }
+}
+
+/// The channel that owns each key group.
+fn owners(max_parallelism: MaxParallelism, channels: usize) -> Vec<u16> {
+    let owner = |group| {
+        max_parallelism
+            .subtask_of(snapline_core::KeyGroup(group), channels as u32)
+            .0 as u16
+    };
+    (0..max_parallelism.get()).map(owner).collect()
+}
+
+fn send<T: Data>(port: &mut dyn OutputPort, channel: usize, buffer: &mut Box<Batch<T>>, capacity: usize) {
+    let full = std::mem::take(buffer);
+    let recycled = port
+        .send_batch(channel, full)
+        .and_then(|batch| batch.into_any().downcast().ok());
+    *buffer = recycled.unwrap_or_else(|| Box::new(Batch::with_capacity(capacity)));
+}
+
+impl<T: Data> Link<T> for Output<T> {
+    fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
+        match self.dealer {
+            Dealer::Hash { .. } => self.deal_by_key(batch)?,
+            Dealer::Rebalance { .. } => self.deal_in_turn(batch),
+            Dealer::Forward => {
+                std::mem::swap(&mut *self.buffers[0], batch);
+                self.flush();
+            }
+        }
+        batch.clear();
+        self.age += 1;
+        if self.age >= OLDEST {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
+        let message = match signal {
+            Signal::CheckpointComplete(_) => return Ok(()),
+            Signal::Flush => {
+                self.flush();
+                return Ok(());
+            }
+            Signal::Barrier(snapshot) => PortSignal::Barrier(snapshot.barrier),
+            Signal::CancelCheckpoint(checkpoint) => PortSignal::CancelCheckpoint(*checkpoint),
+            Signal::EndOfData => PortSignal::EndOfData,
+            Signal::EndOfInput => PortSignal::EndOfInput,
+        };
+        self.flush();
+        self.port.send_to_all(message);
+        Ok(())
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.port.poll_ready(cx)
+    }
+
+    fn poll_advance(&mut self, _cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Hands everything to several links.
+pub(crate) struct Tee<T> {
+    nexts: Vec<Next<T>>,
+    copy: Batch<T>,
+}
+
+impl<T: Data> Tee<T> {
+    pub(crate) fn new(nexts: Vec<Next<T>>) -> Self {
+        Self {
+            nexts,
+            copy: Batch::new(),
+        }
+    }
+}
+
+impl<T: Data> Link<T> for Tee<T> {
+    fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
+        if let Some((last, others)) = self.nexts.split_last_mut() {
+            for next in others {
+                self.copy.clone_from(batch);
+                next.on_batch(&mut self.copy)?;
+            }
+            last.on_batch(batch)?;
+        }
+        batch.clear();
+        Ok(())
+    }
+
+    fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
+        self.nexts.iter_mut().try_for_each(|next| next.on_signal(signal))
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        poll_all(&mut self.nexts, |next| next.poll_ready(cx))
+    }
+
+    fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        poll_all(&mut self.nexts, |next| next.poll_advance(cx))
+    }
+}
+
+fn poll_all<T>(
+    nexts: &mut [Next<T>],
+    mut poll: impl FnMut(&mut Next<T>) -> Poll<Result<()>>,
+) -> Poll<Result<()>> {
+    let mut all = Poll::Ready(Ok(()));
+    for next in nexts {
+        match poll(next) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => all = Poll::Pending,
+        }
+    }
+    all
+}

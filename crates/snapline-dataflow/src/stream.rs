@@ -1,0 +1,272 @@
+//! Streams of records.
+
+mod keyed;
+
+pub use keyed::KeyedStream;
+
+use crate::environment::StreamExecutionEnvironment;
+use crate::factory::{OperatorFactory, OutputOf};
+use crate::graph::{NodeFactory, NodeId, StreamEdge, StreamNode};
+use crate::operator::collector::Collector;
+use crate::operator::filter::Filter;
+use crate::operator::flat_map::FlatMap;
+use crate::operator::key_by::KeyBy;
+use crate::operator::map::Map;
+use crate::operator::sink::SinkOf;
+use crate::output::Partitioning;
+use crate::plan::INHERIT;
+use snapline_connector::{PrintSink, Sink};
+use snapline_core::{Data, Error, Key};
+use std::fmt::Display;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A stream of records of type `T`.
+///
+/// Streams are descriptions: nothing runs before the environment executes the job. The type shows
+/// no operators, so functions can take and return streams.
+#[derive(Debug)]
+pub struct DataStream<T> {
+    env: StreamExecutionEnvironment,
+    /// The nodes whose outputs together are the stream.
+    nodes: Vec<NodeId>,
+    partitioning: Partitioning,
+    records: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for DataStream<T> {
+    /// The same stream, to be used once more: every record goes both ways.
+    fn clone(&self) -> Self {
+        let (env, nodes) = (self.env.clone(), self.nodes.clone());
+        Self {
+            env,
+            nodes,
+            partitioning: self.partitioning,
+            records: PhantomData,
+        }
+    }
+}
+
+impl<T: Data> DataStream<T> {
+    pub(crate) fn new(env: StreamExecutionEnvironment, nodes: Vec<NodeId>) -> Self {
+        Self {
+            env,
+            nodes,
+            partitioning: Partitioning::Forward,
+            records: PhantomData,
+        }
+    }
+
+    /// Each record becomes one record.
+    pub fn map<U: Data>(
+        &self,
+        function: impl FnMut(T) -> U + Clone + Send + Sync + 'static,
+    ) -> DataStream<U> {
+        self.transform("map", Map::new(function))
+    }
+
+    /// The records for which `predicate` holds stay.
+    pub fn filter(&self, predicate: impl FnMut(&T) -> bool + Clone + Send + Sync + 'static) -> Self {
+        self.transform("filter", Filter::new(predicate))
+    }
+
+    /// Each record becomes any number of records, which the function hands to the collector.
+    pub fn flat_map<U: Data>(
+        &self,
+        function: impl FnMut(T, &mut Collector<'_, U>) + Clone + Send + Sync + 'static,
+    ) -> DataStream<U> {
+        self.transform("flat-map", FlatMap::new(function))
+    }
+
+    /// Divides the stream by a key: records with equal keys meet in the same subtask, in the order
+    /// in which their subtask has emitted them.
+    pub fn key_by<K: Key>(
+        &self,
+        selector: impl FnMut(&T) -> K + Clone + Send + Sync + 'static,
+    ) -> KeyedStream<K, T> {
+        let factory: Arc<dyn OperatorFactory> = Arc::new(KeyBy::new(selector));
+        let key = |from: &NodeId| {
+            let edge = StreamEdge {
+                from: *from,
+                partitioning: self.partitioning,
+            };
+            self.env.add(StreamNode {
+                name: "key-by".to_owned(),
+                uid: None,
+                parallelism: Some(INHERIT),
+                inputs: vec![edge],
+                factory: NodeFactory::Operator(factory.clone()),
+                output: Some(Arc::new(OutputOf::<snapline_core::Keyed<K, T>>::new())),
+            })
+        };
+        KeyedStream::new(self.env.clone(), self.nodes.iter().map(key).collect())
+    }
+
+    /// This stream and another of the same type as one stream.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let nodes = self.nodes.iter().chain(&other.nodes).copied().collect();
+        let same = self.partitioning == other.partitioning;
+        let partitioning = if same {
+            self.partitioning
+        } else {
+            Partitioning::Rebalance
+        };
+        Self {
+            env: self.env.clone(),
+            nodes,
+            partitioning,
+            records: PhantomData,
+        }
+    }
+
+    /// The next operator gets the records dealt out in turn to its subtasks.
+    #[must_use]
+    pub fn rebalance(&self) -> Self {
+        Self {
+            partitioning: Partitioning::Rebalance,
+            ..self.clone()
+        }
+    }
+
+    /// Prints each record on a line of its own on standard output. At least once: after a failure
+    /// lines may come again.
+    pub fn print(&self) -> DataStreamSink
+    where
+        T: Display,
+    {
+        self.sink_to(PrintSink::display()).name("print")
+    }
+
+    /// Sends all records to a sink.
+    pub fn sink_to<S: Sink<T>>(&self, sink: S) -> DataStreamSink {
+        let node = self.env.add(StreamNode {
+            name: "sink".to_owned(),
+            uid: None,
+            parallelism: None,
+            inputs: self.edges(),
+            factory: NodeFactory::Sink(Arc::new(SinkOf::new(sink))),
+            output: None,
+        });
+        DataStreamSink {
+            env: self.env.clone(),
+            node,
+        }
+    }
+
+    /// Names the operator that makes this stream, for messages.
+    #[must_use]
+    pub fn name(self, name: &str) -> Self {
+        self.change(|node| node.name = name.to_owned());
+        self
+    }
+
+    /// Gives the operator that makes this stream a uid, under which its state is found whatever else
+    /// changes in the program.
+    #[must_use]
+    pub fn uid(self, uid: &str) -> Self {
+        self.change(|node| node.uid = Some(uid.to_owned()));
+        self
+    }
+
+    /// Sets how many subtasks the operator that makes this stream has.
+    #[must_use]
+    pub fn parallelism(self, parallelism: u32) -> Self {
+        set_parallelism(&self.env, &self.nodes, parallelism);
+        self
+    }
+
+    pub(crate) fn transform<U: Data>(
+        &self,
+        name: &str,
+        factory: impl OperatorFactory + 'static,
+    ) -> DataStream<U> {
+        transform(&self.env, name, self.edges(), factory)
+    }
+
+    fn edges(&self) -> Vec<StreamEdge> {
+        self.nodes
+            .iter()
+            .map(|from| StreamEdge {
+                from: *from,
+                partitioning: self.partitioning,
+            })
+            .collect()
+    }
+
+    fn change(&self, mut change: impl FnMut(&mut StreamNode)) {
+        self.env.with_graph(|graph| match self.nodes[..] {
+            [node] => change(graph.node_mut(node)),
+            _ => graph.mistake(Error::invalid(
+                "a union has no operator of its own: name it, or set its uid or parallelism, before the union",
+            )),
+        });
+    }
+}
+
+pub(crate) fn transform<U: Data>(
+    env: &StreamExecutionEnvironment,
+    name: &str,
+    inputs: Vec<StreamEdge>,
+    factory: impl OperatorFactory + 'static,
+) -> DataStream<U> {
+    let node = env.add(StreamNode {
+        name: name.to_owned(),
+        uid: None,
+        parallelism: None,
+        inputs,
+        factory: NodeFactory::Operator(Arc::new(factory)),
+        output: Some(Arc::new(OutputOf::<U>::new())),
+    });
+    DataStream::new(env.clone(), vec![node])
+}
+
+fn set_parallelism(env: &StreamExecutionEnvironment, nodes: &[NodeId], parallelism: u32) {
+    env.with_graph(|graph| {
+        for node in nodes {
+            if parallelism == 0 || parallelism == INHERIT {
+                let name = graph.node_mut(*node).name.clone();
+                let rule = "the parallelism of an operator must be between 1 and the maximum parallelism";
+                graph.mistake(
+                    Error::invalid(rule)
+                        .with("operator", name)
+                        .with("parallelism", parallelism),
+                );
+            } else {
+                graph.node_mut(*node).parallelism = Some(parallelism);
+            }
+        }
+    });
+}
+
+/// The end of a stream.
+#[derive(Debug)]
+pub struct DataStreamSink {
+    env: StreamExecutionEnvironment,
+    node: NodeId,
+}
+
+impl DataStreamSink {
+    /// Names the sink, for messages.
+    #[expect(clippy::must_use_candidate, reason = "the sink is in the graph already")]
+    pub fn name(self, name: &str) -> Self {
+        self.env
+            .with_graph(|graph| graph.node_mut(self.node).name = name.to_owned());
+        self
+    }
+
+    /// Gives the sink a uid, under which its commits are found whatever else changes in the program.
+    #[expect(clippy::must_use_candidate, reason = "the sink is in the graph already")]
+    pub fn uid(self, uid: &str) -> Self {
+        self.env
+            .with_graph(|graph| graph.node_mut(self.node).uid = Some(uid.to_owned()));
+        self
+    }
+
+    /// Sets how many subtasks the sink has.
+    #[expect(clippy::must_use_candidate, reason = "the sink is in the graph already")]
+    pub fn parallelism(self, parallelism: u32) -> Self {
+        set_parallelism(&self.env, &[self.node], parallelism);
+        self
+    }
+}

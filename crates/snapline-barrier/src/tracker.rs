@@ -70,8 +70,6 @@ enum Fate {
     /// The coordinator aborted it: the cancel marker takes the place of the snapshot. It is not sent
     /// earlier, because an older checkpoint may still complete and has to go out first.
     Cancel,
-    /// The cancel marker is out. The entry stays so that stragglers find it.
-    Nothing,
 }
 
 impl BarrierTracker {
@@ -92,13 +90,18 @@ impl BarrierTracker {
             .position(|entry| entry.checkpoint == checkpoint)
     }
 
-    fn push(&mut self, checkpoint: CheckpointId, fate: Fate) {
-        self.latest = checkpoint;
+    fn start(&mut self, barrier: CheckpointBarrier, now: Timestamp) {
+        self.latest = barrier.checkpoint;
         if self.entries.len() == MAX_PENDING {
             self.entries.pop_front();
         }
+        let fate = if self.aborted.take(barrier.checkpoint) {
+            Fate::Cancel
+        } else {
+            Fate::Snapshot { barrier, since: now }
+        };
         self.entries.push_back(Entry {
-            checkpoint,
+            checkpoint: barrier.checkpoint,
             missing: self.open.clone(),
             fate,
         });
@@ -129,7 +132,6 @@ impl BarrierTracker {
                 alignment: Duration::from_millis(now.millis_since(since)),
             }),
             Fate::Cancel => out.push(AlignmentAction::ForwardCancel(entry.checkpoint)),
-            Fate::Nothing => {}
         }
     }
 
@@ -143,7 +145,7 @@ impl BarrierTracker {
         let older = self
             .entries
             .partition_point(|entry| entry.checkpoint < checkpoint);
-        for mut entry in self.entries.drain(..older) {
+        for entry in self.entries.drain(..older) {
             entry.give_up(reason, out);
         }
     }
@@ -156,16 +158,12 @@ impl Entry {
         self.missing.is_empty()
     }
 
-    fn give_up(&mut self, reason: DeclineReason, out: &mut Vec<AlignmentAction>) {
+    fn give_up(self, reason: DeclineReason, out: &mut Vec<AlignmentAction>) {
         let checkpoint = self.checkpoint;
-        match std::mem::replace(&mut self.fate, Fate::Nothing) {
-            Fate::Snapshot { .. } => out.extend([
-                AlignmentAction::Decline { checkpoint, reason },
-                AlignmentAction::ForwardCancel(checkpoint),
-            ]),
-            Fate::Cancel => out.push(AlignmentAction::ForwardCancel(checkpoint)),
-            Fate::Nothing => {}
+        if let Fate::Snapshot { .. } = self.fate {
+            out.push(AlignmentAction::Decline { checkpoint, reason });
         }
+        out.push(AlignmentAction::ForwardCancel(checkpoint));
     }
 }
 
@@ -178,38 +176,31 @@ impl BarrierHandler for BarrierTracker {
         out: &mut Vec<AlignmentAction>,
     ) {
         if barrier.checkpoint > self.latest {
-            let fate = if self.aborted.take(barrier.checkpoint) {
-                Fate::Cancel
-            } else {
-                Fate::Snapshot { barrier, since: now }
-            };
-            self.push(barrier.checkpoint, fate);
+            self.start(barrier, now);
         }
         self.count(channel, barrier.checkpoint, now, out);
     }
 
     fn on_cancel(
         &mut self,
-        channel: ChannelIndex,
+        _channel: ChannelIndex,
         checkpoint: CheckpointId,
-        now: Timestamp,
+        _now: Timestamp,
         out: &mut Vec<AlignmentAction>,
     ) {
         let older = DeclineReason::Subsumed { by: checkpoint };
         let reason = DeclineReason::Cancelled;
         if checkpoint > self.latest {
             self.give_up_older(checkpoint, older, out);
+            self.latest = checkpoint;
             self.aborted.take(checkpoint);
             out.push(AlignmentAction::Decline { checkpoint, reason });
             out.push(AlignmentAction::ForwardCancel(checkpoint));
-            self.push(checkpoint, Fate::Nothing);
         } else if self.position(checkpoint).is_some() {
             self.give_up_older(checkpoint, older, out);
-            if let Some(entry) = self.entries.front_mut() {
-                entry.give_up(reason, out);
-            }
+            // What is left starts with the checkpoint itself.
+            self.give_up_older(checkpoint.next(), reason, out);
         }
-        self.count(channel, checkpoint, now, out);
     }
 
     fn on_end_of_input(&mut self, channel: ChannelIndex, now: Timestamp, out: &mut Vec<AlignmentAction>) {
@@ -232,9 +223,7 @@ impl BarrierHandler for BarrierTracker {
     fn on_abort(&mut self, checkpoint: CheckpointId, _now: Timestamp, _out: &mut Vec<AlignmentAction>) {
         if checkpoint > self.latest {
             self.aborted.remember(checkpoint);
-        } else if let Some(position) = self.position(checkpoint)
-            && let Fate::Snapshot { .. } = self.entries[position].fate
-        {
+        } else if let Some(position) = self.position(checkpoint) {
             self.entries[position].fate = Fate::Cancel;
         }
     }

@@ -142,6 +142,17 @@ fn a_barrier_that_overtakes_a_batch_counts_wrong() {
 }
 
 #[test]
+fn a_barrier_that_counted_wrong_is_refused() {
+    let (sent, received) = (1, 2);
+    let mismatch = Breach::CountMismatch {
+        checkpoint: ONE,
+        sent,
+        received,
+    };
+    check("--|-", |elements| elements[2] = Sent::Barrier(ONE, 1), mismatch);
+}
+
+#[test]
 fn a_cancel_marker_that_overtakes_a_batch_leaves_it_behind_the_epoch() {
     let behind = Breach::EpochBehind {
         received: CheckpointId::NONE,

@@ -1,0 +1,185 @@
+//! What a completed checkpoint consists of.
+
+use crate::acknowledgement::ChannelCut;
+use crate::document::{self, DocumentFormat};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use snapline_core::{
+    AttemptId, CheckpointId, CheckpointKind, Error, JobId, MaxParallelism, OperatorUid, Result, SubtaskId,
+    SubtaskIndex, Timestamp,
+};
+use snapline_state::{Committable, StateHandle, StateLocation, StorageKey, SubtaskState};
+use std::collections::BTreeMap;
+
+const FORMAT: DocumentFormat = DocumentFormat {
+    name: "snapline-manifest",
+    version: 1,
+};
+
+/// The content of one completed checkpoint: everything that a restore has to know.
+///
+/// It is stored as JSON that can be read with `cat`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The job that took the checkpoint.
+    pub job: JobId,
+    /// The attempt that took it.
+    pub attempt: AttemptId,
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The completed checkpoint before it.
+    pub parent: Option<CheckpointId>,
+    /// What it was taken for.
+    pub kind: CheckpointKind,
+    /// Whether the job had ended: nothing is left to do but the commits.
+    pub finished: bool,
+    /// When it was started, in milliseconds since the Unix epoch.
+    pub created: Timestamp,
+    /// How many key groups the job has.
+    pub max_parallelism: MaxParallelism,
+    /// How much there is.
+    pub sizes: ManifestSizes,
+    /// The operators that have state.
+    pub operators: BTreeMap<OperatorUid, OperatorManifest>,
+    /// Commits of earlier checkpoints that were not confirmed when this one was published, oldest
+    /// first.
+    pub uncommitted: Vec<SubtaskCommit>,
+    /// The channels at the cut, for each task that has any.
+    pub channels: Vec<TaskChannels>,
+}
+
+/// How much a checkpoint holds, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestSizes {
+    /// All state and committables.
+    pub total: u64,
+    /// State in files that were written for this checkpoint; files of earlier checkpoints and state
+    /// in the manifest itself do not count.
+    pub written: u64,
+}
+
+/// The state of one operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorManifest {
+    /// The operator's name, for people.
+    pub name: String,
+    /// How many subtasks it had.
+    pub parallelism: u32,
+    /// The state of each subtask, in subtask order.
+    pub subtasks: Vec<SubtaskState>,
+}
+
+/// What one subtask of a sink has pre-committed in one checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtaskCommit {
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The sink.
+    pub operator: OperatorUid,
+    /// Which of its subtasks.
+    pub subtask: SubtaskIndex,
+    /// What to commit, in order.
+    pub committables: Vec<Committable>,
+}
+
+/// The input channels of one task at the cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskChannels {
+    /// The task.
+    pub task: SubtaskId,
+    /// Its input channels, in channel order.
+    pub channels: Vec<ChannelCut>,
+}
+
+impl Manifest {
+    /// The manifest as a JSON document with a checksum.
+    ///
+    /// # Errors
+    /// `Internal` when it cannot be encoded, which does not happen.
+    pub fn encode(&self) -> Result<Bytes> {
+        document::encode(FORMAT, self)
+    }
+
+    /// The manifest that these bytes hold.
+    ///
+    /// # Errors
+    /// `Corrupted` when they are not what [`Manifest::encode`] has written, `Unsupported` when a
+    /// newer version wrote them.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let manifest: Self = document::decode(FORMAT, bytes)?;
+        manifest.handles().try_for_each(check_handle)?;
+        Ok(manifest)
+    }
+
+    /// All state handles of all operators.
+    pub fn handles(&self) -> impl Iterator<Item = &StateHandle> {
+        let subtasks = self.operators.values().flat_map(|operator| &operator.subtasks);
+        subtasks.flat_map(SubtaskState::handles)
+    }
+
+    /// The files that the manifest needs, each as often as it is referred to.
+    pub fn files(&self) -> impl Iterator<Item = &StorageKey> {
+        self.handles().filter_map(|handle| match &handle.location {
+            StateLocation::File { key, .. } => Some(key),
+            _ => None,
+        })
+    }
+
+    /// What the sinks have pre-committed in this checkpoint itself.
+    pub fn own_commits(&self) -> Vec<SubtaskCommit> {
+        let mut commits = Vec::new();
+        for (uid, operator) in &self.operators {
+            let subtasks = (0..).map(SubtaskIndex).zip(&operator.subtasks);
+            for (subtask, state) in subtasks.filter(|(_, state)| !state.committables.is_empty()) {
+                commits.push(SubtaskCommit {
+                    checkpoint: self.checkpoint,
+                    operator: uid.clone(),
+                    subtask,
+                    committables: state.committables.clone(),
+                });
+            }
+        }
+        commits
+    }
+
+    /// What a restore must commit before anything else, oldest first: all commits of checkpoints
+    /// after `committed`, the newest one that is known to be committed.
+    pub fn commits_after(&self, committed: Option<CheckpointId>) -> Vec<SubtaskCommit> {
+        let all = self.uncommitted.iter().cloned().chain(self.own_commits());
+        all.filter(|commit| Some(commit.checkpoint) > committed).collect()
+    }
+
+    /// Checks that a job with this many key groups can restore the checkpoint.
+    ///
+    /// # Errors
+    /// `Invalid` saying which setting to change.
+    pub fn check_compatible(&self, max_parallelism: MaxParallelism) -> Result<()> {
+        if self.max_parallelism == max_parallelism {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "the checkpoint was taken with another maximum parallelism, which cannot change; \
+             set max_parallelism to that of the checkpoint, or start fresh",
+        )
+        .with("checkpoint", self.checkpoint)
+        .with("of the checkpoint", self.max_parallelism.get())
+        .with("of the job", max_parallelism.get()))
+    }
+}
+
+/// What a later reader takes for granted and a checksum does not show.
+fn check_handle(handle: &StateHandle) -> Result<()> {
+    let ends = match &handle.location {
+        StateLocation::File { offset, .. } => offset.checked_add(handle.len).is_some(),
+        _ => true,
+    };
+    if ends && handle.key_groups.is_none_or(|range| range.start() <= range.end()) {
+        return Ok(());
+    }
+    Err(Error::corrupted(
+        "a manifest has a state handle with an impossible range",
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! What a coordinator knows about its job, and how acknowledgements become a manifest.
+
+use crate::manifest::{Manifest, ManifestSizes, OperatorManifest, SubtaskCommit};
+use crate::pending::Collected;
+use crate::store::layout;
+use snapline_core::{
+    AttemptId, CheckpointBarrier, CheckpointId, CheckpointKind, CheckpointSettings, Error, JobId,
+    MaxParallelism, OperatorUid, Result, SubtaskId, SubtaskIndex,
+};
+use snapline_state::{StateHandle, StateLocation, SubtaskState};
+use std::collections::BTreeMap;
+
+/// What a [`crate::CheckpointCoordinator`] needs to know about the job.
+#[derive(Debug, Clone)]
+pub struct CoordinatorContext {
+    /// The job.
+    pub job: JobId,
+    /// Its incarnation.
+    pub attempt: AttemptId,
+    /// How many key groups it has.
+    pub max_parallelism: MaxParallelism,
+    /// When checkpoints are taken; `None`: only on request.
+    pub settings: Option<CheckpointSettings>,
+    /// The tasks that must acknowledge.
+    pub tasks: Vec<SubtaskId>,
+    /// The operators that run in them.
+    pub operators: Vec<OperatorPlan>,
+    /// The newest id that was ever used; see [`crate::Restored::last_used`].
+    pub last_used: CheckpointId,
+    /// The checkpoint that the job was restored from, all of whose commits are done.
+    pub latest_completed: Option<CheckpointId>,
+}
+
+/// An operator whose state may be in a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorPlan {
+    /// Its stable name.
+    pub uid: OperatorUid,
+    /// Its name for people.
+    pub name: String,
+    /// How many subtasks it has.
+    pub parallelism: u32,
+}
+
+impl CoordinatorContext {
+    /// The manifest of a checkpoint that all tasks have acknowledged.
+    ///
+    /// # Errors
+    /// `Internal` when the acknowledgements do not fit the operators.
+    pub(crate) fn manifest(
+        &self,
+        barrier: &CheckpointBarrier,
+        parent: Option<CheckpointId>,
+        collected: &Collected,
+        uncommitted: Vec<SubtaskCommit>,
+    ) -> Result<Manifest> {
+        let mut operators = self.empty_operators();
+        for (uid, subtask, state) in &collected.operators {
+            place(&mut operators, uid, *subtask, state)?;
+        }
+        operators.retain(|_, operator| operator.subtasks.iter().any(|state| !state.is_empty()));
+        let mut manifest = Manifest {
+            job: self.job.clone(),
+            attempt: self.attempt,
+            checkpoint: barrier.checkpoint,
+            parent,
+            kind: barrier.options.kind,
+            finished: barrier.options.kind == CheckpointKind::Final,
+            created: barrier.created,
+            max_parallelism: self.max_parallelism,
+            sizes: ManifestSizes::default(),
+            operators,
+            uncommitted,
+            channels: collected.channels.clone(),
+        };
+        manifest.sizes = self.sizes(&manifest);
+        Ok(manifest)
+    }
+
+    /// Whether a file was written for this checkpoint of this attempt, so that no other checkpoint
+    /// can need it unless this one is complete.
+    pub(crate) fn is_own_file(&self, handle: &StateHandle, checkpoint: CheckpointId) -> bool {
+        let folder = layout::checkpoint_folder(&self.job, self.attempt, checkpoint);
+        matches!(&handle.location, StateLocation::File { key, .. }
+            if key.as_str().strip_prefix(&folder).is_some_and(|rest| rest.starts_with('/')))
+    }
+
+    fn empty_operators(&self) -> BTreeMap<OperatorUid, OperatorManifest> {
+        let empty = |plan: &OperatorPlan| OperatorManifest {
+            name: plan.name.clone(),
+            parallelism: plan.parallelism,
+            subtasks: vec![SubtaskState::default(); plan.parallelism as usize],
+        };
+        self.operators
+            .iter()
+            .map(|plan| (plan.uid.clone(), empty(plan)))
+            .collect()
+    }
+
+    fn sizes(&self, manifest: &Manifest) -> ManifestSizes {
+        let subtasks = manifest
+            .operators
+            .values()
+            .flat_map(|operator| &operator.subtasks);
+        let own = manifest
+            .handles()
+            .filter(|handle| self.is_own_file(handle, manifest.checkpoint));
+        ManifestSizes {
+            total: subtasks.map(SubtaskState::len).sum(),
+            written: own.map(|handle| handle.len).sum(),
+        }
+    }
+}
+
+fn place(
+    operators: &mut BTreeMap<OperatorUid, OperatorManifest>,
+    uid: &OperatorUid,
+    subtask: SubtaskIndex,
+    state: &SubtaskState,
+) -> Result<()> {
+    let slot = operators
+        .get_mut(uid)
+        .and_then(|operator| operator.subtasks.get_mut(subtask.as_usize()));
+    match slot {
+        Some(slot) if slot.is_empty() => {
+            *slot = state.clone();
+            Ok(())
+        }
+        Some(_) => Err(Error::internal(
+            "two tasks have acknowledged state of the same subtask",
+        )),
+        None => Err(Error::internal(
+            "a task has acknowledged state of a subtask that the job does not have",
+        )),
+    }
+    .map_err(|error| error.with("operator", uid).with("subtask", subtask))
+}

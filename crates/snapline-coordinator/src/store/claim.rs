@@ -1,0 +1,158 @@
+//! Epoch records: one after the other, each written once.
+
+use super::record::EpochRecord;
+use super::{Chain, CheckpointStore, Current, PublishOutcome, lock};
+use crate::manifest::Manifest;
+use bytes::Bytes;
+use futures::StreamExt;
+use snapline_core::{AttemptId, CheckpointId, Error, Result};
+use snapline_state::{Created, StorageKey};
+
+/// What became of a claim.
+#[derive(Debug)]
+pub(super) enum Claim {
+    Won,
+    /// There is another record.
+    Taken(EpochRecord),
+    /// The name was free only because the garbage collection had removed a record.
+    Burnt,
+}
+
+/// The epoch records that count.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Scan {
+    pub(super) boundary: CheckpointId,
+    /// Above the boundary, oldest first.
+    pub(super) epochs: Vec<CheckpointId>,
+}
+
+impl Scan {
+    pub(super) fn last_used(&self) -> CheckpointId {
+        self.epochs.last().copied().unwrap_or(self.boundary)
+    }
+}
+
+impl CheckpointStore {
+    /// Which records there are. The boundary is read last, so that no record below it counts.
+    pub(super) async fn scan(&self) -> Result<Scan> {
+        let epochs = self.numbers(&self.layout.epochs()).await?;
+        let boundary = self.boundary().await?;
+        let epochs = epochs
+            .into_iter()
+            .map(CheckpointId)
+            .filter(|id| *id > boundary)
+            .collect();
+        Ok(Scan { boundary, epochs })
+    }
+
+    /// The id up to which ids are burnt.
+    pub(super) async fn boundary(&self) -> Result<CheckpointId> {
+        let boundaries = self.numbers(&self.layout.boundaries()).await?;
+        Ok(CheckpointId(boundaries.last().copied().unwrap_or(0)))
+    }
+
+    /// Reads an epoch record.
+    ///
+    /// # Errors
+    /// `Corrupted` when it is missing or damaged; otherwise the storage's error.
+    pub(super) async fn record(&self, id: CheckpointId) -> Result<EpochRecord> {
+        if let Some(record) = lock(&self.known).records.get(&id) {
+            return Ok(record.clone());
+        }
+        let key = self.layout.epoch(id)?;
+        let bytes = self.storage.get(&key, None).await?;
+        let bytes = bytes.ok_or_else(|| Error::corrupted("an epoch record is missing").with("file", &key))?;
+        let record = EpochRecord::decode(&bytes).map_err(|error| error.with("file", &key))?;
+        lock(&self.known).records.insert(id, record.clone());
+        Ok(record)
+    }
+
+    /// Creates an epoch record.
+    ///
+    /// The boundary is read after the record was created: if the name was free because its record
+    /// had been collected, the boundary had been advanced before that.
+    ///
+    /// # Errors
+    /// `Unavailable` when the record may have been created; anything else: it was not.
+    pub(super) async fn claim(&self, id: CheckpointId, record: &EpochRecord) -> Result<Claim> {
+        let key = self.layout.epoch(id)?;
+        let created = self.storage.create(&key, record.encode()?).await;
+        match created.map_err(|error| open_outcome(id, error))? {
+            Created::New => {
+                let boundary = self.boundary().await.map_err(|error| open_outcome(id, error))?;
+                if boundary >= id {
+                    return Ok(Claim::Burnt);
+                }
+                lock(&self.known).records.insert(id, record.clone());
+                Ok(Claim::Won)
+            }
+            Created::AlreadyExists(bytes) => {
+                let other = EpochRecord::decode(&bytes).map_err(|error| error.with("file", &key))?;
+                Ok(Claim::Taken(other))
+            }
+        }
+    }
+
+    /// Claims every id that is not used yet up to the manifest's: records are dense.
+    pub(super) async fn claim_up_to(
+        &self,
+        mut chain: Chain,
+        manifest: &Manifest,
+        key: StorageKey,
+    ) -> Result<PublishOutcome> {
+        let current = Current {
+            checkpoint: manifest.checkpoint,
+            manifest: key,
+        };
+        while chain.head < manifest.checkpoint {
+            let id = chain.head.next();
+            let before = chain.current.as_ref();
+            let record = EpochRecord {
+                attempt: chain.attempt,
+                manifest: if id == manifest.checkpoint {
+                    Some(&current)
+                } else {
+                    before
+                }
+                .map(|current| current.manifest.clone()),
+                parent: before.map(|current| current.checkpoint),
+                fresh: false,
+            };
+            match self.claim(id, &record).await? {
+                Claim::Won => chain.head = id,
+                Claim::Taken(other) => return fenced_by(other.attempt, chain.attempt),
+                Claim::Burnt => return self.fenced_by_newest(chain.attempt).await,
+            }
+            lock(&self.chain).replace(chain.clone());
+        }
+        chain.current = Some(current.clone());
+        lock(&self.chain).replace(chain);
+        let files = manifest.files().cloned().collect();
+        lock(&self.known).files.insert(current.manifest, files);
+        Ok(PublishOutcome::Published)
+    }
+
+    async fn fenced_by_newest(&self, own: AttemptId) -> Result<PublishOutcome> {
+        let newest = self.scan().await?.last_used();
+        fenced_by(self.record(newest).await?.attempt, own)
+    }
+
+    /// Stores an object whose bytes are all there.
+    pub(super) async fn put(&self, key: &StorageKey, bytes: Bytes) -> Result<()> {
+        let content = futures::stream::iter([Ok(bytes)]).boxed();
+        self.storage.put(key, content).await.map(|_| ())
+    }
+}
+
+fn open_outcome(id: CheckpointId, error: Error) -> Error {
+    Error::unavailable("it is not known whether an epoch was claimed")
+        .with("epoch", id)
+        .because(error)
+}
+
+fn fenced_by(other: AttemptId, own: AttemptId) -> Result<PublishOutcome> {
+    if other == own {
+        return Err(Error::internal("two leaders have the same attempt").with("attempt", own));
+    }
+    Ok(PublishOutcome::Fenced { attempt: other })
+}

@@ -1,0 +1,161 @@
+//! Deleting what no checkpoint needs any more.
+
+use super::record::encode_boundary;
+use super::{Chain, CheckpointStore, layout, lock};
+use snapline_core::{CheckpointId, Error, ErrorKind, Result};
+use snapline_state::StorageKey;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What a garbage collection has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GarbageReport {
+    /// Ids up to this one are burnt.
+    pub boundary: CheckpointId,
+    /// How many manifests and state files were deleted.
+    pub files: usize,
+    /// How many records were deleted.
+    pub records: usize,
+}
+
+/// What must stay.
+#[derive(Debug, Default)]
+struct Keep {
+    manifests: BTreeSet<StorageKey>,
+    files: BTreeSet<StorageKey>,
+    /// Checkpoints that cannot be read: none of their own files is touched as long as their record
+    /// is there.
+    unreadable: BTreeSet<CheckpointId>,
+    oldest_record: Option<CheckpointId>,
+}
+
+impl CheckpointStore {
+    /// Keeps the newest `retained` checkpoints (at least one) and deletes the others: first the
+    /// boundary is advanced, so that no name can be used again, then what no retained manifest
+    /// refers to is deleted.
+    ///
+    /// What belongs to a pending checkpoint of the leading attempt is not touched.
+    ///
+    /// # Errors
+    /// `Conflict` when a newer attempt has taken over; otherwise the storage's error. Calling it
+    /// again is safe.
+    pub async fn collect_garbage(&self, retained: usize) -> Result<GarbageReport> {
+        let chain = self.chain()?;
+        let before = self.boundary().await?;
+        let Some(keep) = self.classify(&chain, retained.max(1)).await? else {
+            return Ok(GarbageReport {
+                boundary: before,
+                files: 0,
+                records: 0,
+            });
+        };
+        let below = keep.oldest_record.map_or(0, |oldest| oldest.0.saturating_sub(1));
+        let boundary = before.max(CheckpointId(below));
+        if boundary > before {
+            let key = self.layout.boundary(boundary)?;
+            let _ = self.storage.create(&key, encode_boundary(boundary)?).await?;
+        }
+        let files = self.unneeded_files(&chain, &keep).await?;
+        self.storage.delete(&files).await?;
+        let records = self.unneeded_records(boundary).await?;
+        self.storage.delete(&records).await?;
+        self.forget(&keep, boundary);
+        Ok(GarbageReport {
+            boundary,
+            files: files.len(),
+            records: records.len(),
+        })
+    }
+
+    /// From the newest record to the oldest, until enough checkpoints are found; `None` when there
+    /// is nothing to retain, and so no reason to delete anything.
+    async fn classify(&self, chain: &Chain, retained: usize) -> Result<Option<Keep>> {
+        let mut keep = Keep::default();
+        for id in self.scan().await?.epochs.into_iter().rev() {
+            let record = match self.record(id).await {
+                Err(error) if error.kind() == ErrorKind::Corrupted => {
+                    keep.unreadable.insert(id);
+                    continue;
+                }
+                other => other?,
+            };
+            if record.attempt > chain.attempt {
+                return Err(
+                    Error::conflict("another process leads this job; this one must stop")
+                        .with("attempt of the other", record.attempt),
+                );
+            }
+            if record.fresh {
+                break;
+            }
+            let Some(manifest) = record.manifest.filter(|key| !keep.manifests.contains(key)) else {
+                continue;
+            };
+            match self.files_of(&manifest).await {
+                Ok(files) => keep.files.extend(files.iter().cloned()),
+                Err(error) if error.kind() == ErrorKind::Corrupted => {
+                    keep.unreadable
+                        .extend(self.layout.owner(&manifest).map(|(_, checkpoint)| checkpoint));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            keep.manifests.insert(manifest);
+            keep.oldest_record = Some(id);
+            if keep.manifests.len() == retained {
+                break;
+            }
+        }
+        Ok((!keep.manifests.is_empty()).then_some(keep))
+    }
+
+    /// The files that a manifest refers to.
+    async fn files_of(&self, manifest: &StorageKey) -> Result<Arc<[StorageKey]>> {
+        if let Some(files) = lock(&self.known).files.get(manifest) {
+            return Ok(files.clone());
+        }
+        let files: Arc<[StorageKey]> = self.read_manifest(manifest).await?.files().cloned().collect();
+        lock(&self.known).files.insert(manifest.clone(), files.clone());
+        Ok(files)
+    }
+
+    /// Everything in the folders of checkpoints that are decided, except what is needed. Folders of
+    /// newer attempts and foreign names are none of our business.
+    async fn unneeded_files(&self, chain: &Chain, keep: &Keep) -> Result<Vec<StorageKey>> {
+        let mut files = self.storage.list(&self.layout.checkpoints(), None).await?;
+        files.retain(|key| {
+            let Some((attempt, checkpoint)) = self.layout.owner(key) else {
+                return false;
+            };
+            let is_decided =
+                attempt < chain.attempt || (attempt == chain.attempt && checkpoint <= chain.head);
+            let is_needed = keep.files.contains(key)
+                || keep.manifests.contains(key)
+                || keep.unreadable.contains(&checkpoint);
+            is_decided && !is_needed
+        });
+        Ok(files)
+    }
+
+    /// Epoch records that the boundary covers, and all but the newest of the others.
+    async fn unneeded_records(&self, boundary: CheckpointId) -> Result<Vec<StorageKey>> {
+        let mut unneeded = self.storage.list(&self.layout.epochs(), None).await?;
+        unneeded.retain(|key| layout::number(key).is_some_and(|id| id <= boundary.0));
+        for folder in [self.layout.boundaries(), self.layout.commits()] {
+            let mut keys = self.storage.list(&folder, None).await?;
+            keys.retain(|key| layout::number(key).is_some());
+            keys.pop();
+            unneeded.extend(keys);
+        }
+        Ok(unneeded)
+    }
+
+    fn forget(&self, keep: &Keep, boundary: CheckpointId) {
+        let mut known = lock(&self.known);
+        known.records.retain(|id, _| *id > boundary);
+        known
+            .files
+            .retain(|manifest, _| keep.manifests.contains(manifest));
+    }
+}

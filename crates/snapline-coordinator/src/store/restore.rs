@@ -1,0 +1,150 @@
+//! Finding the newest checkpoint that can be restored.
+
+use super::claim::Scan;
+use super::{CheckpointStore, Verification, verify_handles};
+use crate::manifest::{Manifest, SubtaskCommit};
+use snapline_core::{CheckpointId, Error, ErrorKind, Result};
+use snapline_state::StorageKey;
+use std::collections::BTreeSet;
+
+/// How often a walk is repeated that a garbage collection got in the way of.
+const TRIES: usize = 8;
+
+/// What a job starts from.
+#[derive(Debug)]
+pub struct Restored {
+    /// The checkpoint; `None`: start at the beginning.
+    pub manifest: Option<Manifest>,
+    /// The newest id that was ever used.
+    pub last_used: CheckpointId,
+    /// The newest checkpoint up to which all sinks have committed.
+    pub committed: Option<CheckpointId>,
+    /// Newer checkpoints that cannot be restored, and why, newest first. Tell the user.
+    pub skipped: Vec<(CheckpointId, Error)>,
+}
+
+impl Restored {
+    /// The checkpoint.
+    pub fn checkpoint(&self) -> Option<CheckpointId> {
+        self.manifest.as_ref().map(|manifest| manifest.checkpoint)
+    }
+
+    /// What must be committed before anything else, oldest first.
+    pub fn unfinished_commits(&self) -> Vec<SubtaskCommit> {
+        let commits = self
+            .manifest
+            .as_ref()
+            .map(|manifest| manifest.commits_after(self.committed));
+        commits.unwrap_or_default()
+    }
+}
+
+impl CheckpointStore {
+    /// The newest checkpoint that can be restored, without taking anything over.
+    ///
+    /// A checkpoint whose record, manifest or state is missing or damaged is passed over for the one
+    /// before it, which [`Restored::skipped`] tells.
+    ///
+    /// # Errors
+    /// `Corrupted` when there are checkpoints but none of them can be restored, `Unsupported` when a
+    /// newer version of Snapline wrote the newest one, `Invalid` when it is of another job, and
+    /// `Unavailable`. In none of these cases an older one is restored.
+    pub async fn latest(&self, verification: Verification) -> Result<Restored> {
+        let mut scan = self.scan().await?;
+        let mut restored = self.walk(&scan, verification).await?;
+        for _ in 0..TRIES {
+            let found = restored.skipped.is_empty();
+            let again = if found { None } else { Some(self.scan().await?) };
+            match again {
+                Some(again) if again != scan => scan = again,
+                _ => break,
+            }
+            restored = self.walk(&scan, verification).await?;
+        }
+        match restored.skipped.pop() {
+            Some((id, error)) if restored.manifest.is_none() => Err(Error::corrupted(
+                "no checkpoint of this job can be restored; repair the storage, or start fresh and lose them",
+            )
+            .with("job", self.job())
+            .with("storage", self.storage.location())
+            .with("oldest", id)
+            .because(error)),
+            skipped => {
+                restored.skipped.extend(skipped);
+                restored.committed = self.committed().await?;
+                Ok(restored)
+            }
+        }
+    }
+
+    /// From the newest record to the oldest.
+    async fn walk(&self, scan: &Scan, verification: Verification) -> Result<Restored> {
+        let mut restored = Restored {
+            manifest: None,
+            last_used: scan.last_used(),
+            committed: None,
+            skipped: Vec::new(),
+        };
+        let mut tried = BTreeSet::new();
+        for id in scan.epochs.iter().rev().copied() {
+            let record = match self.record(id).await {
+                Ok(record) => record,
+                Err(error) => {
+                    restored.skipped.push((id, only_damage(error)?));
+                    continue;
+                }
+            };
+            if record.fresh {
+                break;
+            }
+            let Some(key) = record.manifest.filter(|key| tried.insert(key.clone())) else {
+                continue;
+            };
+            match self.check(&key, verification).await {
+                Ok(manifest) => {
+                    restored.manifest = Some(manifest);
+                    break;
+                }
+                Err(error) => {
+                    let id = self.layout.owner(&key).map_or(id, |(_, checkpoint)| checkpoint);
+                    restored.skipped.push((id, only_damage(error)?));
+                }
+            }
+        }
+        Ok(restored)
+    }
+
+    async fn check(&self, key: &StorageKey, verification: Verification) -> Result<Manifest> {
+        let manifest = self.read_manifest(key).await?;
+        verify_handles(self.storage.as_ref(), &manifest, verification).await?;
+        Ok(manifest)
+    }
+
+    /// Reads a manifest.
+    pub(super) async fn read_manifest(&self, key: &StorageKey) -> Result<Manifest> {
+        let bytes = self.storage.get(key, None).await?;
+        let bytes = bytes.ok_or_else(|| Error::corrupted("a manifest is missing").with("file", key))?;
+        let manifest = Manifest::decode(&bytes).map_err(|error| error.with("file", key))?;
+        if manifest.job != *self.job() {
+            return Err(Error::invalid(
+                "a checkpoint belongs to another job; use that job's id, or another folder",
+            )
+            .with("file", key)
+            .with("job", self.job())
+            .with("found", &manifest.job));
+        }
+        if self.layout.manifest(manifest.attempt, manifest.checkpoint)? != *key {
+            return Err(Error::corrupted("a manifest is not that of its folder").with("file", key));
+        }
+        Ok(manifest)
+    }
+}
+
+/// Only damage is a reason to restore something older; anything else may be cured.
+fn only_damage(error: Error) -> Result<Error> {
+    if error.kind() == ErrorKind::Corrupted {
+        Ok(error)
+    } else {
+        Err(error)
+    }
+}

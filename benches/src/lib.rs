@@ -1,1 +1,21 @@
-//! Benchmarks.
+//! What the `workload` binary is made of: inputs, hand-written baselines, expectations, figures.
+//!
+//! The baselines are the work of a workload as one would write it by hand for one thread, without
+//! any framework: what a framework costs is said against them.
+
+mod baseline;
+mod expected;
+mod machine;
+mod random;
+mod report;
+mod text;
+mod usage;
+
+pub use baseline::keyed_sum::{naive_keyed_sum, prefetched_keyed_sum};
+pub use baseline::word_count::word_count;
+pub use expected::{Totals, expect_keyed_sum, expect_word_count};
+pub use machine::Ceilings;
+pub use random::{SplitMix64, mix};
+pub use report::Report;
+pub use text::{TextSettings, write_text};
+pub use usage::Usage;

@@ -1,0 +1,154 @@
+//! A running sum by key, by hand: one access after the other, and in batches that touch first.
+
+use crate::random::mix;
+use hashbrown::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// How many records are in flight.
+const BATCH: usize = 256;
+
+/// Sums value 1 for `records` records with key `mix(i) % keys` and hands each key with its running
+/// sum to `sink`: one map access for each record, as one writes it without a second thought.
+pub fn naive_keyed_sum(records: u64, keys: u64, mut sink: impl FnMut(u64, u64)) {
+    let mut sums: HashMap<u64, u64, BuildHasherDefault<FoldHasher>> = HashMap::default();
+    for index in 0..records {
+        let key = mix(index) % keys;
+        let sum = sums.entry(key).or_insert(0);
+        *sum += 1;
+        sink(key, *sum);
+    }
+}
+
+/// The same in batches: first every slot of a batch is touched, so that the misses overlap, then
+/// every slot is updated. The table is open addressing with linear probing, key beside sum.
+pub fn prefetched_keyed_sum(records: u64, keys: u64, mut sink: impl FnMut(u64, u64)) {
+    let mut table = Table::new();
+    let mut batch = [0; BATCH];
+    let mut next = 0;
+    while next < records {
+        let len = usize::try_from(records - next).unwrap_or(BATCH).min(BATCH);
+        for key in &mut batch[..len] {
+            *key = mix(next) % keys;
+            next += 1;
+        }
+        table.reserve(len);
+        let touched = batch[..len]
+            .iter()
+            .fold(0, |touched, key| touched ^ table.home(*key));
+        std::hint::black_box(touched);
+        for key in &batch[..len] {
+            let sum = table.add_one(*key);
+            sink(*key, sum);
+        }
+    }
+}
+
+#[inline]
+fn fold(key: u64) -> u64 {
+    let wide = u128::from(key ^ 0x2545_F491_4F6C_DD1D) * 0xF39C_C060_5CED_C835;
+    (wide as u64) ^ ((wide >> 64) as u64)
+}
+
+/// Multiplies to 128 bits and folds.
+#[derive(Default)]
+struct FoldHasher(u64);
+
+impl Hasher for FoldHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    #[inline]
+    fn write_u64(&mut self, key: u64) {
+        self.0 = fold(self.0 ^ key);
+    }
+}
+
+/// A sum of 0 marks an empty slot.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    key: u64,
+    sum: u64,
+}
+
+struct Table {
+    slots: Vec<Slot>,
+    used: usize,
+}
+
+impl Table {
+    fn new() -> Self {
+        Self {
+            slots: vec![Slot::default(); 2 * BATCH],
+            used: 0,
+        }
+    }
+
+    /// Makes room for `more` keys at a load of one half at the most.
+    fn reserve(&mut self, more: usize) {
+        if (self.used + more) * 2 <= self.slots.len() {
+            return;
+        }
+        let grown = vec![Slot::default(); self.slots.len() * 2];
+        for slot in std::mem::replace(&mut self.slots, grown) {
+            if slot.sum > 0 {
+                let at = self.find(slot.key);
+                self.slots[at] = slot;
+            }
+        }
+    }
+
+    /// Reads the slot where a key would stand if nothing else did.
+    #[inline]
+    fn home(&self, key: u64) -> u64 {
+        self.slots[self.start(key)].sum
+    }
+
+    #[inline]
+    fn add_one(&mut self, key: u64) -> u64 {
+        let at = self.find(key);
+        let slot = &mut self.slots[at];
+        self.used += usize::from(slot.sum == 0);
+        slot.key = key;
+        slot.sum += 1;
+        slot.sum
+    }
+
+    /// The slot of a key, or the empty one where it goes.
+    #[inline]
+    fn find(&self, key: u64) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut at = self.start(key);
+        while self.slots[at].sum > 0 && self.slots[at].key != key {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    #[inline]
+    fn start(&self, key: u64) -> usize {
+        fold(key) as usize & (self.slots.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expected::{Totals, expect_keyed_sum};
+
+    #[test]
+    fn both_ways_arrive_at_what_is_expected() {
+        for (records, keys) in [(0, 1), (1, 1), (1000, 1), (10_000, 7), (50_000, 20_000)] {
+            let (mut naive, mut prefetched) = (Totals::default(), Totals::default());
+            naive_keyed_sum(records, keys, |_, sum| naive.add(sum));
+            prefetched_keyed_sum(records, keys, |_, sum| prefetched.add(sum));
+            assert_eq!((naive, prefetched), (expect_keyed_sum(records, keys), naive));
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Runs one workload and prints one line of JSON.
+//!
+//! ```text
+//! cargo run --release -p snapline-benches --bin workload -- wordcount --input FILE --baseline
+//! ```
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a program, not a library"
+)]
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use snapline_benches::{
+    Ceilings, Report, TextSettings, Totals, Usage, expect_keyed_sum, expect_word_count, naive_keyed_sum,
+    prefetched_keyed_sum, word_count, write_text,
+};
+use snapline_core::{Clock, SystemClock};
+use std::error::Error;
+use std::fs::File;
+use std::hint::black_box;
+use std::io::BufWriter;
+use std::path::PathBuf;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(
+    about = "Runs one workload and prints one line of JSON",
+    disable_version_flag = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    work: Work,
+}
+
+#[derive(Subcommand)]
+enum Work {
+    /// Counts the words of a text and emits every update.
+    Wordcount(WordCount),
+    /// Sums values by key and emits every update.
+    KeyedSum(KeyedSum),
+    /// Writes a text whose words follow Zipf's law.
+    MakeText(MakeText),
+    /// Measures what the machine can do.
+    Machine(Machine),
+}
+
+#[derive(Args)]
+struct WordCount {
+    /// The text.
+    #[arg(long)]
+    input: PathBuf,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Args)]
+struct KeyedSum {
+    /// How many records there are.
+    #[arg(long, default_value_t = 10_000_000)]
+    records: u64,
+    /// How many keys there are.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    keys: u64,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What all workloads understand.
+#[derive(Args)]
+struct Options {
+    /// How many subtasks each operator has.
+    #[arg(long, default_value_t = 1)]
+    parallelism: u32,
+    /// How often there is a checkpoint; 0 for never.
+    #[arg(long, default_value_t = 1000)]
+    checkpoint_interval_ms: u64,
+    /// Where checkpoints go.
+    #[arg(long, default_value = "target/bench/checkpoints")]
+    checkpoint_dir: PathBuf,
+    /// Does the work by hand, without any framework.
+    #[arg(long, num_args = 0..=1, default_missing_value = "plain")]
+    baseline: Option<Baseline>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Baseline {
+    /// As one writes it without a second thought.
+    Plain,
+    /// In batches that touch memory first (keyed-sum only).
+    Prefetch,
+}
+
+#[derive(Args)]
+struct MakeText {
+    /// How long it is at least.
+    #[arg(long)]
+    bytes: u64,
+    /// Which text it is.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many different words there are.
+    #[arg(long, default_value_t = 50_000)]
+    vocabulary: usize,
+    /// Where it goes.
+    #[arg(long)]
+    output: PathBuf,
+}
+
+#[derive(Args)]
+struct Machine {
+    /// A folder on the disk that is measured.
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let line = match Arguments::parse().work {
+        Work::Wordcount(work) => serde_json::to_string(&work.run()?)?,
+        Work::KeyedSum(work) => serde_json::to_string(&work.run()?)?,
+        Work::Machine(work) => serde_json::to_string(&Ceilings::measure(&work.dir)?)?,
+        Work::MakeText(work) => return work.run(),
+    };
+    println!("{line}");
+    Ok(())
+}
+
+impl MakeText {
+    fn run(self) -> Result<(), Box<dyn Error>> {
+        let settings = TextSettings {
+            bytes: self.bytes,
+            seed: self.seed,
+            vocabulary: self.vocabulary,
+        };
+        let mut file = BufWriter::new(File::create(&self.output)?);
+        let written = write_text(&settings, &mut file)?;
+        eprintln!("{written} bytes in {}", self.output.display());
+        Ok(())
+    }
+}
+
+impl WordCount {
+    fn run(self) -> Result<Report, Box<dyn Error>> {
+        let (report, totals) = match self.options.baseline {
+            Some(Baseline::Plain) => {
+                let file = File::open(&self.input)?;
+                by_hand("hand-written", "wordcount", |totals| {
+                    word_count(file, |word, count| {
+                        black_box(word);
+                        totals.add(count);
+                    })
+                })?
+            }
+            Some(Baseline::Prefetch) => return Err("wordcount has no baseline with prefetch".into()),
+            None => return Err("not yet".into()),
+        };
+        let text = std::fs::read_to_string(&self.input)?;
+        Ok(verified(report, totals, expect_word_count(&text)))
+    }
+}
+
+impl KeyedSum {
+    fn run(self) -> Result<Report, Box<dyn Error>> {
+        let (records, keys) = (self.records, self.keys);
+        let (report, totals) = match self.options.baseline {
+            Some(Baseline::Plain) => by_hand("hand-written", "keyed-sum", |totals| {
+                naive_keyed_sum(records, keys, |key, sum| {
+                    black_box(key);
+                    totals.add(sum);
+                });
+                Ok(())
+            })?,
+            Some(Baseline::Prefetch) => by_hand("hand-written, prefetch", "keyed-sum", |totals| {
+                prefetched_keyed_sum(records, keys, |key, sum| {
+                    black_box(key);
+                    totals.add(sum);
+                });
+                Ok(())
+            })?,
+            None => return Err("not yet".into()),
+        };
+        Ok(verified(report, totals, expect_keyed_sum(records, keys)))
+    }
+}
+
+fn by_hand(
+    system: &str,
+    workload: &str,
+    work: impl FnOnce(&mut Totals) -> std::io::Result<()>,
+) -> std::io::Result<(Report, Totals)> {
+    let clock = SystemClock::new();
+    let mut totals = Totals::default();
+    work(&mut totals)?;
+    let seconds = clock.monotonic().as_secs_f64();
+    Ok((
+        Report::new(system, workload, totals.updates, seconds, Usage::now()),
+        totals,
+    ))
+}
+
+fn verified(mut report: Report, totals: Totals, expected: Totals) -> Report {
+    report.verified = totals == expected;
+    if !report.verified {
+        eprintln!("the result is {totals:?} but should be {expected:?}");
+    }
+    report
+}

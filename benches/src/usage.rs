@@ -1,0 +1,55 @@
+//! What the process has used so far, as Linux tells it.
+
+/// CPU time and memory; `None` where `/proc` does not exist.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Usage {
+    /// User and system time of all threads, to a hundredth of a second.
+    pub cpu_seconds: Option<f64>,
+    /// The most memory that was resident, in 10^6 bytes.
+    pub peak_rss_mb: Option<f64>,
+}
+
+/// Linux counts in these units for every program, whatever the kernel's own tick.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+impl Usage {
+    /// What the process has used until now.
+    pub fn now() -> Self {
+        let read = |path| std::fs::read_to_string(path).ok();
+        Self {
+            cpu_seconds: read("/proc/self/stat").as_deref().and_then(cpu_seconds),
+            peak_rss_mb: read("/proc/self/status").as_deref().and_then(peak_rss_mb),
+        }
+    }
+}
+
+/// The name of the program may hold anything, so counting begins behind its closing parenthesis.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks: Vec<f64> = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|f| f.parse().ok())
+        .collect();
+    (ticks.len() == 2).then(|| (ticks[0] + ticks[1]) / TICKS_PER_SECOND)
+}
+
+fn peak_rss_mb(status: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024.0 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_are_found_behind_any_program_name() {
+        let stat = "7 (a) b) R 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0";
+        assert_eq!(cpu_seconds(stat), Some(3.0));
+        assert_eq!(peak_rss_mb("Name: x\nVmHWM:\t  1000 kB\n"), Some(1.024));
+        assert_eq!((cpu_seconds(""), peak_rss_mb("VmHWM: many")), (None, None));
+    }
+}

@@ -214,7 +214,7 @@ const TRACKED: &[Case] = &[
         "late cancel",
         2,
         StandsIn,
-        "b1@0 b1@1 T1 b3@0 c2@1 pending=[3] c1@1 b3@1 T3",
+        "b1@0 b1@1 T1 b3@0 b5@0 c2@1 c4@1 pending=[3,5] c1@1 b3@1 T3",
     ),
     (
         "duplicate barrier counts once",

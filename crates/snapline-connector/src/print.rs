@@ -4,7 +4,7 @@ use crate::no_commit::{NoCommitter, nothing_to_commit};
 use crate::sink::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
 use futures::future::BoxFuture;
 use snapline_core::{Batch, CheckpointId, Error, Result};
-use std::fmt::{Debug, Display};
+use std::fmt::{self, Debug, Display, Write as _};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct PrintSink<T> {
     open: Arc<Open>,
 }
 
-type Format<T> = fn(&[T], &mut Vec<u8>) -> io::Result<()>;
+type Format<T> = fn(&[T], &mut String) -> fmt::Result;
 type Open = dyn Fn(&WriterContext) -> io::Result<Box<dyn Write + Send>> + Send + Sync;
 
 impl<T> PrintSink<T> {
@@ -63,7 +63,7 @@ impl<T: 'static> Sink<T> for PrintSink<T> {
     fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, ()>>> {
         Ok(Box::new(PrintWriter {
             format: self.format,
-            text: Vec::new(),
+            text: String::new(),
             output: (self.open)(&context).map_err(unwritable)?,
         }))
     }
@@ -75,7 +75,7 @@ impl<T: 'static> Sink<T> for PrintSink<T> {
 
 struct PrintWriter<T> {
     format: Format<T>,
-    text: Vec<u8>,
+    text: String,
     output: Box<dyn Write + Send>,
 }
 
@@ -86,7 +86,7 @@ impl<T> SinkWriter<T, ()> for PrintWriter<T> {
             Error::invalid("a record cannot be printed; its formatting failed").because(error)
         })?;
         batch.clear();
-        self.output.write_all(&self.text).map_err(unwritable)
+        self.output.write_all(self.text.as_bytes()).map_err(unwritable)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -107,7 +107,7 @@ fn unwritable(error: io::Error) -> Error {
 }
 
 impl<T> Debug for PrintSink<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PrintSink").finish_non_exhaustive()
     }
 }

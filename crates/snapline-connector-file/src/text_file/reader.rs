@@ -1,0 +1,108 @@
+//! Reads ranges of files, one after the other.
+
+use super::InvalidUtf8;
+use super::lines::{Buffer, Lines};
+use super::split::TextFileSplit;
+use snapline_connector::{ReaderProgress, ReaderStatus, SourceReader, SourceSplit};
+use snapline_core::{Batch, CheckpointId, Result};
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+/// How much text is handed out at a time at the most, rounded up to a line, so that a batch stays in
+/// the cache.
+const BATCH_TEXT: usize = 32 * 1024;
+
+/// Reads the ranges of one subtask in the order of files and bytes.
+pub(super) struct TextFileReader {
+    invalid_utf8: InvalidUtf8,
+    splits: VecDeque<TextFileSplit>,
+    current: Option<Lines>,
+    /// The buffer, between two ranges.
+    buffer: Buffer,
+    total: u64,
+}
+
+impl TextFileReader {
+    pub(super) fn new(invalid_utf8: InvalidUtf8) -> Self {
+        Self {
+            invalid_utf8,
+            splits: VecDeque::new(),
+            current: None,
+            buffer: Buffer::default(),
+            total: 0,
+        }
+    }
+
+    /// Hands out lines until there are enough of them or no more.
+    fn read(&mut self, records: &mut Vec<String>, limit: usize) -> Result<ReaderStatus> {
+        let limit = records.len().saturating_add(limit);
+        let mut bytes = 0;
+        while records.len() < limit && bytes < BATCH_TEXT {
+            let Some(mut lines) = self.next_lines()? else {
+                break;
+            };
+            bytes += lines.take(
+                records,
+                limit - records.len(),
+                BATCH_TEXT - bytes,
+                self.invalid_utf8,
+            )?;
+            if lines.is_done() {
+                self.buffer = lines.close()?;
+            } else {
+                self.current = Some(lines);
+            }
+        }
+        Ok(if bytes == 0 && self.left().next().is_none() {
+            ReaderStatus::EndOfData
+        } else {
+            ReaderStatus::More
+        })
+    }
+
+    fn next_lines(&mut self) -> Result<Option<Lines>> {
+        match self.current.take() {
+            Some(lines) => Ok(Some(lines)),
+            None => self
+                .splits
+                .pop_front()
+                .map(|split| Lines::open(split, std::mem::take(&mut self.buffer)))
+                .transpose(),
+        }
+    }
+
+    fn left(&self) -> impl Iterator<Item = &TextFileSplit> {
+        self.current.iter().map(Lines::split).chain(&self.splits)
+    }
+}
+
+impl SourceReader<String, TextFileSplit> for TextFileReader {
+    fn add_splits(&mut self, splits: Vec<TextFileSplit>) {
+        self.total += splits.iter().map(SourceSplit::weight).sum::<u64>();
+        self.splits.extend(splits);
+        self.splits
+            .make_contiguous()
+            .sort_by(|a, b| (&a.path, a.next).cmp(&(&b.path, b.next)));
+    }
+
+    fn poll_batch(
+        &mut self,
+        _: &mut Context<'_>,
+        batch: &mut Batch<String>,
+        limit: usize,
+    ) -> Poll<Result<ReaderStatus>> {
+        Poll::Ready(self.read(&mut batch.records, limit))
+    }
+
+    fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<TextFileSplit>> {
+        Ok(self.left().cloned().collect())
+    }
+
+    fn progress(&self) -> ReaderProgress {
+        let left: u64 = self.left().map(SourceSplit::weight).sum();
+        ReaderProgress {
+            done: self.total - left,
+            total: Some(self.total),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Records to files that appear when they are complete.
+
+mod committer;
+mod directory;
+mod name;
+mod writer;
+
+use committer::FileCommitter;
+use directory::Directory;
+use serde::{Deserialize, Serialize};
+use snapline_connector::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use snapline_core::{Error, Result};
+use std::fmt::{Display, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use writer::{Encode, FileWriter};
+
+/// Writes records to files in a directory, exactly once.
+///
+/// The files of a checkpoint appear as `part-{subtask}-{checkpoint}-{attempt}-{number}` when it is
+/// complete, and never change again. Until then they have names that start with `.part-`, which most
+/// readers of directories pass over. What was in flight at a crash stays in such files, and is removed
+/// when the job starts again; its records are written anew.
+///
+/// When a job has to restore an older checkpoint than its last one, because that cannot be read any
+/// more, the files of later checkpoints are removed again: their records will be written anew.
+///
+/// A directory belongs to one sink of one job. Nothing in it is touched but files with such names, and
+/// `.part-owner`, which says whose it is.
+pub struct FileSink<T> {
+    directory: PathBuf,
+    encode: Encode<T>,
+    options: Options,
+}
+
+#[derive(Debug, Clone)]
+struct Options {
+    suffix: String,
+    roll_at: u64,
+    existing: ExistingOutput,
+}
+
+/// What happens when a job starts at the beginning and finds results in its directory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExistingOutput {
+    /// The job does not start.
+    #[default]
+    Refuse,
+    /// They are removed.
+    Replace,
+}
+
+impl<T: 'static> FileSink<T> {
+    /// Writes each record by its `Display` and a line end to files in this directory, a path or a
+    /// `file:///` URL. The directory is created when it does not exist.
+    pub fn lines(directory: impl AsRef<Path>) -> Self
+    where
+        T: Display,
+    {
+        Self::new(directory.as_ref(), |records, buffer| {
+            let mut lines = Lines(buffer);
+            let written = records.iter().try_for_each(|record| writeln!(lines, "{record}"));
+            written.map_err(|error| {
+                Error::invalid("a record cannot be written as a line; its Display failed").because(error)
+            })
+        })
+    }
+
+    /// Writes the bytes that `encode` appends for each record.
+    pub fn with_encoder(
+        directory: impl AsRef<Path>,
+        encode: impl Fn(&T, &mut Vec<u8>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(directory.as_ref(), move |records, buffer| {
+            records.iter().for_each(|record| encode(record, buffer));
+            Ok(())
+        })
+    }
+
+    fn new(
+        directory: &Path,
+        encode: impl Fn(&[T], &mut Vec<u8>) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            encode: Arc::new(encode),
+            options: Options {
+                suffix: String::new(),
+                roll_at: 128 * 1024 * 1024,
+                existing: ExistingOutput::default(),
+            },
+        }
+    }
+
+    /// Ends the names of complete files with this, as in `.csv`. A job that resumes must have the same.
+    #[must_use]
+    pub fn suffix(mut self, suffix: impl Into<String>) -> Self {
+        self.options.suffix = suffix.into();
+        self
+    }
+
+    /// Begins a new file when one has reached this length in bytes, rounded up to a batch. 128 MiB
+    /// unless set. A new file begins at each checkpoint anyway.
+    #[must_use]
+    pub fn roll_at(mut self, bytes: u64) -> Self {
+        self.options.roll_at = bytes;
+        self
+    }
+
+    /// Does this with results that are in the directory when a job starts at the beginning.
+    #[must_use]
+    pub fn on_existing(mut self, existing: ExistingOutput) -> Self {
+        self.options.existing = existing;
+        self
+    }
+
+    fn open(&self, probe: &str) -> Result<Directory> {
+        if self.options.suffix.contains(['/', '\\', '\0']) {
+            return Err(
+                Error::invalid("the suffix of output files must not have a '/', '\\' or NUL")
+                    .with("given", format!("{:?}", self.options.suffix)),
+            );
+        }
+        Directory::open(&self.directory, &self.options.suffix, probe)
+    }
+}
+
+/// Text that is appended to bytes.
+struct Lines<'a>(&'a mut Vec<u8>);
+
+impl Write for Lines<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// A file that waits for its checkpoint to be complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSinkPart {
+    /// Its name until then.
+    pending: String,
+    /// Its name from then on.
+    committed: String,
+    /// Its length in bytes.
+    len: u64,
+}
+
+impl<T: 'static> Sink<T> for FileSink<T> {
+    type Committable = FileSinkPart;
+
+    fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, FileSinkPart>>> {
+        let directory = self.open(&format!("writer-{}-{}", context.subtask, context.attempt))?;
+        let encode = Arc::clone(&self.encode);
+        Ok(Box::new(FileWriter::new(
+            directory,
+            encode,
+            self.options.roll_at,
+            &context,
+        )))
+    }
+
+    fn committer(&self, context: CommitterContext) -> Result<Box<dyn Committer<FileSinkPart>>> {
+        let directory = self.open(&format!("committer-{}", context.attempt))?;
+        Ok(Box::new(FileCommitter::new(
+            directory,
+            self.options.existing,
+            &context,
+        )))
+    }
+}
+
+impl<T> std::fmt::Debug for FileSink<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileSink")
+            .field("directory", &self.directory)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

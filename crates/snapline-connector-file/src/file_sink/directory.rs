@@ -1,0 +1,162 @@
+//! The directory of a sink.
+
+use super::name::{Part, Stage};
+use crate::local_path::{io_error, local_path};
+use snapline_core::{Error, JobId, OperatorUid, Result};
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Says whose directory it is.
+const OWNER: &str = ".part-owner";
+
+/// A directory that exists and can be written to.
+#[derive(Debug, Clone)]
+pub(super) struct Directory {
+    path: PathBuf,
+    suffix: String,
+}
+
+impl Directory {
+    /// Creates the directory when it does not exist, and tries to write to it.
+    ///
+    /// # Errors
+    /// What keeps it from being written to, naming it.
+    pub(super) fn open(given: &Path, suffix: &str, probe: &str) -> Result<Self> {
+        let directory = Self {
+            path: local_path(given)?,
+            suffix: suffix.to_owned(),
+        };
+        directory.create().map_err(|error| {
+            let message = "the output directory cannot be created; check the path and its permissions";
+            io_error(message, &directory.path, error)
+        })?;
+        let probe = directory.join(&format!(".part-probe-{probe}"));
+        File::create(&probe)
+            .and_then(|_| fs::remove_file(&probe))
+            .map_err(|error| {
+                let message = "the output directory cannot be written to; check its permissions";
+                io_error(message, &directory.path, error)
+            })?;
+        Ok(directory)
+    }
+
+    /// New directories survive a crash of the machine once the directories that have them are synced.
+    fn create(&self) -> std::io::Result<()> {
+        let missing: Vec<&Path> = self.path.ancestors().take_while(|path| !path.exists()).collect();
+        fs::create_dir_all(&self.path)?;
+        missing.iter().filter_map(|path| path.parent()).try_for_each(sync)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The name of a file of this directory.
+    pub(super) fn name(&self, part: Part, stage: Stage) -> String {
+        part.name(stage, &self.suffix)
+    }
+
+    /// The files that sinks have written, by their names.
+    pub(super) fn parts(&self) -> Result<Vec<(String, Stage)>> {
+        let unreadable = |error| io_error("the output directory cannot be listed", &self.path, error);
+        let mut parts = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(unreadable)? {
+            let name = entry.map_err(unreadable)?.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if let Some((_, stage)) = Part::parse(name, &self.suffix) {
+                parts.push((name.to_owned(), stage));
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Removes a file that may be gone already.
+    pub(super) fn remove(&self, name: &str) -> Result<()> {
+        let path = self.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(io_error("an output file cannot be removed", &path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes names that were given and taken survive a crash of the machine.
+    pub(super) fn sync(&self) -> Result<()> {
+        let unsynced = |error| io_error("the output directory cannot be synced", &self.path, error);
+        sync(&self.path).map_err(unsynced)
+    }
+
+    /// Whose directory it is, if it is anybody's.
+    pub(super) fn owner(&self) -> Result<Option<Owner>> {
+        let path = self.join(OWNER);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(Owner(text))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error(
+                "the owner of the output directory cannot be read",
+                &path,
+                error,
+            )),
+        }
+    }
+
+    /// Fails unless the directory is this owner's or nobody's.
+    ///
+    /// # Errors
+    /// `Invalid` naming both.
+    pub(super) fn check_owner(&self, owner: &Owner) -> Result<()> {
+        match self.owner()? {
+            Some(other) if other != *owner => Err(Error::invalid(
+                "the output directory belongs to another sink; give each sink a directory of its own, or \
+                 remove the file .part-owner if that sink is no longer used",
+            )
+            .with("path", self.path.display())
+            .with("owner", &other.0)
+            .with("this sink", &owner.0)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes it this owner's directory.
+    pub(super) fn take(&self, owner: &Owner) -> Result<()> {
+        let path = self.join(OWNER);
+        let new = self.join(".part-owner-new");
+        fs::write(&new, &owner.0)
+            .and_then(|()| fs::rename(&new, &path))
+            .map_err(|error| {
+                io_error(
+                    "the owner of the output directory cannot be written",
+                    &path,
+                    error,
+                )
+            })
+    }
+}
+
+/// A sink of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner(String);
+
+impl Owner {
+    pub(super) fn new(job: &JobId, operator: &OperatorUid) -> Self {
+        Self(format!("operator {operator} of job {job}"))
+    }
+}
+
+fn sync(directory: &Path) -> std::io::Result<()> {
+    if cfg!(windows) {
+        return Ok(()); // Windows cannot open a directory as a file, and keeps names by itself.
+    }
+    let directory = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    };
+    File::open(directory)?.sync_all()
+}

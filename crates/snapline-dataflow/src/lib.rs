@@ -31,6 +31,6 @@ pub use link::{Link, Next, Signal};
 pub use operator::collector::Collector;
 pub use operator::reduce::Emit;
 pub use output::{OutputPort, Partitioning, PortSignal};
-pub use plan::{JobGraph, JobNode, JobVertex};
+pub use plan::{JobGraph, JobNode, JobVertex, OutputEdge};
 pub use snapshot::{OperatorSnapshot, TaskSnapshot};
 pub use stream::{DataStream, DataStreamSink, KeyedStream};

@@ -59,6 +59,7 @@ pub enum PortSignal {
 pub(crate) struct Output<T> {
     port: Box<dyn OutputPort>,
     dealer: Dealer,
+    #[expect(clippy::vec_box, reason = "a full buffer is sent in its box")]
     buffers: Vec<Box<Batch<T>>>,
     batch_records: usize,
     /// How many batches came since everything was sent.

@@ -49,8 +49,21 @@ pub struct JobVertex {
     pub parallelism: u32,
     /// The edges that end here and come from other vertices.
     pub inputs: Vec<StreamEdge>,
-    /// The edges that begin here and end in other vertices: from, to, and how.
-    pub outputs: Vec<(NodeId, NodeId, Partitioning)>,
+    /// The edges that begin here and end in other vertices.
+    pub outputs: Vec<OutputEdge>,
+}
+
+/// An edge between two vertices, seen from where it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputEdge {
+    /// The node whose output it carries.
+    pub from: NodeId,
+    /// The vertex where it ends.
+    pub vertex: usize,
+    /// Its position among the inputs of that vertex.
+    pub input: usize,
+    /// How the records are dealt out.
+    pub partitioning: Partitioning,
 }
 
 impl JobGraph {
@@ -141,10 +154,15 @@ fn begin_vertex(
     node: &StreamNode,
     parallelism: u32,
 ) -> usize {
-    for edge in &node.inputs {
-        vertices[nodes[edge.from.0].vertex]
-            .outputs
-            .push((edge.from, head, edge.partitioning));
+    let vertex = vertices.len();
+    for (input, edge) in node.inputs.iter().enumerate() {
+        let output = OutputEdge {
+            from: edge.from,
+            vertex,
+            input,
+            partitioning: edge.partitioning,
+        };
+        vertices[nodes[edge.from.0].vertex].outputs.push(output);
     }
     let inputs = node.inputs.clone();
     vertices.push(JobVertex {
@@ -154,7 +172,7 @@ fn begin_vertex(
         inputs,
         outputs: Vec::new(),
     });
-    vertices.len() - 1
+    vertex
 }
 
 fn parallelisms(nodes: &[StreamNode], default: u32, max: MaxParallelism) -> Result<Vec<u32>> {

@@ -1,1 +1,23 @@
-//! Runs Snapline jobs: tasks, channels, gates, and the job master on tokio.
+//! Runs Snapline jobs.
+//!
+//! A [`LocalCluster`] runs a job in this process. For each attempt it restores the newest checkpoint,
+//! builds one task for each subtask of each chain, connects them by [`InputGate`]s and
+//! [`ResultPartition`]s, and lets the checkpoint coordinator decide when barriers go out.
+//!
+//! Tasks are futures on an [`Executor`]. A task is polled with what its channels deliver and never waits
+//! inside a call, so the same tasks run on tokio and on any other executor.
+
+mod attempt;
+mod cluster;
+mod deploy;
+mod executor;
+mod gate;
+mod port;
+mod restore;
+mod status;
+mod task;
+
+pub use cluster::LocalCluster;
+pub use executor::{Executor, TokioExecutor};
+pub use gate::{GateSender, InputGate, input_gate};
+pub use port::ResultPartition;

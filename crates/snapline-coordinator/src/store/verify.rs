@@ -1,7 +1,7 @@
 //! Whether the state of a checkpoint is all there.
 
 use crate::manifest::Manifest;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use snapline_core::{Error, Result};
 use snapline_state::{CheckpointStorage, StateHandle, StateLocation, StorageKey};
 
@@ -32,14 +32,16 @@ pub async fn verify_handles(
     manifest: &Manifest,
     verification: Verification,
 ) -> Result<()> {
-    let check = |handle| async move {
-        match verification {
-            Verification::Manifest => Ok(()),
-            Verification::Lengths => check_length(storage, handle).await,
-            Verification::Checksums => check_content(storage, handle).await,
-        }
-    };
-    let checks = futures::stream::iter(manifest.handles().map(check));
+    // Boxed one by one: a closure in the stream would keep the caller's future from being `Send`.
+    let mut checks = Vec::new();
+    for handle in manifest.handles() {
+        checks.push(match verification {
+            Verification::Manifest => continue,
+            Verification::Lengths => check_length(storage, handle).boxed(),
+            Verification::Checksums => check_content(storage, handle).boxed(),
+        });
+    }
+    let checks = futures::stream::iter(checks);
     checks.buffer_unordered(CONCURRENT).try_collect().await
 }
 

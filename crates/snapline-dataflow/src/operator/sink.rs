@@ -116,13 +116,12 @@ impl<T: Data, C: Serialize + Send + 'static> Link<T> for SinkLink<T, C> {
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
         match signal {
             Signal::Barrier(snapshot) => {
-                let prepared = self.writer.prepare_commit(snapshot.barrier.checkpoint)?;
-                let encoded = prepared
-                    .map(|prepared| prepared?.iter().map(encoded).collect())
-                    .boxed();
-                snapshot
-                    .operators
-                    .push(OperatorSnapshot::of(&self.operator).with_committables(encoded));
+                let prepared = self.pre_commit(snapshot.barrier.checkpoint)?;
+                snapshot.operators.push(prepared);
+                Ok(())
+            }
+            Signal::CheckpointComplete(checkpoint) => {
+                self.on_complete(*checkpoint);
                 Ok(())
             }
             Signal::Flush | Signal::EndOfData => self.writer.flush(),

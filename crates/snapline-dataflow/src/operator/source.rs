@@ -19,6 +19,8 @@ pub(crate) struct SourceOf<S>(pub(crate) S);
 
 /// The list of operator state that has the splits of a reader.
 const SPLITS: &str = "splits";
+/// The list that tells a reader without splits from one that never was.
+const OPENED: &str = "opened";
 
 #[async_trait]
 impl<S: Source> SourceFactory for SourceOf<S> {
@@ -72,6 +74,7 @@ fn deal<S: SourceSplit>(splits: Vec<S>, parallelism: u32) -> Result<Vec<Operator
 
 fn splits_state<S: SourceSplit>(splits: Vec<S>) -> Result<OperatorState> {
     let mut state = OperatorState::new();
+    state.push(OPENED, &())?;
     splits.iter().try_for_each(|split| state.push(SPLITS, split))?;
     Ok(state)
 }

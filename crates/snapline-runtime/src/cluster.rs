@@ -1,0 +1,209 @@
+//! Jobs in this process.
+
+use crate::attempt::Start;
+use crate::executor::{Executor, TokioExecutor};
+use crate::status::Shared;
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::{Either, select};
+use snapline_coordinator::{AttemptInfo, CheckpointStore, RestartStrategy, Restored, Verification};
+use snapline_core::{AttemptId, Clock, Error, ErrorKind, Result, SystemClock};
+use snapline_dataflow::{JobGraph, JobHandle, JobRunner, JobState};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+/// Runs jobs in this process, each on threads of its own.
+#[derive(Debug, Clone)]
+pub struct LocalCluster {
+    parts: Option<Cluster>,
+}
+
+/// What a job runs on.
+#[derive(Debug, Clone)]
+pub(crate) struct Cluster {
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl LocalCluster {
+    /// Each job gets a tokio runtime of its own with one worker per core, and the machine's clock.
+    pub fn new() -> Self {
+        Self { parts: None }
+    }
+
+    /// All jobs run on this executor and live by this clock.
+    pub fn with_parts(executor: Arc<dyn Executor>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            parts: Some(Cluster { executor, clock }),
+        }
+    }
+
+    fn cluster(&self) -> Result<Cluster> {
+        match &self.parts {
+            Some(parts) => Ok(parts.clone()),
+            None => Ok(Cluster {
+                executor: Arc::new(TokioExecutor::new()?),
+                clock: Arc::new(SystemClock::new()),
+            }),
+        }
+    }
+}
+
+impl Default for LocalCluster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl JobRunner for LocalCluster {
+    async fn submit(&self, job: JobGraph) -> Result<JobHandle> {
+        Ok(launch(job, self.cluster()?))
+    }
+}
+
+fn launch(job: JobGraph, cluster: Cluster) -> JobHandle {
+    let shared = Arc::new(Shared::new(job.job.clone()));
+    let master = Master::new(job, cluster.clone(), shared.clone());
+    let ended = shared.clone();
+    let run = std::panic::AssertUnwindSafe(master.run())
+        .catch_unwind()
+        .map(move |outcome| {
+            let outcome = outcome.unwrap_or_else(|panic| Err(crate::deploy::panicked(&*panic)));
+            ended.end(outcome);
+        });
+    cluster.executor.spawn(run.boxed());
+    JobHandle::new(shared)
+}
+
+/// Leads a job through its attempts.
+struct Master {
+    job: Arc<JobGraph>,
+    cluster: Cluster,
+    shared: Arc<Shared>,
+    store: Arc<CheckpointStore>,
+    strategy: RestartStrategy,
+    attempt: Option<AttemptId>,
+}
+
+impl Master {
+    fn new(job: JobGraph, cluster: Cluster, shared: Arc<Shared>) -> Self {
+        let store = Arc::new(CheckpointStore::new(
+            job.components.storage.clone(),
+            job.job.clone(),
+        ));
+        let strategy = RestartStrategy::from(&job.settings.restart_strategy());
+        Self {
+            job: Arc::new(job),
+            cluster,
+            shared,
+            store,
+            strategy,
+            attempt: None,
+        }
+    }
+
+    async fn run(mut self) -> Result<()> {
+        loop {
+            let error = match self.run_attempt().await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            self.shared.on_attempt_end();
+            if !may_pass(&error) {
+                return Err(error);
+            }
+            let Some(delay) = self.strategy.on_failure(self.cluster.clock.monotonic()) else {
+                return Err(error);
+            };
+            tracing::warn!(job = %self.job.job, %error, ?delay, "the job failed and restarts");
+            self.shared
+                .incident(format!("the job failed and restarts: {error}"));
+            self.shared.change(|status| {
+                status.state = JobState::Restarting;
+                status.restarts += 1;
+            });
+            let shared = self.shared.clone();
+            let cancelled = Box::pin(shared.cancelled());
+            if let Either::Left(_) = select(cancelled, self.cluster.executor.sleep(delay)).await {
+                return Err(Error::cancelled("the job was cancelled"));
+            }
+        }
+    }
+
+    async fn run_attempt(&mut self) -> Result<()> {
+        let shared = self.shared.clone();
+        let started = Box::pin(self.start());
+        let start = match select(Box::pin(shared.cancelled()), started).await {
+            Either::Left(_) => return Err(Error::cancelled("the job was cancelled")),
+            Either::Right((start, _)) => start?,
+        };
+        start.run().await
+    }
+
+    async fn start(&mut self) -> Result<Start> {
+        let attempt = self.claim_attempt().await?;
+        let restored = self.restore(attempt).await?;
+        for (checkpoint, error) in &restored.skipped {
+            tracing::warn!(%checkpoint, %error, "a checkpoint cannot be read; an older one is used");
+            self.shared.incident(format!(
+                "checkpoint {checkpoint} cannot be read, an older one is used: {error}"
+            ));
+        }
+        self.shared.change(|status| {
+            status.attempt = attempt;
+            status.restored = restored.checkpoint();
+        });
+        Ok(Start {
+            cluster: self.cluster.clone(),
+            job: self.job.clone(),
+            attempt,
+            store: self.store.clone(),
+            shared: self.shared.clone(),
+            restored,
+        })
+    }
+
+    /// The next attempt. A restart must not take the job away from another process that took it over.
+    async fn claim_attempt(&mut self) -> Result<AttemptId> {
+        let info = AttemptInfo {
+            host: host(),
+            nonce: RandomState::new().hash_one(std::process::id()),
+            started: self.cluster.clock.now(),
+            parallelism: self.job.settings.parallelism,
+        };
+        let attempt = self.store.claim_attempt(&info).await?;
+        if self.attempt.is_some_and(|last| last.next() != attempt) {
+            return Err(
+                Error::conflict("another process leads this job; this one must stop")
+                    .with("attempt", attempt),
+            );
+        }
+        Ok(attempt)
+    }
+
+    async fn restore(&mut self, attempt: AttemptId) -> Result<Restored> {
+        let is_first = self.attempt.is_none();
+        let restored = match self.job.settings.fresh && is_first {
+            true => self.store.start_over(attempt).await,
+            false => self.store.take_over(attempt, Verification::Checksums).await,
+        };
+        if restored.is_ok() {
+            self.attempt = Some(attempt);
+        }
+        restored
+    }
+}
+
+/// Whether a restart may help. Wrong programs and lost leadership stay what they are.
+fn may_pass(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unavailable | ErrorKind::Internal | ErrorKind::Corrupted
+    )
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}

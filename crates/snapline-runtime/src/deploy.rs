@@ -1,0 +1,301 @@
+//! From a planned job to tasks: channels first, then the chains, each built where it will run.
+
+use crate::executor::Executor;
+use crate::gate::{GateSender, InputGate, input_gate};
+use crate::port::ResultPartition;
+use crate::task::{ControlReceiver, GateTask, Reporter, SourceTask, TaskControl, TaskReport};
+use futures::FutureExt;
+use futures::channel::{mpsc, oneshot};
+use futures::future::BoxFuture;
+use snapline_coordinator::CheckpointStore;
+use snapline_core::{AttemptId, BarrierAlignment, Clock, Error, Result, SubtaskId, SubtaskIndex};
+use snapline_dataflow::{
+    ErasedLink, JobGraph, JobVertex, NodeFactory, NodeId, OperatorContext, OutputEdge, Partitioning,
+    RestoredState, SourceHead, TaskCounters, TaskHead,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What the tasks of one attempt share.
+#[derive(Clone)]
+pub(crate) struct Deployment {
+    pub(crate) job: Arc<JobGraph>,
+    pub(crate) attempt: AttemptId,
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Arc<CheckpointStore>,
+    pub(crate) reports: mpsc::UnboundedSender<(AttemptId, TaskReport)>,
+}
+
+/// A task that is ready to run.
+pub(crate) struct DeployedTask {
+    pub(crate) id: SubtaskId,
+    pub(crate) is_source: bool,
+    pub(crate) control: mpsc::UnboundedSender<TaskControl>,
+    pub(crate) counters: Arc<TaskCounters>,
+    pub(crate) run: BoxFuture<'static, Result<()>>,
+}
+
+/// The states with which the subtasks of each operator begin.
+pub(crate) type States = Vec<Vec<RestoredState>>;
+
+/// The ends of all channels, waiting for their tasks.
+struct Wiring {
+    gates: BTreeMap<(usize, u32), InputGate>,
+    /// For each input of each vertex and each upstream subtask, the senders in downstream order.
+    senders: BTreeMap<(usize, usize, u32), Vec<GateSender>>,
+}
+
+impl Deployment {
+    /// Builds all tasks. State is restored on the executor, all subtasks at the same time.
+    ///
+    /// # Errors
+    /// The first that any subtask met.
+    pub(crate) async fn build(&self, states: States) -> Result<Vec<DeployedTask>> {
+        let mut wiring = self.wire();
+        let states = Arc::new(states);
+        let mut building = Vec::new();
+        for (index, vertex) in self.job.vertices.iter().enumerate() {
+            for subtask in 0..vertex.parallelism {
+                let gate = wiring.gates.remove(&(index, subtask));
+                let mut take =
+                    |output: &OutputEdge| wiring.senders.remove(&(output.vertex, output.input, subtask));
+                let senders = vertex
+                    .outputs
+                    .iter()
+                    .map(|output| take(output).unwrap_or_default())
+                    .collect();
+                let builder = Builder {
+                    shared: self.clone(),
+                    vertex: index,
+                    subtask: SubtaskIndex(subtask),
+                    states: states.clone(),
+                    counters: Arc::new(TaskCounters::default()),
+                };
+                building.push(self.on_executor(builder.build(gate, senders)));
+            }
+        }
+        futures::future::try_join_all(building).await
+    }
+
+    /// Runs work on the executor; what comes back waits for its outcome.
+    fn on_executor<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T>> {
+        let (sender, receiver) = oneshot::channel();
+        let work = std::panic::AssertUnwindSafe(work).catch_unwind();
+        self.executor
+            .spawn_io(work.map(|outcome| _ = sender.send(outcome)).boxed());
+        let outcome = receiver.map(|outcome| match outcome {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => Err(panicked(&*panic)),
+            Err(_) => Err(Error::cancelled("the executor has ended")),
+        });
+        outcome.boxed()
+    }
+
+    fn wire(&self) -> Wiring {
+        let mut wiring = Wiring {
+            gates: BTreeMap::new(),
+            senders: BTreeMap::new(),
+        };
+        for (index, vertex) in self.job.vertices.iter().enumerate() {
+            for subtask in 0..vertex.parallelism {
+                self.wire_subtask(index, vertex, subtask, &mut wiring);
+            }
+        }
+        wiring
+    }
+
+    fn wire_subtask(&self, index: usize, vertex: &JobVertex, subtask: u32, wiring: &mut Wiring) {
+        let sources = channel_sources(&self.job, vertex, subtask);
+        if sources.is_empty() {
+            return;
+        }
+        let (gate, senders) = input_gate(sources.len(), self.job.settings.channel_bytes);
+        for ((input, upstream), sender) in sources.into_iter().zip(senders) {
+            wiring
+                .senders
+                .entry((index, input, upstream))
+                .or_default()
+                .push(sender);
+        }
+        wiring.gates.insert((index, subtask), gate);
+    }
+}
+
+/// For each channel of a subtask, the input that it belongs to and the upstream subtask.
+fn channel_sources(job: &JobGraph, vertex: &JobVertex, subtask: u32) -> Vec<(usize, u32)> {
+    let inputs = vertex.inputs.iter().enumerate();
+    inputs
+        .flat_map(|(input, edge)| {
+            let upstream = match edge.partitioning {
+                Partitioning::Forward => subtask..subtask + 1,
+                _ => 0..job.node(edge.from).parallelism,
+            };
+            upstream.map(move |upstream| (input, upstream))
+        })
+        .collect()
+}
+
+/// Builds one task.
+struct Builder {
+    shared: Deployment,
+    vertex: usize,
+    subtask: SubtaskIndex,
+    states: Arc<States>,
+    counters: Arc<TaskCounters>,
+}
+
+enum Head {
+    Source(Box<dyn SourceHead>),
+    Gate(Box<dyn TaskHead>),
+}
+
+impl Builder {
+    async fn build(self, gate: Option<InputGate>, senders: Vec<Vec<GateSender>>) -> Result<DeployedTask> {
+        let head = self.head(senders).await?;
+        let (control, receiver) = mpsc::unbounded();
+        let id = SubtaskId {
+            operator: self.job().node(self.vertex().head).uid.clone(),
+            index: self.subtask,
+        };
+        let is_source = matches!(head, Head::Source(_));
+        let reporter = self.reporter(id.clone());
+        let run = match (head, gate) {
+            (Head::Source(head), _) => SourceTask::new(head, receiver, reporter).boxed(),
+            (Head::Gate(head), Some(gate)) => self.gate_task(head, gate, receiver, reporter).boxed(),
+            (Head::Gate(_), None) => return Err(Error::internal("a task has no input").with("task", id)),
+        };
+        Ok(DeployedTask {
+            id,
+            is_source,
+            control,
+            counters: self.counters,
+            run,
+        })
+    }
+
+    fn gate_task(
+        &self,
+        head: Box<dyn TaskHead>,
+        gate: InputGate,
+        control: ControlReceiver,
+        reporter: Reporter,
+    ) -> GateTask {
+        let channels = channel_sources(self.job(), self.vertex(), self.subtask.0).len();
+        let checkpoints = self.job().settings.checkpoints.as_ref();
+        let alignment = checkpoints.map_or(BarrierAlignment::Aligned, |settings| settings.mode.alignment());
+        GateTask::new(head, gate, channels, alignment, control, reporter)
+    }
+
+    fn reporter(&self, task: SubtaskId) -> Reporter {
+        Reporter {
+            task,
+            attempt: self.shared.attempt,
+            executor: self.shared.executor.clone(),
+            clock: self.shared.clock.clone(),
+            store: self.shared.store.clone(),
+            counters: self.counters.clone(),
+            reports: self.shared.reports.clone(),
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// The chain, from its ends to its head.
+    async fn head(&self, senders: Vec<Vec<GateSender>>) -> Result<Head> {
+        let mut ends = self.ends(senders)?;
+        let mut links: BTreeMap<NodeId, ErasedLink> = BTreeMap::new();
+        for id in self.vertex().members.iter().rev().copied() {
+            let node = self.job().node(id);
+            let mut nexts: Vec<ErasedLink> = self
+                .job()
+                .chained_behind(id)
+                .filter_map(|next| links.remove(&next))
+                .collect();
+            nexts.append(&mut ends.remove(&id).unwrap_or_default());
+            let context = self.context(id);
+            let link = match &node.node.factory {
+                NodeFactory::Source(source) => {
+                    return Ok(Head::Source(source.head(context, self.join(id, nexts)?)?));
+                }
+                NodeFactory::Operator(operator) => operator.link(context, self.join(id, nexts)?).await,
+                NodeFactory::Sink(sink) => sink.link(context),
+                _ => Err(Error::internal("an unknown kind of operator")),
+            };
+            let link = link.map_err(|error| error.with("operator", &node.node.name))?;
+            links.insert(id, link);
+        }
+        let head = self.vertex().head;
+        let upstream = self
+            .vertex()
+            .inputs
+            .first()
+            .map(|edge| &self.job().node(edge.from).node.output);
+        match (links.remove(&head), upstream) {
+            (Some(link), Some(Some(output))) => Ok(Head::Gate(output.input(link)?)),
+            _ => Err(Error::internal("a chain has no head")),
+        }
+    }
+
+    /// The links that send the outputs of the members to other tasks.
+    fn ends(&self, senders: Vec<Vec<GateSender>>) -> Result<BTreeMap<NodeId, Vec<ErasedLink>>> {
+        let (max, batch_records) = (self.job().max_parallelism, self.job().settings.batch_records);
+        let mut ends: BTreeMap<NodeId, Vec<ErasedLink>> = BTreeMap::new();
+        for (edge, senders) in self.vertex().outputs.iter().zip(senders) {
+            let Some(output) = &self.job().node(edge.from).node.output else {
+                return Err(Error::internal("a sink has an output"));
+            };
+            let port = Box::new(ResultPartition::new(self.shared.attempt, senders));
+            let link = output.output(edge.partitioning, port, max, batch_records);
+            ends.entry(edge.from).or_default().push(link);
+        }
+        Ok(ends)
+    }
+
+    fn join(&self, id: NodeId, mut nexts: Vec<ErasedLink>) -> Result<ErasedLink> {
+        match (nexts.len(), &self.job().node(id).node.output) {
+            (1, _) => Ok(nexts.swap_remove(0)),
+            (_, Some(output)) => output.tee(nexts),
+            (_, None) => Err(Error::internal("a sink has an output")),
+        }
+    }
+
+    fn context(&self, id: NodeId) -> OperatorContext {
+        let (job, node) = (self.job(), self.job().node(id));
+        OperatorContext {
+            job: job.job.clone(),
+            operator: node.uid.clone(),
+            subtask: self.subtask,
+            parallelism: node.parallelism,
+            max_parallelism: job.max_parallelism,
+            attempt: self.shared.attempt,
+            batch_records: job.settings.batch_records,
+            restored: self.states[id.0]
+                .get(self.subtask.as_usize())
+                .cloned()
+                .unwrap_or_default(),
+            backend: job.components.backend.clone(),
+            storage: job.components.storage.clone(),
+            counters: self.counters.clone(),
+        }
+    }
+
+    fn job(&self) -> &JobGraph {
+        &self.shared.job
+    }
+
+    fn vertex(&self) -> &JobVertex {
+        &self.shared.job.vertices[self.vertex]
+    }
+}
+
+/// The error that a panic of user code becomes.
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::internal("a task panicked").with("message", message.unwrap_or("(not a text)"))
+}

@@ -1,0 +1,204 @@
+//! All input channels of one task.
+//!
+//! A channel is a FIFO from one upstream subtask, bounded in bytes. The channels of a task share one
+//! lock, which is held for the time of a push or a pop, once per batch. A channel that has
+//! something to deliver and is not blocked stands in a queue, so that channels take turns and idle
+//! ones cost nothing.
+
+use snapline_core::{BoxedBatch, Frame, StreamElement};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// How many emptied batches a channel keeps for its sender.
+const SPARE_BATCHES: usize = 4;
+
+/// The receiving end of all channels of a task.
+#[derive(Debug)]
+#[doc(alias = "mailbox")]
+pub struct InputGate {
+    shared: Arc<Shared>,
+}
+
+/// The sending end of one channel.
+#[derive(Debug)]
+pub struct GateSender {
+    shared: Arc<Shared>,
+    channel: usize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    channels: Vec<Channel>,
+    /// Channels that have something to deliver, each once.
+    ready: VecDeque<usize>,
+    receiver: Option<Waker>,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Channel {
+    queue: VecDeque<Frame<BoxedBatch>>,
+    bytes: usize,
+    blocked: bool,
+    listed: bool,
+    spare: Vec<BoxedBatch>,
+    sender: Option<Waker>,
+}
+
+/// A gate with this many channels of `limit` bytes each, and the senders in channel order.
+pub fn input_gate(channels: usize, limit: usize) -> (InputGate, Vec<GateSender>) {
+    let state = State {
+        channels: std::iter::repeat_with(Channel::default).take(channels).collect(),
+        ready: VecDeque::new(),
+        receiver: None,
+        closed: false,
+    };
+    let shared = Arc::new(Shared {
+        state: Mutex::new(state),
+        limit,
+    });
+    let senders = (0..channels)
+        .map(|channel| GateSender {
+            shared: shared.clone(),
+            channel,
+        })
+        .collect();
+    (InputGate { shared }, senders)
+}
+
+impl InputGate {
+    /// The next element of any channel that is not blocked, and the channel.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(usize, Frame<BoxedBatch>)> {
+        let mut state = self.shared.lock();
+        let Some(index) = state.ready.pop_front() else {
+            state.receiver = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        let channel = &mut state.channels[index];
+        channel.listed = false;
+        let Some(frame) = channel.queue.pop_front() else {
+            debug_assert!(false, "an empty channel was listed");
+            return Poll::Pending;
+        };
+        channel.bytes -= size(&frame);
+        let waiting = if channel.bytes <= self.shared.limit / 2 {
+            channel.sender.take()
+        } else {
+            None
+        };
+        state.list(index);
+        drop(state);
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+        Poll::Ready((index, frame))
+    }
+
+    /// Gives an emptied batch back to the sender of a channel.
+    pub fn recycle(&mut self, channel: usize, batch: BoxedBatch) {
+        let mut state = self.shared.lock();
+        let spare = &mut state.channels[channel].spare;
+        if spare.len() < SPARE_BATCHES {
+            spare.push(batch);
+        }
+    }
+
+    /// Takes nothing from a channel until it is unblocked. Its sender may fill it.
+    pub fn block(&mut self, channel: usize) {
+        let mut state = self.shared.lock();
+        state.channels[channel].blocked = true;
+        state.channels[channel].listed = false;
+        state.ready.retain(|ready| *ready != channel);
+    }
+
+    /// Goes on with a channel.
+    pub fn unblock(&mut self, channel: usize) {
+        let mut state = self.shared.lock();
+        state.channels[channel].blocked = false;
+        state.list(channel);
+    }
+}
+
+impl Drop for InputGate {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        let waiting: Vec<Waker> = state
+            .channels
+            .iter_mut()
+            .filter_map(|channel| channel.sender.take())
+            .collect();
+        let dropped: Vec<Channel> = std::mem::take(&mut state.channels);
+        drop(state);
+        drop(dropped);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl GateSender {
+    /// Puts an element on the channel, whether there is room or not, and returns an emptied batch if
+    /// there is one. What is sent to a receiver that is gone is lost.
+    pub fn send(&self, frame: Frame<BoxedBatch>) -> Option<BoxedBatch> {
+        let mut state = self.shared.lock();
+        if state.closed {
+            return None;
+        }
+        let channel = &mut state.channels[self.channel];
+        channel.bytes += size(&frame);
+        channel.queue.push_back(frame);
+        let spare = channel.spare.pop();
+        let newly_ready = state.list(self.channel);
+        let receiver = if newly_ready { state.receiver.take() } else { None };
+        drop(state);
+        if let Some(receiver) = receiver {
+            receiver.wake();
+        }
+        spare
+    }
+
+    /// Ready when the channel has room.
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.shared.lock();
+        if state.closed || state.channels[self.channel].bytes < self.shared.limit {
+            return Poll::Ready(());
+        }
+        state.channels[self.channel].sender = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Puts a channel into the queue if it has something to deliver and is not there.
+    fn list(&mut self, index: usize) -> bool {
+        let channel = &mut self.channels[index];
+        if channel.listed || channel.blocked || channel.queue.is_empty() {
+            return false;
+        }
+        channel.listed = true;
+        self.ready.push_back(index);
+        true
+    }
+}
+
+fn size(frame: &Frame<BoxedBatch>) -> usize {
+    match &frame.element {
+        StreamElement::Batch(batch) => batch.size(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Dealing the state of a checkpoint out to the subtasks of now.
+
+use crate::deploy::States;
+use snapline_coordinator::{Manifest, OperatorManifest};
+use snapline_core::{Error, Result, SubtaskIndex};
+use snapline_dataflow::{JobGraph, JobNode, NodeFactory, RestoredState};
+use snapline_state::{CheckpointStorage, OperatorState, StateHandle};
+
+/// Checks that a checkpoint fits a job.
+///
+/// # Errors
+/// `Invalid` saying what to change.
+pub(crate) fn check_fits(job: &JobGraph, manifest: &Manifest) -> Result<()> {
+    manifest.check_compatible(job.max_parallelism)?;
+    if job.settings.allow_non_restored_state {
+        return Ok(());
+    }
+    let is_gone = |uid: &&snapline_core::OperatorUid| job.nodes.iter().all(|node| node.uid != **uid);
+    match manifest.operators.keys().find(is_gone) {
+        None => Ok(()),
+        Some(uid) => Err(Error::invalid(
+            "the checkpoint has state of an operator that the program does not have; set the .uid(...) of the \
+             operator that is to get it, or set allow_non_restored_state to drop it",
+        )
+        .with("operator", uid)
+        .with("checkpoint", manifest.checkpoint)),
+    }
+}
+
+/// The states with which the subtasks of each operator begin.
+///
+/// # Errors
+/// What keeps a source from being found or state from being read, naming the operator.
+pub(crate) async fn states_of_all(job: &JobGraph, manifest: Option<&Manifest>) -> Result<States> {
+    let mut states = Vec::with_capacity(job.nodes.len());
+    for index in 0..job.nodes.len() {
+        let node = &job.nodes[index];
+        let state = states_of(node, manifest, job).await;
+        states.push(state.map_err(|error| error.with("operator", &node.node.name))?);
+    }
+    Ok(states)
+}
+
+async fn states_of(
+    node: &JobNode,
+    manifest: Option<&Manifest>,
+    job: &JobGraph,
+) -> Result<Vec<RestoredState>> {
+    let parallelism = node.parallelism;
+    let stored = manifest.and_then(|manifest| manifest.operators.get(&node.uid));
+    let old = match stored {
+        Some(stored) => operator_states(stored, &*job.components.storage).await?,
+        None => Vec::new(),
+    };
+    let operator = match &node.node.factory {
+        NodeFactory::Source(source) if old.is_empty() => source.discover(parallelism).await?,
+        NodeFactory::Source(source) => source.resume(old, parallelism).await?,
+        _ if old.is_empty() => no_states(parallelism),
+        _ => OperatorState::redistribute(old, parallelism as usize),
+    };
+    let mut states = Vec::with_capacity(operator.len());
+    for (index, operator) in (0..).zip(operator) {
+        let keyed = stored.map_or_else(Vec::new, |stored| keyed_handles(stored, job, index, parallelism));
+        states.push(RestoredState { keyed, operator });
+    }
+    Ok(states)
+}
+
+fn no_states(parallelism: u32) -> Vec<OperatorState> {
+    vec![OperatorState::new(); parallelism as usize]
+}
+
+async fn operator_states(
+    stored: &OperatorManifest,
+    storage: &dyn CheckpointStorage,
+) -> Result<Vec<OperatorState>> {
+    let mut states = Vec::with_capacity(stored.subtasks.len());
+    for subtask in &stored.subtasks {
+        states.push(match &subtask.operator {
+            Some(handle) => OperatorState::decode(&handle.read(storage).await?)?,
+            None => OperatorState::new(),
+        });
+    }
+    Ok(states)
+}
+
+/// The handles that may have entries of the key groups of a subtask.
+fn keyed_handles(
+    stored: &OperatorManifest,
+    job: &JobGraph,
+    index: u32,
+    parallelism: u32,
+) -> Vec<StateHandle> {
+    let range = job.max_parallelism.range_of(SubtaskIndex(index), parallelism);
+    let concerns = |handle: &&StateHandle| {
+        handle
+            .key_groups
+            .is_none_or(|groups| !groups.intersection(range).is_empty())
+    };
+    let handles = stored.subtasks.iter().flat_map(|subtask| &subtask.keyed);
+    handles.filter(concerns).cloned().collect()
+}

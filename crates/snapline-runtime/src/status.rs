@@ -1,0 +1,201 @@
+//! What others may know of a running job.
+
+use async_trait::async_trait;
+use snapline_coordinator::{CheckpointStatistics, FailureReason};
+use snapline_core::{CheckpointId, Error, JobId, Result};
+use snapline_dataflow::{JobControl, JobResult, JobState, JobStatus, TaskCounters};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How many incidents are remembered.
+const INCIDENTS: usize = 100;
+
+/// The state of a job that its handle and its master share.
+pub(crate) struct Shared {
+    inner: Mutex<Inner>,
+    cancel: watch::Sender<bool>,
+    ended: watch::Sender<Option<Result<()>>>,
+}
+
+struct Inner {
+    status: JobStatus,
+    /// Of the tasks that run now.
+    counters: Vec<Arc<TaskCounters>>,
+    /// What earlier attempts have counted.
+    earlier_records: u64,
+    earlier_completed: u64,
+    earlier_failed: u64,
+    seen_completed: Option<CheckpointId>,
+}
+
+impl Shared {
+    pub(crate) fn new(job: JobId) -> Self {
+        let inner = Inner {
+            status: JobStatus::starting(job),
+            counters: Vec::new(),
+            earlier_records: 0,
+            earlier_completed: 0,
+            earlier_failed: 0,
+            seen_completed: None,
+        };
+        Self {
+            inner: Mutex::new(inner),
+            cancel: watch::Sender::new(false),
+            ended: watch::Sender::new(None),
+        }
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut JobStatus)) {
+        change(&mut self.lock().status);
+    }
+
+    /// New tasks have started; what the old ones have counted is kept.
+    pub(crate) fn set_counters(&self, counters: Vec<Arc<TaskCounters>>) {
+        let mut inner = self.lock();
+        inner.keep_counts();
+        inner.counters = counters;
+    }
+
+    pub(crate) fn incident(&self, text: String) {
+        let mut inner = self.lock();
+        if inner.status.incidents.len() < INCIDENTS {
+            inner.status.incidents.push(text);
+        }
+    }
+
+    pub(crate) fn on_checkpoint_failure(
+        &self,
+        checkpoint: CheckpointId,
+        reason: &FailureReason,
+        cause: Option<&Error>,
+    ) {
+        let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+        self.incident(format!("checkpoint {checkpoint} failed: {reason}{cause}"));
+    }
+
+    pub(crate) fn on_statistics(&self, statistics: &CheckpointStatistics) {
+        let mut inner = self.lock();
+        let counts = &mut inner.status.checkpoints;
+        let mut seen = None;
+        if let Some(latest) = &statistics.latest {
+            counts.latest = Some(latest.checkpoint);
+            counts.latest_bytes = latest.written_bytes;
+            counts.latest_duration = latest.duration;
+            seen = Some((latest.checkpoint, latest.written_bytes, latest.duration));
+        }
+        if let Some((checkpoint, bytes, duration)) = seen
+            && inner.seen_completed.is_none_or(|newest| newest < checkpoint)
+        {
+            inner.seen_completed = Some(checkpoint);
+            let counts = &mut inner.status.checkpoints;
+            counts.total_bytes += bytes;
+            counts.total_duration += duration;
+            counts.longest_duration = counts.longest_duration.max(duration);
+            metrics::counter!("snapline_checkpoints_completed").increment(1);
+            metrics::histogram!("snapline_checkpoint_seconds").record(duration.as_secs_f64());
+            metrics::histogram!("snapline_checkpoint_bytes").record(bytes as f64);
+        }
+        let (completed, failed) = (inner.earlier_completed, inner.earlier_failed);
+        inner.status.checkpoints.completed = completed + statistics.completed;
+        inner.status.checkpoints.failed = failed + statistics.aborted;
+    }
+
+    /// An attempt has ended; the next one counts from zero.
+    pub(crate) fn on_attempt_end(&self) {
+        let mut inner = self.lock();
+        inner.keep_counts();
+        inner.counters.clear();
+        inner.earlier_completed = inner.status.checkpoints.completed;
+        inner.earlier_failed = inner.status.checkpoints.failed;
+    }
+
+    /// Ready when somebody has cancelled the job.
+    pub(crate) async fn cancelled(&self) {
+        let mut cancel = self.cancel.subscribe();
+        let _ = cancel.wait_for(|cancelled| *cancelled).await;
+    }
+
+    /// The job has ended.
+    pub(crate) fn end(&self, outcome: Result<()>) {
+        let state = match &outcome {
+            Ok(()) => JobState::Finished,
+            Err(error) if error.kind() == snapline_core::ErrorKind::Cancelled => JobState::Cancelled,
+            Err(_) => JobState::Failed,
+        };
+        self.change(|status| status.state = state);
+        self.ended.send_replace(Some(outcome));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn keep_counts(&mut self) {
+        self.earlier_records += sum(&self.counters, |counters| {
+            counters.records.load(Ordering::Relaxed)
+        });
+        self.status.longest_freeze = self.longest_freeze();
+        self.counters.clear();
+    }
+
+    fn longest_freeze(&self) -> Duration {
+        let longest = self
+            .counters
+            .iter()
+            .map(|counters| counters.longest_freeze_nanos.load(Ordering::Relaxed))
+            .max();
+        self.status
+            .longest_freeze
+            .max(Duration::from_nanos(longest.unwrap_or(0)))
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        let total = sum(&self.counters, |counters| counters.total.load(Ordering::Relaxed));
+        (total > 0).then(|| {
+            (
+                sum(&self.counters, |counters| counters.done.load(Ordering::Relaxed)),
+                total,
+            )
+        })
+    }
+}
+
+fn sum(counters: &[Arc<TaskCounters>], value: impl Fn(&TaskCounters) -> u64) -> u64 {
+    counters.iter().map(|counters| value(counters)).sum()
+}
+
+#[async_trait]
+impl JobControl for Shared {
+    fn status(&self) -> JobStatus {
+        let inner = self.lock();
+        let mut status = inner.status.clone();
+        status.records = inner.earlier_records
+            + sum(&inner.counters, |counters| {
+                counters.records.load(Ordering::Relaxed)
+            });
+        status.longest_freeze = inner.longest_freeze();
+        status.progress = inner.progress().or(status.progress);
+        status
+    }
+
+    fn cancel(&self) {
+        self.cancel.send_replace(true);
+    }
+
+    async fn wait(&self) -> Result<JobResult> {
+        let mut ended = self.ended.subscribe();
+        let outcome = match ended.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone(),
+            Err(_) => None,
+        };
+        match outcome {
+            Some(Ok(())) => Ok(JobResult::new(self.status())),
+            Some(Err(error)) => Err(error),
+            None => Err(Error::cancelled("the cluster was dropped before the job ended")),
+        }
+    }
+}

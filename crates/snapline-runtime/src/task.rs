@@ -1,0 +1,36 @@
+//! One task: a chain of operators, driven by what its source or its channels deliver.
+//!
+//! A task never waits inside a call. It is polled, does what there is to do in small portions, and
+//! yields to others. Messages from the job come first, so a task can be cancelled whatever its
+//! channels do.
+
+mod gate_task;
+mod reporter;
+mod source_task;
+
+pub(crate) use gate_task::GateTask;
+pub(crate) use reporter::{Reporter, TaskReport};
+pub(crate) use source_task::SourceTask;
+
+use futures::channel::mpsc;
+use snapline_core::{CheckpointBarrier, CheckpointId};
+
+/// What the job tells a task.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TaskControl {
+    /// Put this barrier between two batches. For sources only.
+    Trigger(CheckpointBarrier),
+    /// The checkpoint was given up.
+    Abort(CheckpointId),
+    /// The checkpoint is complete.
+    Complete(CheckpointId),
+    /// Everything is committed: end. For sources only; the others follow.
+    Finish,
+    /// Stop at once.
+    Cancel,
+}
+
+pub(crate) type ControlReceiver = mpsc::UnboundedReceiver<TaskControl>;
+
+/// How many batches a task processes before it lets others run.
+const BATCHES_PER_TURN: usize = 32;

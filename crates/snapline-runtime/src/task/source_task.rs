@@ -1,0 +1,105 @@
+//! A task that begins with a source.
+
+use super::{BATCHES_PER_TURN, ControlReceiver, Reporter, TaskControl, TaskReport};
+use futures::StreamExt;
+use snapline_connector::ReaderStatus;
+use snapline_core::{CheckpointBarrier, Result};
+use snapline_dataflow::{Signal, SourceHead, TaskSnapshot};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Reads a source and puts barriers between its batches.
+pub(crate) struct SourceTask {
+    head: Box<dyn SourceHead>,
+    control: ControlReceiver,
+    reporter: Reporter,
+    has_ended: bool,
+    /// Whether something may wait in the chain to be flushed.
+    is_dirty: bool,
+}
+
+impl SourceTask {
+    pub(crate) fn new(head: Box<dyn SourceHead>, control: ControlReceiver, reporter: Reporter) -> Self {
+        Self {
+            head,
+            control,
+            reporter,
+            has_ended: false,
+            is_dirty: false,
+        }
+    }
+
+    fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        while let Poll::Ready(message) = self.control.poll_next_unpin(cx) {
+            match message {
+                Some(TaskControl::Trigger(barrier)) => self.take_snapshot(barrier)?,
+                Some(TaskControl::Abort(checkpoint)) => self.reporter.on_abort(checkpoint),
+                Some(TaskControl::Complete(checkpoint)) => {
+                    self.reporter.on_complete(checkpoint);
+                    self.head.on_signal(&mut Signal::CheckpointComplete(checkpoint))?;
+                }
+                Some(TaskControl::Finish) => {
+                    self.head.on_signal(&mut Signal::EndOfInput)?;
+                    return Poll::Ready(Ok(()));
+                }
+                Some(TaskControl::Cancel) | None => return Poll::Ready(Ok(())),
+            }
+        }
+        Poll::Pending
+    }
+
+    fn take_snapshot(&mut self, barrier: CheckpointBarrier) -> Result<()> {
+        let since = self.reporter.monotonic();
+        let mut snapshot = TaskSnapshot::new(barrier);
+        self.head.on_signal(&mut Signal::Barrier(&mut snapshot))?;
+        self.reporter.froze(since);
+        self.reporter.store(snapshot, Vec::new());
+        Ok(())
+    }
+
+    /// Reads until there is nothing to read, no room to write, or it is the turn of others.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        for _ in 0..BATCHES_PER_TURN {
+            if self.has_ended || self.head.poll_ready(cx)?.is_pending() {
+                return Ok(());
+            }
+            match self.head.poll_batch(cx)? {
+                Poll::Ready(ReaderStatus::More) => self.is_dirty = true,
+                Poll::Ready(ReaderStatus::EndOfData) => {
+                    self.has_ended = true;
+                    self.head.on_signal(&mut Signal::EndOfData)?;
+                    self.reporter.report(TaskReport::EndOfData);
+                }
+                Poll::Pending => return self.flush(),
+            }
+            if let Poll::Ready(Err(error)) = self.head.poll_advance(cx) {
+                tracing::warn!(task = %self.reporter.task, %error, "a snapshot failed");
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_dirty) {
+            self.head.on_signal(&mut Signal::Flush)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Future for SourceTask {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(ended) = self.poll_control(cx) {
+            return Poll::Ready(ended);
+        }
+        if let Poll::Ready(Err(error)) = self.head.poll_advance(cx) {
+            tracing::warn!(task = %self.reporter.task, %error, "a snapshot failed");
+        }
+        self.poll_read(cx)?;
+        Poll::Pending
+    }
+}

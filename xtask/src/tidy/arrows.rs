@@ -52,23 +52,25 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// What the tests of every crate may use besides.
-const FOR_TESTS: &[&str] = &["snapline-testkit", "snapline-state-memory"];
+/// What the tests of a crate may use besides.
+const FOR_TESTS: &[(&str, &[&str])] = &[
+    ("snapline-examples", &["snapline-benches", "snapline-testkit"]),
+    ("*", &["snapline-testkit", "snapline-state-memory"]),
+];
 
 pub(super) fn dependencies(tree: &Tree) -> Vec<Finding> {
     tree.packages.iter().flat_map(of_package).collect()
 }
 
 fn of_package(package: &Package) -> Vec<Finding> {
-    let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| fits(name, &package.name)) else {
+    let Some(allowed) = row(ARROWS, &package.name) else {
         let message = "is a new crate: give it a row in xtask/src/tidy/arrows.rs and in ARCHITECTURE.md";
         return vec![Finding::new(&package.name, message)];
     };
     let is_ours = |dependency: &&Dependency| dependency.name.starts_with("snapline");
     let is_allowed = |dependency: &&Dependency| {
-        let mut names = allowed
-            .iter()
-            .chain(if dependency.for_tests { FOR_TESTS } else { &[] });
+        let more = row(FOR_TESTS, &package.name).filter(|_| dependency.for_tests);
+        let mut names = allowed.iter().chain(more.unwrap_or_default());
         names.any(|name| fits(name, &dependency.name))
     };
     let ours = package.dependencies.iter().filter(is_ours);
@@ -78,6 +80,14 @@ fn of_package(package: &Package) -> Vec<Finding> {
             Finding::new(&package.name, message)
         })
         .collect()
+}
+
+/// The first row that fits a crate.
+fn row(table: &'static [(&str, &[&str])], name: &str) -> Option<&'static [&'static str]> {
+    table
+        .iter()
+        .find(|(pattern, _)| fits(pattern, name))
+        .map(|(_, names)| *names)
 }
 
 fn fits(pattern: &str, name: &str) -> bool {

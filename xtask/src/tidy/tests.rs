@@ -53,7 +53,7 @@ fn this_repository_is_tidy() {
 
 #[test]
 fn an_arrow_that_is_not_in_the_table_is_found() {
-    let cases: [(&str, &[&str], bool, &str); 8] = [
+    let cases: [(&str, &[&str], bool, &str); 10] = [
         ("snapline-core", &["serde"], false, ""),
         (
             "snapline-core",
@@ -90,6 +90,13 @@ fn an_arrow_that_is_not_in_the_table_is_found() {
             &["snapline-runtime"],
             false,
             "must not depend on snapline-runtime",
+        ),
+        ("snapline-examples", &["snapline-benches"], true, ""),
+        (
+            "snapline-examples",
+            &["snapline-benches"],
+            false,
+            "must not depend on snapline-benches",
         ),
         ("snapline-shiny", &[], false, "is a new crate"),
     ];

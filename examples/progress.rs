@@ -1,0 +1,124 @@
+//! Shows on standard error how a job is doing: a bar on a terminal, lines elsewhere.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use snapline::{JobHandle, JobResult, JobState, JobStatus, Result};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// How often a bar moves.
+const BAR_PERIOD: Duration = Duration::from_millis(100);
+/// How often there is a line.
+const LINE_PERIOD: Duration = Duration::from_secs(5);
+
+/// What is shown.
+pub(crate) struct Progress {
+    display: Display,
+    start_told: bool,
+    incidents_told: usize,
+}
+
+enum Display {
+    Nothing,
+    Lines,
+    Bar(ProgressBar),
+}
+
+impl Progress {
+    /// A bar if standard error is a terminal.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let display = match (quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Display::Nothing,
+            (false, false) => Display::Lines,
+            (false, true) => Display::Bar(bar()),
+        };
+        Self {
+            display,
+            start_told: false,
+            incidents_told: 0,
+        }
+    }
+
+    /// Shows how the job is doing until it ends.
+    pub(crate) async fn follow(mut self, job: &JobHandle) -> Result<()> {
+        let period = match self.display {
+            Display::Bar(_) => BAR_PERIOD,
+            _ => LINE_PERIOD,
+        };
+        let mut tick = tokio::time::interval(period);
+        let wait = job.wait();
+        tokio::pin!(wait);
+        let result: Result<JobResult> = loop {
+            tokio::select! {
+                result = &mut wait => break result,
+                _ = tick.tick() => self.show(&job.status()),
+            }
+        };
+        let status = job.status();
+        self.tell_news(&status);
+        if let Display::Bar(bar) = &self.display {
+            bar.finish_and_clear();
+        }
+        if result.is_ok() {
+            self.say(&format!("finished: {}", summary(&status)));
+        }
+        result.map(|_| ())
+    }
+
+    fn show(&mut self, status: &JobStatus) {
+        self.tell_news(status);
+        match &self.display {
+            Display::Nothing => {}
+            Display::Lines => self.say(&summary(status)),
+            Display::Bar(bar) => {
+                let (done, total) = status.progress.unwrap_or_default();
+                bar.set_length(total);
+                bar.set_position(done);
+                bar.set_message(summary(status));
+            }
+        }
+    }
+
+    /// Tells each thing once: where the job has started, and what went wrong on the way.
+    fn tell_news(&mut self, status: &JobStatus) {
+        if !self.start_told && status.state != JobState::Starting {
+            self.start_told = true;
+            match status.restored {
+                Some(checkpoint) => self.say(&format!("resumed from checkpoint {checkpoint}")),
+                None => self.say("no checkpoint, starting at the beginning"),
+            }
+        }
+        for incident in status.incidents.iter().skip(self.incidents_told) {
+            self.say(incident);
+        }
+        self.incidents_told = status.incidents.len();
+    }
+
+    #[allow(clippy::print_stderr, reason = "this is what progress is for")]
+    fn say(&self, line: &str) {
+        match &self.display {
+            Display::Nothing => {}
+            Display::Lines => eprintln!("{line}"),
+            Display::Bar(bar) => bar.println(line),
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {msg}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn summary(status: &JobStatus) -> String {
+    let checkpoints = status.checkpoints;
+    let records = format!("{} lines", status.records);
+    match checkpoints.latest {
+        Some(latest) => {
+            let ms = checkpoints.latest_duration.as_millis();
+            format!(
+                "{records}, checkpoint {latest} ({} kB in {ms} ms)",
+                checkpoints.latest_bytes / 1000
+            )
+        }
+        None => records,
+    }
+}

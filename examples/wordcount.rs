@@ -1,0 +1,155 @@
+//! WordCount that may be killed at any moment: run the same command again, and every word counts once.
+//!
+//! Without arguments it counts a text that comes with the examples:
+//!
+//! ```text
+//! cargo run -p snapline-examples --bin wordcount
+//! ```
+//!
+//! With a checkpoint folder it survives. Press Ctrl-C, or pull the plug, and repeat the command:
+//!
+//! ```text
+//! wordcount --input big.txt --output counts --checkpoint-dir checkpoints --parallelism 2
+//! ```
+//!
+//! Expected output (some lines):
+//!
+//! ```text
+//! barrel    1
+//! barrel    11
+//! river    8
+//! snapshot    1
+//! ```
+
+#![allow(clippy::print_stderr, reason = "this is a program, not a library")]
+
+mod progress;
+
+use clap::{Parser, ValueEnum};
+use progress::Progress;
+use snapline::{
+    Collector, DataStream, Emit, FileCheckpointStorage, FileSink, InvalidUtf8, Result,
+    StreamExecutionEnvironment, TextFileSource,
+};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const SHIPPED_TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/rivers.txt");
+
+/// Counts words exactly once, whatever happens.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// A text file, a folder of text files, or a pattern; a text about rivers when unset.
+    #[arg(long, default_value = SHIPPED_TEXT, hide_default_value = true)]
+    input: PathBuf,
+    /// Writes lines `word<TAB>count` to files in this folder, exactly once.
+    #[arg(long, conflicts_with = "print")]
+    output: Option<PathBuf>,
+    /// Prints lines `word<TAB>count`, at least once. This is the default.
+    #[arg(long)]
+    print: bool,
+    /// Keeps checkpoints in this folder and resumes from the newest.
+    #[arg(long)]
+    checkpoint_dir: Option<PathBuf>,
+    /// How often there is a checkpoint.
+    #[arg(long, default_value_t = 1000)]
+    checkpoint_interval_ms: u64,
+    /// How many subtasks each operator has.
+    #[arg(long, default_value_t = 1)]
+    parallelism: u32,
+    /// Ignores checkpoints and existing output, and starts at the beginning.
+    #[arg(long)]
+    fresh: bool,
+    /// Emits every update of a count, or each count once at the end.
+    #[arg(long, value_enum, default_value_t = Updates::Updates)]
+    emit: Updates,
+    /// Replaces bytes that are not UTF-8 instead of failing.
+    #[arg(long)]
+    lossy: bool,
+    /// Says nothing unless something fails.
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Updates {
+    Updates,
+    Final,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
+    let env = environment(arguments)?;
+    let invalid = if arguments.lossy {
+        InvalidUtf8::Replace
+    } else {
+        InvalidUtf8::Refuse
+    };
+    let lines = env.from_source(
+        TextFileSource::new(&arguments.input).invalid_utf8(invalid),
+        "lines",
+    );
+    let counts = count_words(&lines, arguments.emit);
+    match &arguments.output {
+        Some(folder) => counts.sink_to(FileSink::new(folder)),
+        None => counts.print(),
+    };
+    let job = env.execute_async("wordcount").await?;
+    Progress::new(arguments.quiet).follow(&job).await
+}
+
+fn environment(arguments: &Arguments) -> Result<StreamExecutionEnvironment> {
+    let mut builder = StreamExecutionEnvironment::builder()
+        .parallelism(arguments.parallelism)
+        .fresh(arguments.fresh);
+    if let Some(folder) = &arguments.checkpoint_dir {
+        builder = builder.checkpoint_storage(FileCheckpointStorage::open(folder)?);
+    }
+    let env = builder.build()?;
+    if arguments.checkpoint_dir.is_some() {
+        env.enable_checkpointing(Duration::from_millis(arguments.checkpoint_interval_ms));
+    }
+    Ok(env)
+}
+
+fn count_words(lines: &DataStream<String>, emit: Updates) -> DataStream<String> {
+    let emit = match emit {
+        Updates::Updates => Emit::Updates,
+        Updates::Final => Emit::Final,
+    };
+    lines
+        .flat_map(tokenize)
+        .uid("tokenize")
+        .key_by(|(word, _)| word.clone())
+        .emit(emit)
+        .sum(|(_, count)| count)
+        .uid("count")
+        .map(|(word, count)| format!("{word}\t{count}"))
+        .uid("format")
+}
+
+/// Hands out each word of a line with the count 1.
+fn tokenize(line: String, words: &mut Collector<'_, (String, u64)>) {
+    let line = line.to_lowercase();
+    for word in line
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+    {
+        words.collect((word.to_owned(), 1));
+    }
+}

@@ -122,6 +122,15 @@ impl StorageCapability {
         }
     }
 
+    /// The same for one process at a time.
+    #[must_use]
+    pub const fn single_process(self) -> Self {
+        Self {
+            conditional_create: false,
+            ..self
+        }
+    }
+
     /// The same with objects up to this length.
     #[must_use]
     pub const fn limited_to(self, max_object_len: u64) -> Self {

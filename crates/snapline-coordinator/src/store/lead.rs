@@ -75,7 +75,7 @@ impl CheckpointStore {
         for _ in 0..TRIES {
             let scan = self.scan().await?;
             let newest = self.newest_record(&scan).await?;
-            if let Some(newest) = newest.as_ref().filter(|newest| newest.attempt > attempt) {
+            if let Some((_, newest)) = newest.as_ref().filter(|(_, newest)| newest.attempt > attempt) {
                 return Err(
                     Error::conflict("another process leads this job; this one must stop")
                         .with("attempt", attempt)
@@ -83,7 +83,8 @@ impl CheckpointStore {
                 );
             }
             let id = scan.last_used().next();
-            let record = self.fence_record(attempt, resume, newest);
+            let readable = newest.filter(|(newest, _)| *newest == scan.last_used());
+            let record = self.fence_record(attempt, resume, readable.map(|(_, record)| record));
             if let Claim::Won = self.claim(id, &record).await? {
                 return Ok(id);
             }
@@ -93,6 +94,7 @@ impl CheckpointStore {
         ))
     }
 
+    /// A newest record that cannot be read is not repeated but left to be found, so that it is told.
     fn fence_record(&self, attempt: AttemptId, resume: Resume, newest: Option<EpochRecord>) -> EpochRecord {
         let manifest = match resume {
             Resume::Newest => newest.and_then(|newest| newest.manifest),
@@ -108,10 +110,10 @@ impl CheckpointStore {
     }
 
     /// The newest record that can be read.
-    async fn newest_record(&self, scan: &Scan) -> Result<Option<EpochRecord>> {
-        for id in scan.epochs.iter().rev() {
-            match self.record(*id).await {
-                Ok(record) => return Ok(Some(record)),
+    async fn newest_record(&self, scan: &Scan) -> Result<Option<(CheckpointId, EpochRecord)>> {
+        for id in scan.epochs.iter().rev().copied() {
+            match self.record(id).await {
+                Ok(record) => return Ok(Some((id, record))),
                 Err(error) if error.kind() == ErrorKind::Corrupted => {}
                 Err(error) => return Err(error),
             }

@@ -1,0 +1,12 @@
+//! The coordinator and the store, seen from outside.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod coordinator;
+mod coordinator_properties;
+mod crash;
+mod garbage;
+mod races;
+mod script;
+mod storage;
+mod store;
+mod world;

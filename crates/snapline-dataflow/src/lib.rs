@@ -20,6 +20,8 @@ mod output;
 mod plan;
 mod snapshot;
 mod stream;
+#[cfg(test)]
+mod testing;
 
 pub use context::{OperatorContext, RestoredState, TaskCounters};
 pub use environment::{Components, StreamExecutionEnvironment};

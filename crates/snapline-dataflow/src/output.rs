@@ -279,3 +279,6 @@ fn poll_all<T>(
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,3 +229,6 @@ fn require_ends(nodes: &[JobNode]) -> Result<()> {
         "the job has no sink, so nothing would come out; add .print() or .sink_to(...) to a stream",
     ))
 }
+
+#[cfg(test)]
+mod tests;

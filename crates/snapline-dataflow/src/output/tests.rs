@@ -1,0 +1,96 @@
+//! Tests of the ends of chains.
+
+use super::*;
+use crate::testing::{RecordingPort, Sent};
+use snapline_core::{StableHasher, SubtaskIndex};
+
+const MAX: MaxParallelism = MaxParallelism::DEFAULT;
+
+fn output(partitioning: Partitioning, channels: usize, batch_records: usize) -> (Output<u64>, RecordingPort) {
+    let port = RecordingPort::new(channels);
+    (Output::new(partitioning, Box::new(port.clone()), MAX, batch_records), port)
+}
+
+fn keyed(records: std::ops::Range<u64>) -> Batch<u64> {
+    let mut hasher = StableHasher::new();
+    let hashes = records.clone().map(|record| hasher.hash(&record).unwrap()).collect();
+    Batch { hashes: Some(hashes), ..Batch::from(records.collect::<Vec<_>>()) }
+}
+
+fn records_of(sent: &[Sent], wanted: usize) -> Vec<u64> {
+    let of_channel = |sent: &Sent| match sent {
+        Sent::Batch(channel, records) if *channel == wanted => records.clone(),
+        _ => Vec::new(),
+    };
+    sent.iter().flat_map(of_channel).collect()
+}
+
+#[test]
+fn a_keyed_exchange_sends_each_record_to_the_owner_of_its_key_group() {
+    let (mut output, port) = output(Partitioning::Hash, 3, 16);
+    let mut batch = keyed(0..1000);
+    output.on_batch(&mut batch).unwrap();
+    output.on_signal(&mut Signal::Flush).unwrap();
+    assert!(batch.is_empty());
+    let sent = port.take();
+    let mut hasher = StableHasher::new();
+    for channel in 0..3 {
+        let range = MAX.range_of(SubtaskIndex(channel as u32), 3);
+        let mut owns = |record: &u64| range.contains(MAX.key_group(hasher.hash(record).unwrap()));
+        let expected: Vec<u64> = (0..1000).filter(|record| owns(record)).collect();
+        assert_eq!(records_of(&sent, channel), expected);
+    }
+    assert!(sent.iter().all(|sent| matches!(sent, Sent::Batch(_, records) if records.len() <= 16)));
+}
+
+#[test]
+fn records_without_hashes_are_refused_by_a_keyed_exchange() {
+    let (mut output, _) = output(Partitioning::Hash, 2, 16);
+    assert!(output.on_batch(&mut Batch::from(vec![1, 2])).is_err());
+}
+
+#[test]
+fn rebalance_deals_records_out_in_turn_across_batches() {
+    let (mut output, port) = output(Partitioning::Rebalance, 2, 100);
+    output.on_batch(&mut Batch::from(vec![1, 2, 3])).unwrap();
+    output.on_batch(&mut Batch::from(vec![4, 5])).unwrap();
+    output.on_signal(&mut Signal::Flush).unwrap();
+    let sent = port.take();
+    assert_eq!([records_of(&sent, 0), records_of(&sent, 1)], [vec![1, 3, 5], vec![2, 4]]);
+}
+
+#[test]
+fn a_barrier_comes_after_every_record_before_it() {
+    let (mut output, port) = output(Partitioning::Rebalance, 1, 100);
+    output.on_batch(&mut Batch::from(vec![1])).unwrap();
+    output.on_signal(&mut Signal::CancelCheckpoint(CheckpointId(3))).unwrap();
+    output.on_batch(&mut Batch::from(vec![2])).unwrap();
+    output.on_signal(&mut Signal::EndOfData).unwrap();
+    let expected = [
+        Sent::Batch(0, vec![1]),
+        Sent::ToAll(PortSignal::CancelCheckpoint(CheckpointId(3))),
+        Sent::Batch(0, vec![2]),
+        Sent::ToAll(PortSignal::EndOfData),
+    ];
+    assert_eq!(port.take(), expected);
+}
+
+#[test]
+fn a_channel_that_few_records_go_to_does_not_wait_for_a_full_batch() {
+    let (mut output, port) = output(Partitioning::Rebalance, 1, 1000);
+    for record in 0..u64::from(OLDEST) {
+        output.on_batch(&mut Batch::from(vec![record])).unwrap();
+    }
+    assert_eq!(records_of(&port.take(), 0).len(), OLDEST as usize);
+}
+
+#[test]
+fn a_fork_hands_every_record_and_signal_to_both_ways() {
+    let (left, left_port) = output(Partitioning::Forward, 1, 10);
+    let (right, right_port) = output(Partitioning::Forward, 1, 10);
+    let mut tee = Tee::new(vec![Box::new(left), Box::new(right)]);
+    tee.on_batch(&mut Batch::from(vec![1, 2])).unwrap();
+    tee.on_signal(&mut Signal::EndOfInput).unwrap();
+    let expected = [Sent::Batch(0, vec![1, 2]), Sent::ToAll(PortSignal::EndOfInput)];
+    assert_eq!((left_port.take(), right_port.take()), (expected.to_vec(), expected.to_vec()));
+}

@@ -1,0 +1,123 @@
+//! Parts for tests: an environment that cannot run anything, and ports that remember.
+
+use crate::environment::{Components, StreamExecutionEnvironment};
+use crate::job::{JobHandle, JobRunner};
+use crate::output::{OutputPort, PortSignal};
+use crate::plan::JobGraph;
+use async_trait::async_trait;
+use snapline_core::{Batch, BoxedBatch, Error, JobSettings, Result};
+use snapline_state::{
+    ByteStream, CheckpointStorage, Created, KeyedStateBackend, StateBackend, StateContext, StorageCapability,
+    StorageKey, Stored,
+};
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+/// Stands for every part of an environment and can do nothing.
+#[derive(Debug)]
+struct Nothing;
+
+fn nothing<T>() -> Result<T> {
+    Err(Error::unsupported("this part is not there in a test of plans"))
+}
+
+#[async_trait]
+impl JobRunner for Nothing {
+    async fn submit(&self, _job: JobGraph) -> Result<JobHandle> {
+        nothing()
+    }
+}
+
+#[async_trait]
+impl StateBackend for Nothing {
+    async fn open(&self, _context: StateContext) -> Result<Box<dyn KeyedStateBackend>> {
+        nothing()
+    }
+}
+
+#[async_trait]
+impl CheckpointStorage for Nothing {
+    fn capability(&self) -> StorageCapability {
+        StorageCapability::FULL
+    }
+
+    fn location(&self) -> String {
+        "nowhere".to_owned()
+    }
+
+    async fn create(&self, _key: &StorageKey, _bytes: bytes::Bytes) -> Result<Created> {
+        nothing()
+    }
+
+    async fn put(&self, _key: &StorageKey, _content: ByteStream) -> Result<Stored> {
+        nothing()
+    }
+
+    async fn get(&self, _key: &StorageKey, _range: Option<Range<u64>>) -> Result<Option<bytes::Bytes>> {
+        nothing()
+    }
+
+    async fn list(&self, _prefix: &str, _after: Option<&StorageKey>) -> Result<Vec<StorageKey>> {
+        nothing()
+    }
+
+    async fn delete(&self, _keys: &[StorageKey]) -> Result<()> {
+        nothing()
+    }
+}
+
+pub(crate) fn environment(parallelism: u32) -> StreamExecutionEnvironment {
+    let components =
+        Components { storage: Arc::new(Nothing), backend: Arc::new(Nothing), runner: Arc::new(Nothing) };
+    StreamExecutionEnvironment::new(JobSettings { parallelism, ..JobSettings::default() }, components)
+}
+
+/// What a [`RecordingPort`] was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Batch(usize, Vec<u64>),
+    ToAll(PortSignal),
+}
+
+/// A port that remembers what it was sent.
+#[derive(Clone)]
+pub(crate) struct RecordingPort {
+    channels: usize,
+    pub(crate) sent: Arc<Mutex<Vec<Sent>>>,
+}
+
+impl RecordingPort {
+    pub(crate) fn new(channels: usize) -> Self {
+        Self { channels, sent: Arc::default() }
+    }
+
+    pub(crate) fn take(&self) -> Vec<Sent> {
+        std::mem::take(&mut self.sent.lock().unwrap())
+    }
+}
+
+impl OutputPort for RecordingPort {
+    fn channels(&self) -> usize {
+        self.channels
+    }
+
+    fn send_batch(&mut self, channel: usize, mut batch: BoxedBatch) -> Option<BoxedBatch> {
+        let typed = batch.as_any_mut().downcast_mut::<Batch<u64>>().unwrap();
+        if let Some(hashes) = &typed.hashes {
+            assert_eq!(hashes.len(), typed.records.len(), "a hash for each record");
+        }
+        let records = std::mem::take(&mut typed.records);
+        typed.clear();
+        self.sent.lock().unwrap().push(Sent::Batch(channel, records));
+        Some(batch)
+    }
+
+    fn send_to_all(&mut self, message: PortSignal) {
+        self.sent.lock().unwrap().push(Sent::ToAll(message));
+    }
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -57,7 +57,6 @@ pub fn cases() -> Vec<Case> {
 /// Runs the case of this name and says on standard error when it was skipped.
 #[doc(hidden)]
 #[expect(clippy::print_stderr, reason = "a skipped case has to be seen")]
-#[expect(clippy::panic, reason = "it is called by tests")]
 pub fn run(name: &str, subject: Subject) {
     let location = subject.location();
     let Some(case) = cases().into_iter().find(|case| case.name == name) else {

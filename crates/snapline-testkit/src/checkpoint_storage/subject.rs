@@ -139,7 +139,6 @@ fn key(name: &str) -> StorageKey {
     StorageKey::new(name).expect("a case uses a key that is none")
 }
 
-#[expect(clippy::panic, reason = "a storage that answers with an error fails the case")]
 fn sound<T>(method: &str, name: &str, outcome: Result<T>) -> T {
     outcome.unwrap_or_else(|error| panic!("{method} of {name:?} failed: {error}"))
 }

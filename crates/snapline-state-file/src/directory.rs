@@ -1,7 +1,7 @@
 //! The objects in a directory, by blocking calls.
 
 use crate::failure::{of_folder, of_object};
-use crate::scratch::{Scratch, ScratchFile};
+use crate::scratch::{InUse, Scratch, ScratchFile};
 use bytes::Bytes;
 use snapline_core::{Error, Result};
 use snapline_state::{Created, StorageKey};
@@ -10,13 +10,12 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// A directory of objects, as seen by one handle.
 #[derive(Debug)]
 pub(crate) struct Directory {
     root: PathBuf,
-    scratch: Arc<Scratch>,
+    scratch: Scratch,
     /// Folders whose names are known to be durable. Forgetting one costs a sync.
     durable: HashSet<PathBuf>,
 }
@@ -29,18 +28,15 @@ const ATTEMPTS: usize = 10;
 
 impl Directory {
     /// Opens the directory, and creates it when it is missing.
-    pub(crate) fn open(root: PathBuf) -> Result<Self> {
-        let scratch = create_root(&root).and_then(|()| Scratch::open(&root));
-        let scratch = scratch.map_err(|error| of_folder(&root, error))?;
-        Ok(Self {
+    pub(crate) fn open(root: PathBuf) -> Result<(Self, InUse)> {
+        let opened = create_root(&root).and_then(|()| Scratch::open(&root));
+        let (scratch, in_use) = opened.map_err(|error| of_folder(&root, error))?;
+        let directory = Self {
             root,
-            scratch: Arc::new(scratch),
+            scratch,
             durable: HashSet::new(),
-        })
-    }
-
-    pub(crate) fn scratch(&self) -> &Arc<Scratch> {
-        &self.scratch
+        };
+        Ok((directory, in_use))
     }
 
     pub(crate) fn create(&mut self, key: &StorageKey, bytes: &Bytes) -> Result<Created> {

@@ -13,13 +13,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct Scratch {
     folder: PathBuf,
-    /// Holds the shared lock.
+}
+
+/// The shared lock of an open storage, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InUse {
     _lock: File,
 }
 
 impl Scratch {
     /// Opens the folder below `root`, and tidies it up when nobody else uses it.
-    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path) -> io::Result<(Self, InUse)> {
         let folder = root.join(".tmp");
         match fs::create_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
@@ -37,9 +41,9 @@ impl Scratch {
             Err(error) if error.kind() != ErrorKind::Unsupported => return Err(error),
             _ => {}
         }
-        let scratch = Self { folder, _lock: lock };
+        let scratch = Self { folder };
         scratch.probe()?;
-        Ok(scratch)
+        Ok((scratch, InUse { _lock: lock }))
     }
 
     /// A new file with a name that no other process uses.

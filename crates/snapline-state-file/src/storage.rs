@@ -1,7 +1,7 @@
 //! The trait, on top of blocking calls.
 
 use crate::directory::{Directory, append, sync};
-use crate::scratch::Scratch;
+use crate::scratch::InUse;
 use crate::worker::{Caller, Worker};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,8 +39,8 @@ use std::sync::Arc;
 pub struct FileCheckpointStorage {
     root: PathBuf,
     worker: Worker<Directory>,
-    /// Holds the lock as long as a handle is there, not until the thread has noticed that none is.
-    _scratch: Arc<Scratch>,
+    /// As long as a handle is there, not until the thread has noticed that none is.
+    _in_use: Arc<InUse>,
 }
 
 impl FileCheckpointStorage {
@@ -57,11 +57,11 @@ impl FileCheckpointStorage {
                 .with("path", path.as_ref().display())
                 .because(error)
         })?;
-        let directory = Directory::open(root.clone())?;
+        let (directory, in_use) = Directory::open(root.clone())?;
         Ok(Self {
             root,
-            _scratch: directory.scratch().clone(),
             worker: Worker::start(directory)?,
+            _in_use: Arc::new(in_use),
         })
     }
 }

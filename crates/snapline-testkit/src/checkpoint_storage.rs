@@ -50,6 +50,15 @@ impl Case {
 }
 
 /// All cases, in the order of the trait's methods.
+///
+/// ```
+/// use snapline_state_memory::MemoryCheckpointStorage;
+/// use snapline_testkit::checkpoint_storage::{Outcome, cases};
+///
+/// let case = cases()[0];
+/// let outcome = case.check(MemoryCheckpointStorage::new().into());
+/// assert_eq!((case.group, outcome), ("create", Outcome::Held));
+/// ```
 pub fn cases() -> Vec<Case> {
     crate::checkpoint_storage_suite!(@cases table)
 }
@@ -72,7 +81,8 @@ pub fn run(name: &str, subject: Subject) {
 /// The expression makes a storage without objects: the storage itself, or a
 /// [`Subject`](crate::checkpoint_storage::Subject) that can also be opened again.
 ///
-/// ```ignore
+/// ```
+/// # use snapline_state_memory::MemoryCheckpointStorage;
 /// snapline_testkit::checkpoint_storage_suite!(memory, MemoryCheckpointStorage::new());
 /// ```
 #[macro_export]

@@ -10,11 +10,13 @@
 //! first. So writers pay for the entries that they change during a snapshot, the rest is copied
 //! between batches.
 
+mod frozen;
 mod segment;
 
 use crate::format::block::BlockWriter;
 use crate::spec::{LiveTable, TableId};
-use segment::{Located, Run, Segment};
+use frozen::Run;
+use segment::Segment;
 use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, decode};
 use std::any::Any;
 
@@ -63,8 +65,6 @@ pub struct StateTable<K, V> {
 struct Freeze {
     /// The low hash at which the next segment to drain begins.
     next: u64,
-    /// Segments that had to be encoded out of turn because they changed their shape.
-    early: Vec<Run>,
     failure: Option<snapline_core::Error>,
 }
 
@@ -94,60 +94,70 @@ impl<K: Key, V: Data> StateTable<K, V> {
 
     /// The value of a key.
     pub fn get(&self, hash: u64, key: &K) -> Option<&V> {
-        let tag = hash as u32;
-        self.segments[self.segment_of(tag)].get(tag, key)
+        self.segments[self.segment_of(hash)].get(hash, key)
     }
 
     /// Changes the value of a key in place, or gives it one.
     #[inline]
     pub fn update<R>(&mut self, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>) -> R) -> R {
-        let tag = hash as u32;
-        let index = self.segment_of(tag);
-        let segment = &mut self.segments[index];
-        match segment.locate(tag, &key) {
-            Located::At(bucket) => {
-                if self.freeze.is_some() {
-                    self.keep_before_image(index, bucket);
-                }
-                change(Slot::Occupied(self.segments[index].value_mut(bucket)))
-            }
-            Located::Missing => {
-                let mut value = None;
-                let outcome = change(Slot::Vacant(&mut value));
-                if let Some(value) = value {
-                    self.insert(tag, key, value);
-                }
-                outcome
+        let segment = self.segment_of(hash);
+        if let Some(bucket) = self.segments[segment].locate(hash, &key) {
+            self.keep_before_image(segment, bucket);
+            if let Some(value) = self.segments[segment].value_if(bucket, &key) {
+                return change(Slot::Occupied(value));
             }
         }
+        let mut value = None;
+        let outcome = change(Slot::Vacant(&mut value));
+        if let Some(value) = value {
+            self.insert(hash, key, value);
+        }
+        outcome
     }
 
-    /// Changes the values of a batch of keys, in order.
+    /// Changes the values of a batch of keys, in order; `change` is told the position in the batch.
     #[inline]
     pub fn update_batch(
         &mut self,
         hashes: &[u64],
         keys: impl Iterator<Item = K>,
-        mut change: impl FnMut(usize, Slot<'_, V>),
+        change: impl FnMut(usize, Slot<'_, V>),
     ) {
-        self.touch(hashes);
-        for (index, (hash, key)) in hashes.iter().zip(keys).enumerate() {
-            self.update(*hash, key, |slot| change(index, slot));
+        self.update_each(hashes, keys.enumerate().map(|(index, key)| (key, index)), change);
+    }
+
+    /// Changes the values of a batch of keys, in order; each comes with something that `change` needs.
+    #[inline]
+    pub fn update_each<A>(
+        &mut self,
+        hashes: &[u64],
+        entries: impl Iterator<Item = (K, A)>,
+        mut change: impl FnMut(A, Slot<'_, V>),
+    ) {
+        let mut entries = entries;
+        if self.segments.len() < TOUCH_FROM_SEGMENTS {
+            for (hash, (key, attached)) in hashes.iter().zip(entries) {
+                self.update_near(*hash, key, |slot| change(attached, slot));
+            }
+            return;
+        }
+        let mut places = [(0, 0); AT_ONCE];
+        for hashes in hashes.chunks(AT_ONCE) {
+            self.touch(hashes, &mut places);
+            for ((hash, place), (key, attached)) in hashes.iter().zip(&places).zip(&mut entries) {
+                self.update_guessed(*place, *hash, key, |slot| change(attached, slot));
+            }
         }
     }
 
     /// Removes the value of a key and returns it.
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<V> {
-        let tag = hash as u32;
-        let index = self.segment_of(tag);
-        let Located::At(bucket) = self.segments[index].locate(tag, key) else {
-            return None;
-        };
-        if self.freeze.is_some() {
-            self.keep_before_image(index, bucket);
-        }
-        self.len -= 1;
-        self.segments[index].remove(bucket)
+        let segment = self.segment_of(hash);
+        let snapshot = self.snapshot();
+        let (removed, kept) = self.segments[segment].remove(hash, key, snapshot);
+        self.note(kept);
+        self.len -= usize::from(removed.is_some());
+        removed
     }
 
     /// All entries, in no particular order.
@@ -155,49 +165,105 @@ impl<K: Key, V: Data> StateTable<K, V> {
         self.segments.iter().flat_map(Segment::iter)
     }
 
-    /// Reads the home bucket of every key of a batch, so that the cache misses overlap: each load is
-    /// independent of the others, where a lookup has to wait for its own.
+    /// Finds the segment and the bucket where each hash most likely is, and reads what an update will read.
+    ///
+    /// Each loop is short, waits for nothing, and decides nothing that a processor could mispredict, so
+    /// the cache misses of many keys overlap; a lookup by itself has to wait for its own, twice.
     #[inline]
-    fn touch(&self, hashes: &[u64]) {
-        if self.segments.len() < TOUCH_FROM_SEGMENTS {
-            return;
+    fn touch(&self, hashes: &[u64], places: &mut [(u32, u32); AT_ONCE]) {
+        let mut read = 0;
+        for (hash, place) in hashes.iter().zip(&mut *places) {
+            let segment = self.segment_of(*hash);
+            place.0 = segment as u32;
+            read ^= self.segments[segment].touch_home(*hash);
         }
-        let touched = hashes.iter().fold(0_u32, |sum, hash| {
-            let tag = *hash as u32;
-            sum.wrapping_add(self.segments[self.segment_of(tag)].touch(tag))
-        });
-        std::hint::black_box(touched);
+        for (hash, (segment, bucket)) in hashes.iter().zip(&mut *places) {
+            *bucket = self.segments[*segment as usize].guess(*hash) as u32;
+        }
+        for (segment, bucket) in &places[..hashes.len()] {
+            read ^= self.segments[*segment as usize].touch(*bucket as usize);
+        }
+        std::hint::black_box(read);
     }
 
+    /// The same as `update`, searching once in the usual case.
     #[inline]
-    fn segment_of(&self, tag: u32) -> usize {
-        self.directory[((u64::from(tag) << self.depth) >> 32) as usize] as usize
+    fn update_near(&mut self, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>)) {
+        let segment = self.segment_of(hash);
+        if self.freeze.is_none()
+            && let Some(value) = self.segments[segment].get_mut(hash, &key)
+        {
+            return change(Slot::Occupied(value));
+        }
+        self.update(hash, key, change);
     }
 
-    #[cold]
-    fn keep_before_image(&mut self, index: usize, bucket: usize) {
-        let Some(freeze) = &mut self.freeze else { return };
-        if let Err(error) = self.segments[index].keep_before_image(bucket, self.generation) {
+    /// The same as `update`; an entry that is elsewhere than guessed is searched for.
+    #[inline]
+    fn update_guessed(
+        &mut self,
+        (segment, bucket): (u32, u32),
+        hash: u64,
+        key: K,
+        change: impl FnOnce(Slot<'_, V>),
+    ) {
+        if self.freeze.is_none()
+            && let Some(value) = self.segments[segment as usize].value_if(bucket as usize, &key)
+        {
+            return change(Slot::Occupied(value));
+        }
+        self.update(hash, key, change);
+    }
+
+    /// Gives the running snapshot an entry that is about to change.
+    #[inline]
+    fn keep_before_image(&mut self, segment: usize, bucket: usize) {
+        if self.freeze.is_some() {
+            let kept = self.segments[segment].keep_before_image(bucket, self.generation);
+            self.note(kept);
+        }
+    }
+
+    /// Lets the running snapshot fail if an entry could not be encoded.
+    #[inline]
+    fn note(&mut self, kept: Result<()>) {
+        if let (Some(freeze), Err(error)) = (&mut self.freeze, kept) {
             freeze.failure = Some(error);
         }
     }
 
-    fn insert(&mut self, tag: u32, key: K, value: V) {
-        let mut index = self.segment_of(tag);
-        while self.segments[index].is_full() {
-            self.make_room(index);
-            index = self.segment_of(tag);
+    #[inline]
+    fn segment_of(&self, hash: u64) -> usize {
+        self.directory[self.position(hash as u32)] as usize
+    }
+
+    /// The position in the directory of a low hash.
+    #[inline]
+    fn position(&self, low: u32) -> usize {
+        ((u64::from(low) << self.depth) >> 32) as usize
+    }
+
+    /// The running snapshot.
+    fn snapshot(&self) -> Option<u64> {
+        self.freeze.is_some().then_some(self.generation)
+    }
+
+    fn insert(&mut self, hash: u64, key: K, value: V) {
+        let mut segment = self.segment_of(hash);
+        while self.segments[segment].is_full() {
+            self.make_room(segment);
+            segment = self.segment_of(hash);
         }
-        let generation = self.freeze.is_some().then_some(self.generation);
-        self.segments[index].insert(tag, key, value, generation);
+        let snapshot = self.snapshot();
+        self.segments[segment].insert(hash, key, value, snapshot);
         self.len += 1;
     }
 
     #[cold]
     fn make_room(&mut self, index: usize) {
-        self.drain_early(index);
-        if self.segments[index].can_grow() {
-            self.segments[index].grow();
+        let snapshot = self.snapshot();
+        if !self.segments[index].must_split() {
+            self.segments[index].resize(snapshot);
             return;
         }
         if self.segments[index].depth() == self.depth {
@@ -208,27 +274,28 @@ impl<K: Key, V: Data> StateTable<K, V> {
                 .collect();
             self.depth += 1;
         }
-        let upper = self.segments[index].split();
+        let upper = self.segments[index].split(snapshot);
         let new = self.segments.len() as u32;
-        let first = ((u64::from(upper.first_hash()) << self.depth) >> 32) as usize;
+        let first = self.position(upper.first_hash());
         let count = 1_usize << (self.depth - upper.depth());
         self.directory[first..first + count].fill(new);
         self.segments.push(upper);
     }
 
-    /// Encodes a segment before its turn, because its buckets are about to move.
-    fn drain_early(&mut self, index: usize) {
-        let Some(freeze) = &mut self.freeze else { return };
-        match self.segments[index].drain(self.generation) {
-            Ok(run) => freeze.early.extend(run),
-            Err(error) => freeze.failure = Some(error),
+    /// Encodes segments from `freeze.next` on, until the run has enough.
+    fn fill(&mut self, freeze: &mut Freeze, run: &mut Run) -> Result<()> {
+        if let Some(error) = freeze.failure.take() {
+            return Err(error);
         }
-    }
-
-    fn write(&self, table: TableId, run: &Run, out: &mut BlockWriter) {
-        let group = |tag: u32| self.max_parallelism.key_group(u64::from(tag)).0;
-        let groups = KeyGroupRange::new(group(run.first_hash), group(run.last_hash) + 1);
-        out.append(table, groups, run.entries, &run.payload);
+        while freeze.next <= u64::from(u32::MAX) {
+            let segment = self.directory[self.position(freeze.next as u32)] as usize;
+            let segment = &mut self.segments[segment];
+            if !segment.drain(self.generation, run)? {
+                return Ok(());
+            }
+            freeze.next += 1_u64 << (32 - segment.depth());
+        }
+        Ok(())
     }
 
     /// The key group of a stored hash, as the table sees it.
@@ -237,11 +304,12 @@ impl<K: Key, V: Data> StateTable<K, V> {
     }
 }
 
-/// Below this many segments a table is in the cache anyway.
-const TOUCH_FROM_SEGMENTS: usize = 8;
+/// So many keys of a batch are looked for before they are used: as many loads as a core has in
+/// flight, and few enough to stay in the nearest cache.
+const AT_ONCE: usize = 128;
 
-/// A drain writes segments until it has encoded this many bytes: some tens of microseconds.
-const QUANTUM_BYTES: usize = 8 * 1024;
+/// With fewer segments a table is in the cache anyway.
+const TOUCH_FROM_SEGMENTS: usize = 8;
 
 impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
     fn len(&self) -> usize {
@@ -266,21 +334,12 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
         let Some(mut freeze) = self.freeze.take() else {
             return Ok(true);
         };
-        if let Some(error) = freeze.failure.take() {
-            return Err(error);
-        }
-        let mut written = 0;
-        for run in freeze.early.drain(..) {
-            written += run.payload.len();
-            self.write(table, &run, out);
-        }
-        while written < QUANTUM_BYTES && freeze.next <= u64::from(u32::MAX) {
-            let index = self.segment_of(freeze.next as u32);
-            freeze.next += 1_u64 << (32 - self.segments[index].depth());
-            if let Some(run) = self.segments[index].drain(self.generation)? {
-                written += run.payload.len();
-                self.write(table, &run, out);
-            }
+        let mut run = Run::default();
+        self.fill(&mut freeze, &mut run)?;
+        if let Some((first, last)) = run.hashes() {
+            let group = |low: u32| self.max_parallelism.key_group(u64::from(low)).0;
+            let groups = KeyGroupRange::new(group(first), group(last) + 1);
+            out.append(table, groups, run.entries, &run.payload);
         }
         let done = freeze.next > u64::from(u32::MAX);
         if !done {

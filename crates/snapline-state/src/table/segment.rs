@@ -1,70 +1,45 @@
-//! A small open-addressing table: the unit of growth and of a snapshot.
+//! A small hash table: the unit of growth and of a snapshot.
+//!
+//! Entries never change their bucket but when the segment moves to another table as a whole, so a
+//! running snapshot can mark buckets.
 
+use super::frozen::{Frozen, Run};
 use crate::format::block::Entry;
+use hashbrown::HashTable;
 use snapline_core::{Data, Key, Result};
 
-const FIRST_BUCKETS: usize = 16;
-const MOST_BUCKETS: usize = 4096;
+/// A segment with this many entries splits instead of growing: its table is full at 4096 buckets.
+const MOST_ENTRIES: usize = 3584;
+const FEWEST_ENTRIES: usize = 14;
 /// Deeper segments grow instead of splitting, so that keys of one hash cannot split for ever.
-const DEEPEST: u32 = 24;
+const DEEPEST: u32 = 20;
 
-/// Entries whose hashes share their top `depth` bits.
+/// Entries whose low hashes share their top `depth` bits.
 #[derive(Debug)]
 pub(super) struct Segment<K, V> {
-    buckets: Vec<Bucket<K, V>>,
-    /// Buckets that are not empty, tombstones included.
-    used: usize,
+    table: HashTable<Full<K, V>>,
     depth: u32,
     first_hash: u32,
-    frozen: Frozen,
-}
-
-#[derive(Debug)]
-enum Bucket<K, V> {
-    Empty,
-    Removed,
-    Full { tag: u32, key: K, value: V },
-}
-
-/// What the segment remembers for a running snapshot.
-#[derive(Debug, Default)]
-struct Frozen {
-    /// The snapshot that `kept` and `before` belong to.
-    generation: u64,
     /// The newest snapshot for which the segment has been encoded.
     drained: u64,
-    /// A bit for each bucket that must not be encoded any more.
-    kept: Vec<u64>,
-    /// Entries as they were before they changed.
-    before: Vec<u8>,
-    before_entries: u32,
+    frozen: Option<Box<Frozen>>,
 }
 
-/// Where a key is.
-pub(super) enum Located {
-    /// In this bucket.
-    At(usize),
-    /// Nowhere.
-    Missing,
-}
-
-/// An encoded segment.
 #[derive(Debug)]
-pub(super) struct Run {
-    pub(super) first_hash: u32,
-    pub(super) last_hash: u32,
-    pub(super) entries: u32,
-    pub(super) payload: Vec<u8>,
+struct Full<K, V> {
+    hash: u64,
+    key: K,
+    value: V,
 }
 
 impl<K: Key, V: Data> Segment<K, V> {
     pub(super) fn new(depth: u32, first_hash: u32) -> Self {
         Self {
-            buckets: empty(FIRST_BUCKETS),
-            used: 0,
+            table: HashTable::new(),
             depth,
             first_hash,
-            frozen: Frozen::default(),
+            drained: 0,
+            frozen: None,
         }
     }
 
@@ -76,205 +51,198 @@ impl<K: Key, V: Data> Segment<K, V> {
         self.first_hash
     }
 
-    pub(super) fn get(&self, tag: u32, key: &K) -> Option<&V> {
-        let Located::At(index) = self.locate(tag, key) else {
-            return None;
-        };
-        match &self.buckets[index] {
-            Bucket::Full { value, .. } => Some(value),
-            Bucket::Empty | Bucket::Removed => None,
-        }
-    }
-
     #[inline]
-    pub(super) fn locate(&self, tag: u32, key: &K) -> Located {
-        let mask = self.buckets.len() - 1;
-        let mut index = home(tag, mask);
-        loop {
-            match &self.buckets[index] {
-                Bucket::Empty => return Located::Missing,
-                Bucket::Full {
-                    tag: found,
-                    key: other,
-                    ..
-                } if *found == tag && other == key => {
-                    return Located::At(index);
-                }
-                Bucket::Full { .. } | Bucket::Removed => index = (index + 1) & mask,
-            }
-        }
+    pub(super) fn get(&self, hash: u64, key: &K) -> Option<&V> {
+        let full = self.table.find(hash, |full| full.key == *key)?;
+        Some(&full.value)
     }
 
-    /// The value in a bucket that [`Segment::locate`] has found.
+    /// The bucket that has a key.
     #[inline]
-    pub(super) fn value_mut(&mut self, index: usize) -> &mut V {
-        match &mut self.buckets[index] {
-            Bucket::Full { value, .. } => value,
-            Bucket::Empty | Bucket::Removed => unreachable!("a located bucket is full"),
-        }
+    pub(super) fn locate(&self, hash: u64, key: &K) -> Option<usize> {
+        self.table.find_bucket_index(hash, |full| full.key == *key)
     }
 
+    /// Reads what a search for a hash reads first, so that it is in the cache.
     #[inline]
-    pub(super) fn touch(&self, tag: u32) -> u32 {
-        match &self.buckets[home(tag, self.buckets.len() - 1)] {
-            Bucket::Full { tag, .. } => *tag,
-            Bucket::Empty | Bucket::Removed => 0,
-        }
+    pub(super) fn touch_home(&self, hash: u64) -> usize {
+        let home = hash as usize & (self.table.num_buckets() - 1);
+        usize::from(self.table.get_bucket(home).is_some())
     }
 
+    /// The bucket that most likely has the key of a hash; looks at no entry.
+    #[inline]
+    pub(super) fn guess(&self, hash: u64) -> usize {
+        self.table.find_bucket_index(hash, |_| true).unwrap_or(0)
+    }
+
+    /// Reads a bucket, so that it is in the cache.
+    #[inline]
+    pub(super) fn touch(&self, bucket: usize) -> usize {
+        self.table.get_bucket(bucket).map_or(0, |full| full.hash as usize)
+    }
+
+    /// The value of a key.
+    #[inline]
+    pub(super) fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut V> {
+        let full = self.table.find_mut(hash, |full| full.key == *key)?;
+        Some(&mut full.value)
+    }
+
+    /// The value of a key if it is in this bucket.
+    #[inline]
+    pub(super) fn value_if(&mut self, bucket: usize, key: &K) -> Option<&mut V> {
+        let full = self.table.get_bucket_mut(bucket)?;
+        (full.key == *key).then_some(&mut full.value)
+    }
+
+    /// Whether an insert needs [`Segment::resize`] or [`Segment::split`] first.
     pub(super) fn is_full(&self) -> bool {
-        self.used * 16 >= self.buckets.len() * 13
+        self.table.len() == self.table.capacity()
     }
 
-    pub(super) fn can_grow(&self) -> bool {
-        self.buckets.len() < MOST_BUCKETS || self.depth >= DEEPEST || self.live() * 2 <= self.buckets.len()
+    pub(super) fn must_split(&self) -> bool {
+        self.table.len() >= MOST_ENTRIES && self.depth < DEEPEST
     }
 
-    /// Inserts a key that is missing. With a running snapshot, its bucket is marked as not part of it.
-    pub(super) fn insert(&mut self, tag: u32, key: K, value: V, snapshot: Option<u64>) {
-        let mask = self.buckets.len() - 1;
-        let mut index = home(tag, mask);
-        while let Bucket::Full { .. } = self.buckets[index] {
-            index = (index + 1) & mask;
-        }
-        if let Some(generation) = snapshot {
-            self.frozen.mark(index, generation, self.buckets.len());
-        }
-        self.used += usize::from(matches!(self.buckets[index], Bucket::Empty));
-        self.buckets[index] = Bucket::Full { tag, key, value };
+    /// Inserts a key that is missing into a segment that is not full. It is not part of the running
+    /// snapshot.
+    pub(super) fn insert(&mut self, hash: u64, key: K, value: V, snapshot: Option<u64>) {
+        self.place(Full { hash, key, value }, true, snapshot);
     }
 
-    pub(super) fn remove(&mut self, index: usize) -> Option<V> {
-        match std::mem::replace(&mut self.buckets[index], Bucket::Removed) {
-            Bucket::Full { value, .. } => Some(value),
-            Bucket::Empty | Bucket::Removed => None,
+    /// Removes a key. With a running snapshot, the entry is encoded first.
+    pub(super) fn remove(&mut self, hash: u64, key: &K, snapshot: Option<u64>) -> (Option<V>, Result<()>) {
+        let Some(bucket) = self.locate(hash, key) else {
+            return (None, Ok(()));
+        };
+        let kept = snapshot.map_or(Ok(()), |generation| self.keep_before_image(bucket, generation));
+        let removed = self.table.get_bucket_entry(bucket).ok();
+        let value = removed.map(|entry| entry.remove().0.value);
+        if self.table.len() * 8 < self.table.num_buckets() && self.table.num_buckets() > 64 {
+            self.resize(snapshot);
         }
+        (value, kept)
     }
 
     /// Encodes an entry that is about to change, unless this snapshot has it already.
-    pub(super) fn keep_before_image(&mut self, index: usize, generation: u64) -> Result<()> {
-        if !self.frozen.mark(index, generation, self.buckets.len()) {
+    #[inline]
+    pub(super) fn keep_before_image(&mut self, bucket: usize, generation: u64) -> Result<()> {
+        if self.drained == generation {
             return Ok(());
         }
-        if let Bucket::Full { key, value, .. } = &self.buckets[index] {
-            Entry::encode(key, value, &mut self.frozen.before)?;
-            self.frozen.before_entries += 1;
+        let (buckets, last_hash) = (self.table.num_buckets(), self.last_hash());
+        let frozen = Frozen::of(&mut self.frozen, generation, buckets, last_hash);
+        if frozen.mark(bucket)
+            && let Some(full) = self.table.get_bucket(bucket)
+        {
+            return frozen.keep(&full.key, &full.value);
         }
         Ok(())
     }
 
-    /// Encodes the segment as it was when the snapshot was taken; `None` when that was done already
-    /// or there is nothing in it.
-    pub(super) fn drain(&mut self, generation: u64) -> Result<Option<Run>> {
-        if self.frozen.drained == generation {
-            return Ok(None);
+    /// Encodes what is left of the segment as it was when the snapshot was taken, until the run has
+    /// enough; `true` when nothing is left.
+    pub(super) fn drain(&mut self, generation: u64, run: &mut Run) -> Result<bool> {
+        if self.drained == generation {
+            return Ok(true);
         }
-        self.frozen.begin(generation, self.buckets.len());
-        self.frozen.drained = generation;
-        let mut payload = std::mem::take(&mut self.frozen.before);
-        let mut entries = std::mem::take(&mut self.frozen.before_entries);
-        for (index, bucket) in self.buckets.iter().enumerate() {
-            if let Bucket::Full { key, value, .. } = bucket
-                && !self.frozen.is_marked(index)
-            {
-                Entry::encode(key, value, &mut payload)?;
-                entries += 1;
+        run.widen(self.first_hash, self.last_hash());
+        if let Some(frozen) = &mut self.frozen {
+            frozen.move_into(generation, run);
+        }
+        let kept = self.frozen.as_deref().filter(|frozen| frozen.is_of(generation));
+        for bucket in 0..self.table.num_buckets() {
+            if kept.is_some_and(|frozen| frozen.is_marked(bucket)) {
+                continue;
+            }
+            if run.has_enough() {
+                let buckets = self.table.num_buckets();
+                let last_hash = self.last_hash();
+                Frozen::of(&mut self.frozen, generation, buckets, last_hash).mark_all_before(bucket);
+                return Ok(false);
+            }
+            run.work += 1;
+            if let Some(full) = self.table.get_bucket(bucket) {
+                Entry::encode(&full.key, &full.value, &mut run.payload)?;
+                run.entries += 1;
             }
         }
-        let last_hash = self.first_hash | (u64::from(u32::MAX) >> self.depth) as u32;
-        Ok((entries > 0).then_some(Run {
-            first_hash: self.first_hash,
-            last_hash,
-            entries,
-            payload,
-        }))
+        self.drained = generation;
+        self.frozen = None;
+        Ok(true)
     }
 
-    /// Moves to a table with room: twice the buckets, or the same without tombstones.
-    pub(super) fn grow(&mut self) {
-        let full = self.live() * 2 > self.buckets.len();
-        let buckets = if full {
-            self.buckets.len() * 2
-        } else {
-            self.buckets.len()
-        };
-        let old = std::mem::replace(&mut self.buckets, empty(buckets));
-        self.refill(old);
+    /// Moves to a table of the right size for its entries.
+    pub(super) fn resize(&mut self, snapshot: Option<u64>) {
+        let entries = (self.table.len() * 3 / 2).max(FEWEST_ENTRIES);
+        let (old, marks) = self.empty_out(entries, snapshot);
+        move_entries(old, &marks, |full, marked| self.place(full, marked, snapshot));
     }
 
     /// Gives the entries whose next bit is set away to a new segment.
-    pub(super) fn split(&mut self) -> Self {
+    pub(super) fn split(&mut self, snapshot: Option<u64>) -> Self {
+        let mut upper = Self::new(self.depth + 1, self.first_hash | (1 << (31 - self.depth)));
+        upper.table = HashTable::with_capacity(MOST_ENTRIES);
+        upper.drained = self.drained;
+        let (old, marks) = self.empty_out(MOST_ENTRIES, snapshot);
         self.depth += 1;
-        let bit = 1_u32 << (32 - self.depth);
-        let mut upper = Self::new(self.depth, self.first_hash | bit);
-        upper.frozen.drained = self.frozen.drained;
-        let (high, low) = std::mem::replace(&mut self.buckets, empty(MOST_BUCKETS))
-            .into_iter()
-            .partition(|bucket| matches!(bucket, Bucket::Full { tag, .. } if tag & bit != 0));
-        self.refill(low);
-        upper.buckets = empty(MOST_BUCKETS);
-        upper.refill(high);
+        move_entries(old, &marks, |full, marked| {
+            let is_upper = full.hash as u32 >= upper.first_hash;
+            let owner = if is_upper { &mut upper } else { &mut *self };
+            owner.place(full, marked, snapshot);
+        });
         upper
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.buckets.iter().filter_map(|bucket| match bucket {
-            Bucket::Full { key, value, .. } => Some((key, value)),
-            Bucket::Empty | Bucket::Removed => None,
-        })
+        self.table.iter().map(|full| (&full.key, &full.value))
     }
 
-    fn refill(&mut self, old: Vec<Bucket<K, V>>) {
-        self.used = 0;
-        for bucket in old {
-            if let Bucket::Full { tag, key, value } = bucket {
-                self.insert(tag, key, value, None);
+    /// Takes all entries with their marks away and leaves an empty table for this many.
+    fn empty_out(&mut self, entries: usize, snapshot: Option<u64>) -> (HashTable<Full<K, V>>, Vec<u64>) {
+        let old = std::mem::replace(&mut self.table, HashTable::with_capacity(entries));
+        let marks = match (&mut self.frozen, snapshot) {
+            (Some(frozen), Some(generation)) if frozen.is_of(generation) => {
+                frozen.take_marks(self.table.num_buckets())
             }
+            _ => Vec::new(),
+        };
+        (old, marks)
+    }
+
+    /// Inserts an entry; `marked` when the running snapshot must not have it from its bucket.
+    fn place(&mut self, full: Full<K, V>, marked: bool, snapshot: Option<u64>) {
+        let placed = self.table.insert_unique(full.hash, full, |other| other.hash);
+        let bucket = placed.bucket_index();
+        if let Some(generation) = snapshot
+            && marked
+            && self.drained != generation
+        {
+            let (buckets, last_hash) = (self.table.num_buckets(), self.last_hash());
+            Frozen::of(&mut self.frozen, generation, buckets, last_hash).mark(bucket);
         }
     }
 
-    fn live(&self) -> usize {
-        self.iter().count()
+    fn last_hash(&self) -> u32 {
+        self.first_hash | (u64::from(u32::MAX) >> self.depth) as u32
     }
 }
 
-impl Frozen {
-    /// Whether a bucket became marked; not when it was, or the segment has been encoded.
-    fn mark(&mut self, index: usize, generation: u64, buckets: usize) -> bool {
-        if self.drained == generation {
-            return false;
+/// Hands out all entries of a table, each with whether its bucket was marked.
+fn move_entries<K, V>(
+    mut table: HashTable<Full<K, V>>,
+    marks: &[u64],
+    mut place: impl FnMut(Full<K, V>, bool),
+) {
+    if marks.is_empty() {
+        table.into_iter().for_each(|full| place(full, false));
+        return;
+    }
+    for bucket in 0..table.num_buckets() {
+        if let Ok(entry) = table.get_bucket_entry(bucket) {
+            let marked = marks[bucket / 64] & (1 << (bucket % 64)) != 0;
+            place(entry.remove().0, marked);
         }
-        self.begin(generation, buckets);
-        let bit = 1 << (index % 64);
-        let fresh = self.kept[index / 64] & bit == 0;
-        self.kept[index / 64] |= bit;
-        fresh
     }
-
-    fn is_marked(&self, index: usize) -> bool {
-        self.kept[index / 64] & (1 << (index % 64)) != 0
-    }
-
-    /// Forgets what an older snapshot has left behind.
-    fn begin(&mut self, generation: u64, buckets: usize) {
-        if self.generation == generation {
-            return;
-        }
-        self.generation = generation;
-        self.kept.clear();
-        self.kept.resize(buckets.div_ceil(64), 0);
-        self.before.clear();
-        self.before_entries = 0;
-    }
-}
-
-fn empty<K, V>(buckets: usize) -> Vec<Bucket<K, V>> {
-    std::iter::repeat_with(|| Bucket::Empty).take(buckets).collect()
-}
-
-/// The bucket where the search for a hash begins. The top bits chose the segment; the rest is mixed
-/// so that runs of neighbouring hashes do not pile up.
-#[inline]
-fn home(tag: u32, mask: usize) -> usize {
-    tag as usize & mask
 }

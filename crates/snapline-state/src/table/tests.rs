@@ -96,14 +96,14 @@ fn removing_and_inserting_for_ever_does_not_grow_the_table() {
 #[test]
 fn a_drain_meets_writes_that_split_segments_and_still_sees_the_moment_of_the_freeze() {
     let mut table = Counts::new(MaxParallelism::DEFAULT);
-    (0..20_000).for_each(|key| put(&mut table, key, "old"));
+    (0..40_000).for_each(|key| put(&mut table, key, "old"));
     let before = content(&table);
     table.freeze();
-    let mut next = 20_000_u64;
+    let mut next = 40_000_u64;
     let snapshot = drained(&mut table, |table| {
         for _ in 0..2_000 {
             put(table, next, "new");
-            put(table, next % 20_000, "changed");
+            put(table, next % 40_000, "changed");
             table.remove(hash(next / 2), &(next / 2));
             next += 1;
         }

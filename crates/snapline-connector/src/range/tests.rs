@@ -78,7 +78,8 @@ fn without_an_end_readers_take_turns() {
     let read_first = |split| {
         let mut reader = source.reader(reader_context()).unwrap();
         reader.add_splits(vec![split]);
-        (read(reader.as_mut(), 3), reader.progress().total)
+        let records = [read(reader.as_mut(), 2), read(reader.as_mut(), 1)].concat();
+        (records, reader.progress().total)
     };
     let first: Vec<_> = discover(&source, 2).into_iter().map(read_first).collect();
     assert_eq!(first, [(vec![0, 2, 4], None), (vec![1, 3, 5], None)]);

@@ -18,7 +18,7 @@ use layout::Layout;
 use record::EpochRecord;
 use snapline_core::{AttemptId, CheckpointId, Error, JobId, OperatorUid, Result, SubtaskIndex};
 use snapline_state::{CheckpointStorage, SnapshotTarget, StateHandle, StateLocation, StorageKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -72,6 +72,8 @@ struct Chain {
     head: CheckpointId,
     /// What a restore would use.
     current: Option<Current>,
+    /// Checkpoints that the take-over could not restore.
+    damaged: Arc<BTreeSet<CheckpointId>>,
 }
 
 /// The checkpoint that a chain of records stands for.
@@ -208,6 +210,16 @@ impl CheckpointStore {
     fn chain(&self) -> Result<Chain> {
         let chain = lock(&self.chain).clone();
         chain.ok_or_else(|| Error::internal("a checkpoint store was written to before a take-over"))
+    }
+
+    /// A call of an attempt that has ended meanwhile does not speak for the one that leads.
+    fn extend_chain(&self, longer: &Chain) {
+        if let Some(chain) = lock(&self.chain)
+            .as_mut()
+            .filter(|chain| chain.attempt == longer.attempt)
+        {
+            chain.clone_from(longer);
+        }
     }
 }
 

@@ -123,10 +123,10 @@ impl CheckpointStore {
                 Claim::Taken(other) => return fenced_by(other.attempt, chain.attempt),
                 Claim::Burnt => return self.fenced_by_newest(chain.attempt).await,
             }
-            lock(&self.chain).replace(chain.clone());
+            self.extend_chain(&chain);
         }
         chain.current = Some(current.clone());
-        lock(&self.chain).replace(chain);
+        self.extend_chain(&chain);
         let files = manifest.files().cloned().collect();
         lock(&self.known).files.insert(current.manifest, files);
         Ok(PublishOutcome::Published)

@@ -24,8 +24,8 @@ pub struct GarbageReport {
 struct Keep {
     manifests: BTreeSet<StorageKey>,
     files: BTreeSet<StorageKey>,
-    /// Checkpoints that cannot be read: none of their own files is touched as long as their record
-    /// is there.
+    /// Checkpoints that cannot be restored: they do not count, and none of their own files is touched
+    /// as long as their record is there.
     unreadable: BTreeSet<CheckpointId>,
     oldest_record: Option<CheckpointId>,
 }
@@ -92,11 +92,15 @@ impl CheckpointStore {
             let Some(manifest) = record.manifest.filter(|key| !keep.manifests.contains(key)) else {
                 continue;
             };
+            let owner = self.layout.owner(&manifest).map(|(_, checkpoint)| checkpoint);
+            if owner.is_some_and(|owner| chain.damaged.contains(&owner)) {
+                keep.unreadable.extend(owner);
+                continue;
+            }
             match self.files_of(&manifest).await {
                 Ok(files) => keep.files.extend(files.iter().cloned()),
                 Err(error) if error.kind() == ErrorKind::Corrupted => {
-                    keep.unreadable
-                        .extend(self.layout.owner(&manifest).map(|(_, checkpoint)| checkpoint));
+                    keep.unreadable.extend(owner);
                     continue;
                 }
                 Err(error) => return Err(error),

@@ -5,6 +5,8 @@ use super::record::{AttemptInfo, EpochRecord};
 use super::{Chain, CheckpointStore, Current, Restored, Verification, lock};
 use snapline_core::{AttemptId, CheckpointId, Error, ErrorKind, Result};
 use snapline_state::Created;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// How often a race is run again before the storage is taken to be out of order.
 const TRIES: usize = 1000;
@@ -47,7 +49,8 @@ impl CheckpointStore {
                 manifest: key,
             })
         });
-        self.lead(attempt, head, current.transpose()?);
+        let damaged = restored.skipped.iter().map(|(id, _)| *id).collect();
+        self.lead(attempt, head, current.transpose()?, damaged);
         Ok(Restored {
             last_used: head,
             ..restored
@@ -61,7 +64,7 @@ impl CheckpointStore {
     /// `Conflict` when a newer attempt has taken over; otherwise the storage's error.
     pub async fn start_over(&self, attempt: AttemptId) -> Result<Restored> {
         let head = self.fence(attempt, Resume::Nothing).await?;
-        self.lead(attempt, head, None);
+        self.lead(attempt, head, None, BTreeSet::new());
         Ok(Restored {
             manifest: None,
             last_used: head,
@@ -121,13 +124,19 @@ impl CheckpointStore {
         Ok(None)
     }
 
-    fn lead(&self, attempt: AttemptId, head: CheckpointId, current: Option<Current>) {
-        let chain = Chain {
+    fn lead(
+        &self,
+        attempt: AttemptId,
+        head: CheckpointId,
+        current: Option<Current>,
+        damaged: BTreeSet<CheckpointId>,
+    ) {
+        lock(&self.chain).replace(Chain {
             attempt,
             head,
             current,
-        };
-        lock(&self.chain).replace(chain);
+            damaged: Arc::new(damaged),
+        });
     }
 }
 

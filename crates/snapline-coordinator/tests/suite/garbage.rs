@@ -188,29 +188,35 @@ fn old_records_go_and_the_newest_of_each_kind_stays() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_read_does_not_count_and_its_files_stay() {
-    let objects = Objects::default();
-    block_on(async {
-        let store = open(&objects);
-        let attempt = store.claim_attempt(&info(1)).await.unwrap();
-        store.take_over(attempt, Verification::Manifest).await.unwrap();
-        for id in [2, 3, 4] {
+fn a_checkpoint_that_cannot_be_restored_does_not_count_and_its_files_stay() {
+    for damaged in [manifest_key(1, 3), state_key(1, 3)] {
+        let objects = Objects::default();
+        block_on(async {
+            let store = open(&objects);
+            let attempt = store.claim_attempt(&info(1)).await.unwrap();
+            store.take_over(attempt, Verification::Manifest).await.unwrap();
+            for id in [2, 3] {
+                assert_eq!(
+                    checkpoint(&store, attempt, id).await.unwrap(),
+                    PublishOutcome::Published
+                );
+            }
+            tamper(&objects, &damaged, flip);
+            let store = open(&objects);
+            let attempt = store.claim_attempt(&info(2)).await.unwrap();
+            store.take_over(attempt, Verification::Checksums).await.unwrap();
             assert_eq!(
-                checkpoint(&store, attempt, id).await.unwrap(),
+                checkpoint(&store, attempt, 5).await.unwrap(),
                 PublishOutcome::Published
             );
-        }
-        tamper(&objects, &manifest_key(1, 3), flip);
-        let store = open(&objects);
-        let attempt = store.claim_attempt(&info(2)).await.unwrap();
-        store.take_over(attempt, Verification::Manifest).await.unwrap();
-        store.collect_garbage(2).await.unwrap();
-        let left = names(&objects, "checkpoint");
-        for id in [2, 3, 4] {
-            assert!(
-                left.contains(&format!("a1-e{id}/state/op/0-keyed")),
-                "{id}: {left:?}"
-            );
-        }
-    });
+            store.collect_garbage(2).await.unwrap();
+            let left = names(&objects, "checkpoint");
+            for state in ["a1-e2", "a1-e3", "a2-e5"] {
+                assert!(
+                    left.contains(&format!("{state}/state/op/0-keyed")),
+                    "{state}: {left:?}"
+                );
+            }
+        });
+    }
 }

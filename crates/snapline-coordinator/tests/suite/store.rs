@@ -323,3 +323,24 @@ fn discarding_touches_only_state_of_this_job() {
         assert!(names(&objects, "checkpoint").is_empty());
     });
 }
+
+#[test]
+fn a_publish_that_outlives_its_attempt_does_not_speak_for_the_next_one() {
+    let objects = Objects::default();
+    block_on(async {
+        let (store, attempt, _) = lead(&objects).await;
+        let old_manifest = manifest(attempt, 6, Vec::new());
+        let mut old = Box::pin(store.publish(&old_manifest));
+        // It has claimed some of the ids before its own when the same process takes over again.
+        while !numbers(&objects, "epoch").contains(&3) {
+            assert!(futures::poll!(&mut old).is_pending());
+        }
+        let next = store.claim_attempt(&info(2)).await.unwrap();
+        let restored = store.take_over(next, Verification::Manifest).await.unwrap();
+        assert_eq!(old.await.unwrap(), PublishOutcome::Fenced { attempt: next });
+        let id = restored.last_used.0 + 1;
+        publish(&store, next, &[id]).await;
+        let latest = store.latest(Verification::Checksums).await.unwrap();
+        assert_eq!(latest.checkpoint(), Some(CheckpointId(id)));
+    });
+}

@@ -10,7 +10,7 @@ use snapline_core::{
     AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, OperatorUid, Result, SubtaskIndex,
     Timestamp,
 };
-use snapline_state::{CheckpointStorage, HandleKind, StateHandle, StateLocation, StorageKey, SubtaskState};
+use snapline_state::{HandleKind, StateHandle, StateLocation, StorageKey, SubtaskState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

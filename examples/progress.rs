@@ -1,7 +1,8 @@
 //! Shows on standard error how a job is doing: a bar on a terminal, lines elsewhere.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use snapline::{JobHandle, JobResult, JobState, JobStatus, Result};
+use snapline::Result;
+use snapline::dataflow::{JobHandle, JobResult, JobState, JobStatus};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -68,6 +69,7 @@ impl Progress {
         self.tell_news(status);
         match &self.display {
             Display::Nothing => {}
+            Display::Lines if status.state == JobState::Starting => {}
             Display::Lines => self.say(&summary(status)),
             Display::Bar(bar) => {
                 let (done, total) = status.progress.unwrap_or_default();

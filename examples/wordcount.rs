@@ -27,11 +27,10 @@ mod progress;
 
 use clap::{Parser, ValueEnum};
 use progress::Progress;
-use snapline::{
-    Collector, DataStream, Emit, FileCheckpointStorage, FileSink, InvalidUtf8, Result,
-    StreamExecutionEnvironment, TextFileSource,
-};
-use std::path::PathBuf;
+use snapline::Result;
+use snapline::connectors::file::{ExistingOutput, InvalidUtf8};
+use snapline::prelude::*;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -82,7 +81,7 @@ enum Updates {
     Final,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run(&Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -95,18 +94,10 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<()> {
     let env = environment(arguments)?;
-    let invalid = if arguments.lossy {
-        InvalidUtf8::Replace
-    } else {
-        InvalidUtf8::Refuse
-    };
-    let lines = env.from_source(
-        TextFileSource::new(&arguments.input).invalid_utf8(invalid),
-        "lines",
-    );
+    let lines = env.from_source(source(arguments), "lines");
     let counts = count_words(&lines, arguments.emit);
     match &arguments.output {
-        Some(folder) => counts.sink_to(FileSink::new(folder)),
+        Some(folder) => counts.sink_to(sink(folder, arguments.fresh)),
         None => counts.print(),
     };
     let job = env.execute_async("wordcount").await?;
@@ -114,17 +105,36 @@ async fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn environment(arguments: &Arguments) -> Result<StreamExecutionEnvironment> {
-    let mut builder = StreamExecutionEnvironment::builder()
-        .parallelism(arguments.parallelism)
-        .fresh(arguments.fresh);
-    if let Some(folder) = &arguments.checkpoint_dir {
-        builder = builder.checkpoint_storage(FileCheckpointStorage::open(folder)?);
+    let mut builder = StreamExecutionEnvironment::builder().parallelism(arguments.parallelism);
+    if arguments.fresh {
+        builder = builder.fresh();
     }
-    let env = builder.build()?;
-    if arguments.checkpoint_dir.is_some() {
-        env.enable_checkpointing(Duration::from_millis(arguments.checkpoint_interval_ms));
-    }
+    let Some(folder) = &arguments.checkpoint_dir else {
+        return builder.build();
+    };
+    let env = builder
+        .checkpoint_storage(FileCheckpointStorage::open(folder)?)
+        .build()?;
+    env.enable_checkpointing(Duration::from_millis(arguments.checkpoint_interval_ms));
     Ok(env)
+}
+
+fn source(arguments: &Arguments) -> TextFileSource {
+    let invalid = if arguments.lossy {
+        InvalidUtf8::Replace
+    } else {
+        InvalidUtf8::Refuse
+    };
+    TextFileSource::new(&arguments.input).invalid_utf8(invalid)
+}
+
+fn sink(folder: &Path, fresh: bool) -> FileSink<String> {
+    let existing = if fresh {
+        ExistingOutput::Replace
+    } else {
+        ExistingOutput::Refuse
+    };
+    FileSink::lines(folder).on_existing(existing)
 }
 
 fn count_words(lines: &DataStream<String>, emit: Updates) -> DataStream<String> {

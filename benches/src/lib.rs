@@ -5,6 +5,7 @@
 
 mod baseline;
 mod expected;
+mod job;
 mod machine;
 mod random;
 mod report;
@@ -14,6 +15,7 @@ mod usage;
 pub use baseline::keyed_sum::{naive_keyed_sum, prefetched_keyed_sum};
 pub use baseline::word_count::word_count;
 pub use expected::{Totals, expect_keyed_sum, expect_word_count};
+pub use job::{JobOptions, run_keyed_sum, run_word_count};
 pub use machine::Ceilings;
 pub use random::{SplitMix64, mix};
 pub use report::Report;

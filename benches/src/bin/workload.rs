@@ -11,9 +11,11 @@
 )]
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use futures::executor::block_on;
+use snapline::prelude::CheckpointMode;
 use snapline_benches::{
-    Ceilings, Report, TextSettings, Totals, Usage, expect_keyed_sum, expect_word_count, naive_keyed_sum,
-    prefetched_keyed_sum, word_count, write_text,
+    Ceilings, JobOptions, Report, TextSettings, Totals, Usage, expect_keyed_sum, expect_word_count,
+    naive_keyed_sum, prefetched_keyed_sum, run_keyed_sum, run_word_count, word_count, write_text,
 };
 use snapline_core::{Clock, SystemClock};
 use std::error::Error;
@@ -77,12 +79,21 @@ struct Options {
     /// How often there is a checkpoint; 0 for never.
     #[arg(long, default_value_t = 1000)]
     checkpoint_interval_ms: u64,
+    /// The guarantee.
+    #[arg(long, value_enum, default_value_t = Mode::ExactlyOnce)]
+    mode: Mode,
     /// Where checkpoints go.
     #[arg(long, default_value = "target/bench/checkpoints")]
     checkpoint_dir: PathBuf,
     /// Does the work by hand, without any framework.
     #[arg(long, num_args = 0..=1, default_missing_value = "plain")]
     baseline: Option<Baseline>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Mode {
+    ExactlyOnce,
+    AtLeastOnce,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -141,6 +152,20 @@ impl MakeText {
     }
 }
 
+impl Options {
+    fn job(&self) -> JobOptions {
+        JobOptions {
+            parallelism: self.parallelism,
+            checkpoint_interval_ms: self.checkpoint_interval_ms,
+            mode: match self.mode {
+                Mode::ExactlyOnce => CheckpointMode::ExactlyOnce,
+                Mode::AtLeastOnce => CheckpointMode::AtLeastOnce,
+            },
+            checkpoint_dir: self.checkpoint_dir.clone(),
+        }
+    }
+}
+
 impl WordCount {
     fn run(self) -> Result<Report, Box<dyn Error>> {
         let (report, totals) = match self.options.baseline {
@@ -154,7 +179,7 @@ impl WordCount {
                 })?
             }
             Some(Baseline::Prefetch) => return Err("wordcount has no baseline with prefetch".into()),
-            None => return Err("not yet".into()),
+            None => block_on(run_word_count(&self.input, &self.options.job()))?,
         };
         let text = std::fs::read_to_string(&self.input)?;
         Ok(verified(report, totals, expect_word_count(&text)))
@@ -179,7 +204,7 @@ impl KeyedSum {
                 });
                 Ok(())
             })?,
-            None => return Err("not yet".into()),
+            None => block_on(run_keyed_sum(records, keys, &self.options.job()))?,
         };
         Ok(verified(report, totals, expect_keyed_sum(records, keys)))
     }

@@ -6,30 +6,30 @@ use std::path::{Path, PathBuf};
 ///
 /// Its layout: `attempt/7.json`, `epoch/12.json`, `checkpoint/a7-e12/...`, `committed/12.json`, with
 /// numbers of twenty digits.
-pub struct Checkpoints {
+pub(crate) struct Checkpoints {
     job: PathBuf,
 }
 
 impl Checkpoints {
     /// The checkpoints of the example `wordcount`.
-    pub fn in_folder(folder: &Path) -> Self {
+    pub(crate) fn in_folder(folder: &Path) -> Self {
         Self {
             job: folder.join("wordcount"),
         }
     }
 
     /// How many attempts there were.
-    pub fn newest_attempt(&self) -> u64 {
+    pub(crate) fn newest_attempt(&self) -> u64 {
         self.newest("attempt")
     }
 
     /// The newest epoch record: of a checkpoint, or of a take-over.
-    pub fn newest_epoch(&self) -> u64 {
+    pub(crate) fn newest_epoch(&self) -> u64 {
         self.newest("epoch")
     }
 
     /// The newest completed checkpoint, if its epoch is the newest record.
-    pub fn newest_is_completed(&self) -> Option<u64> {
+    pub(crate) fn newest_is_completed(&self) -> Option<u64> {
         let epoch = self.newest_epoch();
         let text = std::fs::read_to_string(self.numbered("epoch", epoch)).ok()?;
         text.contains(&format!("-e{epoch}/manifest.json"))
@@ -37,7 +37,7 @@ impl Checkpoints {
     }
 
     /// Whether state of a checkpoint is stored that does not exist yet.
-    pub fn checkpoint_is_running(&self) -> bool {
+    pub(crate) fn checkpoint_is_running(&self) -> bool {
         let attempt = self.newest_attempt();
         let folders = names(&self.job.join("checkpoint"));
         let running = folders
@@ -48,13 +48,13 @@ impl Checkpoints {
     }
 
     /// Whether a checkpoint exists whose output is not yet known to be visible.
-    pub fn commit_is_pending(&self) -> bool {
+    pub(crate) fn commit_is_pending(&self) -> bool {
         self.newest_is_completed()
             .is_some_and(|epoch| !self.numbered("committed", epoch).exists())
     }
 
     /// Folders of completed checkpoints, oldest first.
-    pub fn completed(&self) -> Vec<PathBuf> {
+    pub(crate) fn completed(&self) -> Vec<PathBuf> {
         let mut found: Vec<(u64, PathBuf)> = names(&self.job.join("checkpoint"))
             .into_iter()
             .filter_map(|name| {
@@ -78,7 +78,7 @@ impl Checkpoints {
     }
 
     /// The record of an epoch.
-    pub fn epoch_record(&self, epoch: u64) -> PathBuf {
+    pub(crate) fn epoch_record(&self, epoch: u64) -> PathBuf {
         self.numbered("epoch", epoch)
     }
 

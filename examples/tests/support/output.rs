@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// How often each word stands in a text.
-pub type Counts = BTreeMap<String, u64>;
+pub(crate) type Counts = BTreeMap<String, u64>;
 
 /// Counts in the plainest way.
-pub fn count_words(text: &str) -> Counts {
+pub(crate) fn count_words(text: &str) -> Counts {
     let mut counts = Counts::new();
     let mut word = String::new();
     for c in text.chars().chain(['\n']) {
@@ -25,7 +25,7 @@ pub fn count_words(text: &str) -> Counts {
 }
 
 /// All lines of all files in the folder whose names do not start with a dot: what a reader sees.
-pub fn committed_lines(folder: &Path) -> Vec<String> {
+pub(crate) fn committed_lines(folder: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let Ok(entries) = std::fs::read_dir(folder) else {
         return lines;
@@ -52,7 +52,7 @@ pub fn committed_lines(folder: &Path) -> Vec<String> {
 }
 
 /// Each word has each running count from 1 to its count, once.
-pub fn assert_exactly_once(folder: &Path, expected: &Counts) {
+pub(crate) fn assert_exactly_once(folder: &Path, expected: &Counts) {
     let mut seen: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     let (mut repeated, mut lines) = (Vec::new(), 0_u64);
     for line in committed_lines(folder) {

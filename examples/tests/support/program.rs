@@ -13,13 +13,13 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// A command line of `wordcount` that can be run again and again.
-pub struct Program {
+pub(crate) struct Program {
     folder: TempDir,
     arguments: Vec<String>,
 }
 
 /// One run of it.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     stderr: Option<JoinHandle<String>>,
     stdout: Option<JoinHandle<String>>,
@@ -28,19 +28,19 @@ pub struct Running {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// The exit code; `None` when it was killed.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// What it printed.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// What it said.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Program {
     /// `wordcount` with an input, an output and a checkpoint folder of its own, and these arguments
     /// besides. The input does not exist yet.
-    pub fn new(arguments: &[&str]) -> Self {
+    pub(crate) fn new(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let mut all = vec![
@@ -59,7 +59,7 @@ impl Program {
 
     /// The same folders, other arguments besides.
     #[must_use]
-    pub fn with(mut self, arguments: &[&str]) -> Self {
+    pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
         self.arguments.truncate(6);
         self.arguments
             .extend(arguments.iter().map(|argument| (*argument).to_owned()));
@@ -67,43 +67,43 @@ impl Program {
     }
 
     /// Where the text goes.
-    pub fn input(&self) -> PathBuf {
+    pub(crate) fn input(&self) -> PathBuf {
         self.folder.path().join("input.txt")
     }
 
     /// Where results appear.
-    pub fn output(&self) -> PathBuf {
+    pub(crate) fn output(&self) -> PathBuf {
         self.folder.path().join("output")
     }
 
     /// Where checkpoints are.
-    pub fn checkpoint_folder(&self) -> PathBuf {
+    pub(crate) fn checkpoint_folder(&self) -> PathBuf {
         self.folder.path().join("checkpoints")
     }
 
     /// What is seen of them.
-    pub fn checkpoints(&self) -> Checkpoints {
+    pub(crate) fn checkpoints(&self) -> Checkpoints {
         Checkpoints::in_folder(&self.checkpoint_folder())
     }
 
     /// A folder for other things.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Starts it.
-    pub fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Running {
         start(&self.arguments)
     }
 
     /// Runs it to its end.
-    pub fn run(&self) -> Ended {
+    pub(crate) fn run(&self) -> Ended {
         self.start().end()
     }
 }
 
 /// Starts `wordcount` with nothing but these arguments.
-pub fn start(arguments: &[impl AsRef<OsStr>]) -> Running {
+pub(crate) fn start(arguments: &[impl AsRef<OsStr>]) -> Running {
     let mut child = Command::new(env!("CARGO_BIN_EXE_wordcount"))
         .args(arguments)
         .stdin(Stdio::null())
@@ -133,7 +133,7 @@ fn reader(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
 
 impl Running {
     /// Waits until `condition` holds; `false` when the program ended before that.
-    pub fn until(&mut self, mut condition: impl FnMut() -> bool) -> bool {
+    pub(crate) fn until(&mut self, mut condition: impl FnMut() -> bool) -> bool {
         while !condition() {
             if self.child.try_wait().unwrap().is_some() {
                 return false;
@@ -145,13 +145,13 @@ impl Running {
     }
 
     /// Kills it: SIGKILL, nothing is cleaned up.
-    pub fn kill(mut self) -> Ended {
+    pub(crate) fn kill(mut self) -> Ended {
         self.child.kill().unwrap();
         self.collect()
     }
 
     /// Waits for its end.
-    pub fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         self.until(|| false);
         self.collect()
     }
@@ -178,13 +178,13 @@ impl Running {
 impl Ended {
     /// It ended well.
     #[track_caller]
-    pub fn assert_success(&self) {
+    pub(crate) fn assert_success(&self) {
         assert_eq!(self.code, Some(0), "{self:?}");
     }
 
     /// It failed with this exit code and a message with all of these parts.
     #[track_caller]
-    pub fn assert_failure(&self, code: i32, parts: &[&str]) {
+    pub(crate) fn assert_failure(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         for part in parts {
             assert!(self.stderr.contains(part), "{part:?} is missing in {self:?}");

@@ -47,14 +47,14 @@ const ARROWS: &[(&str, &[&str])] = &[
             "snapline-core",
         ],
     ),
-    ("snapline-examples", &["snapline"]),
+    ("snapline-examples", &["snapline", "snapline-testkit"]),
     ("snapline-benches", &["snapline", "snapline-*"]),
     ("xtask", &[]),
 ];
 
 /// What the tests of a crate may use besides.
 const FOR_TESTS: &[(&str, &[&str])] = &[
-    ("snapline-examples", &["snapline-benches", "snapline-testkit"]),
+    ("snapline-examples", &["snapline-benches"]),
     ("*", &["snapline-testkit", "snapline-state-memory"]),
 ];
 

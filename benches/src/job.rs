@@ -1,0 +1,152 @@
+//! The workloads as Snapline programs, written as a user writes them.
+
+use crate::expected::Totals;
+use crate::random::mix;
+use crate::report::Report;
+use crate::usage::Usage;
+use snapline::Result;
+use snapline::dataflow::JobStatus;
+use snapline::prelude::*;
+use snapline_core::{Batch, Clock, SystemClock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How a job is run.
+#[derive(Debug, Clone)]
+pub struct JobOptions {
+    /// How many subtasks each operator has.
+    pub parallelism: u32,
+    /// How often there is a checkpoint; 0 for never.
+    pub checkpoint_interval_ms: u64,
+    /// The guarantee.
+    pub mode: CheckpointMode,
+    /// Where checkpoints go.
+    pub checkpoint_dir: PathBuf,
+}
+
+/// Counts the words of a file and emits every update.
+///
+/// # Errors
+/// What made the job fail.
+pub async fn run_word_count(input: &Path, options: &JobOptions) -> Result<(Report, Totals)> {
+    let env = environment(options)?;
+    let sink = CountingSink::default();
+    env.from_source(TextFileSource::new(input), "lines")
+        .flat_map(tokenize)
+        .key_by(|(word, _)| word.clone())
+        .sum(|(_, count)| count)
+        .sink_to(sink.of(|(_, count)| *count));
+    let status = env.execute("wordcount").await?.status;
+    Ok(sink.report("wordcount", options, &status))
+}
+
+fn tokenize(line: String, words: &mut Collector<'_, (String, u64)>) {
+    let line = line.to_lowercase();
+    for word in line
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+    {
+        words.collect((word.to_owned(), 1));
+    }
+}
+
+/// Sums value 1 for `records` records with key `mix(i) % keys` and emits every update.
+///
+/// # Errors
+/// What made the job fail.
+pub async fn run_keyed_sum(records: u64, keys: u64, options: &JobOptions) -> Result<(Report, Totals)> {
+    let env = environment(options)?;
+    let sink = CountingSink::default();
+    env.from_source(
+        GeneratorSource::new(records, move |i| (mix(i) % keys, 1_u64)),
+        "records",
+    )
+    .key_by(|(key, _)| *key)
+    .sum(|(_, value)| value)
+    .sink_to(sink.of(|(_, sum)| *sum));
+    let status = env.execute("keyed-sum").await?.status;
+    Ok(sink.report("keyed-sum", options, &status))
+}
+
+fn environment(options: &JobOptions) -> Result<StreamExecutionEnvironment> {
+    let builder = StreamExecutionEnvironment::builder()
+        .parallelism(options.parallelism)
+        .fresh();
+    if options.checkpoint_interval_ms == 0 {
+        return builder.build();
+    }
+    let env = builder
+        .checkpoint_storage(FileCheckpointStorage::open(&options.checkpoint_dir)?)
+        .build()?;
+    let settings = CheckpointSettings {
+        mode: options.mode,
+        ..CheckpointSettings::every(Duration::from_millis(options.checkpoint_interval_ms))
+    };
+    env.configure(|job| job.checkpoints = Some(settings));
+    Ok(env)
+}
+
+/// Counts updates and adds up what they say, and notes when the last one came.
+#[derive(Clone)]
+struct CountingSink {
+    clock: SystemClock,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    updates: AtomicU64,
+    sum: AtomicU64,
+    last_ns: AtomicU64,
+}
+
+impl Default for CountingSink {
+    /// Time runs from here.
+    fn default() -> Self {
+        Self {
+            clock: SystemClock::new(),
+            seen: Arc::default(),
+        }
+    }
+}
+
+impl CountingSink {
+    fn of<T: snapline_core::Data>(
+        &self,
+        running: impl Fn(&T) -> u64 + Clone + Send + Sync + 'static,
+    ) -> ForEachSink<impl FnMut(&mut Batch<T>) + Clone + Send + Sync + 'static> {
+        let sink = self.clone();
+        ForEachSink::new(move |batch: &mut Batch<T>| {
+            let sum = batch.records.iter().map(&running).fold(0, u64::wrapping_add);
+            sink.seen.sum.fetch_add(sum, Ordering::Relaxed);
+            sink.seen
+                .updates
+                .fetch_add(batch.records.len() as u64, Ordering::Relaxed);
+            let now = u64::try_from(sink.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
+            sink.seen.last_ns.fetch_max(now, Ordering::Relaxed);
+        })
+    }
+
+    fn report(&self, workload: &str, options: &JobOptions, status: &JobStatus) -> (Report, Totals) {
+        let totals = Totals {
+            updates: self.seen.updates.load(Ordering::Relaxed),
+            sum: self.seen.sum.load(Ordering::Relaxed),
+        };
+        let seconds = self.seen.last_ns.load(Ordering::Relaxed) as f64 / 1e9;
+        let mut report = Report::new("snapline", workload, totals.updates, seconds, Usage::now());
+        report.parallelism = options.parallelism;
+        report.checkpoint_interval_ms = options.checkpoint_interval_ms;
+        let checkpoints = status.checkpoints;
+        report.checkpoints_completed = Some(checkpoints.completed);
+        report.stall_us_max = u64::try_from(status.longest_freeze.as_micros()).ok();
+        if checkpoints.completed > 0 {
+            let number = checkpoints.completed;
+            report.checkpoint_ms_avg = Some(checkpoints.total_duration.as_secs_f64() * 1e3 / number as f64);
+            report.checkpoint_ms_max = Some(checkpoints.longest_duration.as_secs_f64() * 1e3);
+            report.checkpoint_bytes_avg = Some(checkpoints.total_bytes / number);
+        }
+        (report, totals)
+    }
+}

@@ -28,6 +28,7 @@ mod value_state;
 pub use access::TableMut;
 pub use backend::{KeyedStateBackend, StateBackend, StateContext, TableRef};
 pub use bytes_table::{ByteAccess, ByteTable, EntryVisitor};
+pub use format::block::restore::RestoredEntry;
 pub use format::block::{Block, BlockReader, BlockWriter, Entry, TableMeta};
 pub use format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};
 pub use handle::{Committable, HandleKind, StateHandle, StateLocation, SubtaskState};

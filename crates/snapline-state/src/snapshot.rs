@@ -115,6 +115,13 @@ pub fn block_channel() -> (BlockSender, BlockReceiver) {
 }
 
 #[derive(Debug)]
+enum Piece {
+    Bytes(Bytes),
+    End,
+    Failed(Error),
+}
+
+#[derive(Debug)]
 struct Waiting {
     bytes: AtomicUsize,
     task: AtomicWaker,
@@ -123,7 +130,7 @@ struct Waiting {
 /// The task's end of a [`block_channel`].
 #[derive(Debug)]
 pub struct BlockSender {
-    sender: mpsc::UnboundedSender<Option<Bytes>>,
+    sender: mpsc::UnboundedSender<Piece>,
     waiting: Arc<Waiting>,
 }
 
@@ -131,12 +138,17 @@ impl BlockSender {
     /// Sends a piece; lost when the snapshot was given up.
     pub fn send(&self, piece: Bytes) {
         self.waiting.bytes.fetch_add(piece.len(), Ordering::Relaxed);
-        let _ = self.sender.unbounded_send(Some(piece));
+        let _ = self.sender.unbounded_send(Piece::Bytes(piece));
     }
 
     /// Says that the snapshot is whole. Without it the receiver ends with an error.
     pub fn finish(self) {
-        let _ = self.sender.unbounded_send(None);
+        let _ = self.sender.unbounded_send(Piece::End);
+    }
+
+    /// Says why the snapshot cannot become whole. The receiver ends with this error.
+    pub fn fail(self, error: Error) {
+        let _ = self.sender.unbounded_send(Piece::Failed(error));
     }
 
     /// Whether the snapshot was given up, so that nobody will read what is sent.
@@ -162,7 +174,7 @@ impl BlockSender {
 /// The snapshot's end of a [`block_channel`]: a stream of pieces.
 #[derive(Debug)]
 pub struct BlockReceiver {
-    receiver: mpsc::UnboundedReceiver<Option<Bytes>>,
+    receiver: mpsc::UnboundedReceiver<Piece>,
     waiting: Arc<Waiting>,
     ended: bool,
 }
@@ -179,14 +191,18 @@ impl futures::Stream for BlockReceiver {
             Poll::Ready(piece) => piece,
         };
         match piece {
-            Some(Some(piece)) => {
+            Some(Piece::Bytes(piece)) => {
                 self.waiting.bytes.fetch_sub(piece.len(), Ordering::Relaxed);
                 self.waiting.task.wake();
                 Poll::Ready(Some(Ok(piece)))
             }
-            Some(None) => {
+            Some(Piece::End) => {
                 self.ended = true;
                 Poll::Ready(None)
+            }
+            Some(Piece::Failed(error)) => {
+                self.ended = true;
+                Poll::Ready(Some(Err(error)))
             }
             None => {
                 self.ended = true;

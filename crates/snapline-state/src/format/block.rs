@@ -7,6 +7,8 @@
 //! block (kind 1) of its table. An entry is the key's length as a varint, the key, the value's length
 //! as a varint, the value; both as postcard. An `end` block (kind 2) closes the file.
 
+pub(crate) mod restore;
+
 use crate::format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};
 use crate::snapshot::BlockSender;
 use crate::spec::TableId;
@@ -168,6 +170,11 @@ impl BlockWriter {
     /// The channel to the snapshot.
     pub fn sender(&self) -> &BlockSender {
         &self.sender
+    }
+
+    /// Lets the snapshot fail.
+    pub fn fail(self, error: Error) {
+        self.sender.fail(error);
     }
 
     /// Ends the file.

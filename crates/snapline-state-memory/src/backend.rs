@@ -1,0 +1,199 @@
+//! Live values in hash tables.
+
+mod draining;
+mod unclaimed;
+
+use async_trait::async_trait;
+use draining::{Draining, MemorySnapshot};
+use snapline_core::{CheckpointId, Error, KeyGroupRange, Result};
+use snapline_state::{
+    BlockWriter, KeyedStateBackend, LiveTable, Snapshot, StateBackend, StateContext, TableId, TableMeta,
+    TableRef, TableSpec, block_channel,
+};
+use std::fmt;
+use std::task::{Context, Poll};
+use unclaimed::{Gathering, UnclaimedTable};
+
+/// Keeps state as live values in the memory of the process.
+///
+/// A freeze takes constant time. The entries are then encoded a few hundred at a time in
+/// [`KeyedStateBackend::poll_advance`]; an entry that changes before its turn is encoded when it
+/// changes. Each snapshot is full.
+///
+/// A freeze that comes while the one before is still being encoded first encodes what is left of it,
+/// so the task stalls for as long as that takes; [`KeyedStateBackend::poll_advance`] until `Ready`
+/// before the next freeze to avoid it.
+///
+/// ```
+/// use futures::executor::block_on;
+/// use snapline_core::{CheckpointId, MaxParallelism, OperatorUid, StableHasher, SubtaskIndex};
+/// use snapline_state::{KeyedStateBackend, StateBackend, StateContext, ValueState};
+/// use snapline_state_memory::{MemoryCheckpointStorage, MemoryStateBackend};
+/// use std::sync::Arc;
+///
+/// let max = MaxParallelism::DEFAULT;
+/// let mut tables = Vec::new();
+/// let counts = ValueState::<String, u64>::register("counts", &mut tables, max);
+/// let context = StateContext {
+///     operator: OperatorUid::new("count")?,
+///     subtask: SubtaskIndex(0),
+///     max_parallelism: max,
+///     key_groups: max.full_range(),
+///     tables,
+///     restore: Vec::new(),
+///     storage: Arc::new(MemoryCheckpointStorage::new()),
+/// };
+/// let mut state = block_on(MemoryStateBackend::new().open(context))?;
+///
+/// let key = "word".to_owned();
+/// let hash = StableHasher::new().hash(&key)?;
+/// counts.update(&mut *state, hash, key.clone(), 1)?;
+/// let _snapshot = state.freeze(CheckpointId(1))?;
+/// counts.update(&mut *state, hash, key.clone(), 2)?;
+/// assert_eq!(counts.value(&mut *state, hash, &key)?, Some(2));
+/// # Ok::<(), snapline_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MemoryStateBackend;
+
+impl MemoryStateBackend {
+    /// The backend. It has no settings.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+#[async_trait]
+impl StateBackend for MemoryStateBackend {
+    async fn open(&self, context: StateContext) -> Result<Box<dyn KeyedStateBackend>> {
+        let live = |spec: &TableSpec| Table {
+            meta: spec.meta().clone(),
+            live: spec.live(context.max_parallelism),
+        };
+        let mut tables: Vec<Table> = context.tables.iter().map(live).collect();
+        let mut gathering = Gathering::new(context.max_parallelism);
+        let metas = context
+            .restore_entries(&mut |restored| {
+                let index = usize::from(restored.table.0);
+                match tables.get_mut(index) {
+                    Some(table) => {
+                        let entry = restored.entry;
+                        table.live.insert_encoded(restored.hash, entry.key, entry.value)
+                    }
+                    None => {
+                        gathering.keep(index - context.tables.len(), restored);
+                        Ok(())
+                    }
+                }
+            })
+            .await?;
+        Ok(Box::new(MemoryKeyedState {
+            tables,
+            unclaimed: gathering.finish(metas),
+            key_groups: context.key_groups,
+            draining: None,
+        }))
+    }
+}
+
+/// The state of one subtask.
+#[derive(Debug)]
+struct MemoryKeyedState {
+    tables: Vec<Table>,
+    unclaimed: Vec<UnclaimedTable>,
+    key_groups: KeyGroupRange,
+    draining: Option<Draining>,
+}
+
+struct Table {
+    meta: TableMeta,
+    live: Box<dyn LiveTable>,
+}
+
+impl MemoryKeyedState {
+    fn is_empty(&self) -> bool {
+        self.unclaimed.is_empty() && self.tables.iter().all(|table| table.live.is_empty())
+    }
+
+    fn thaw(&mut self) {
+        self.tables.iter_mut().for_each(|table| table.live.thaw());
+    }
+
+    /// Encodes a little more of the running snapshot; `true` when nothing is left to do for it. When
+    /// it fails, the snapshot is told as well.
+    fn advance(&mut self, mut draining: Draining) -> Result<bool> {
+        if draining.is_abandoned() {
+            self.thaw();
+            return Ok(true);
+        }
+        match draining.step(&mut self.tables, &self.unclaimed) {
+            Ok(true) => {
+                draining.finish();
+                Ok(true)
+            }
+            Ok(false) => {
+                self.draining = Some(draining);
+                Ok(false)
+            }
+            Err(error) => {
+                self.thaw();
+                draining.fail(Error::new(error.kind(), error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Encodes all that is left of the running snapshot. That it may fail is the snapshot's affair.
+    fn finish_running(&mut self) {
+        while let Some(draining) = self.draining.take() {
+            let _ = self.advance(draining);
+        }
+    }
+}
+
+impl KeyedStateBackend for MemoryKeyedState {
+    fn table(&mut self, table: TableId) -> Result<TableRef<'_>> {
+        let found = self.tables.get_mut(usize::from(table.0));
+        found
+            .map(|table| TableRef::Live(&mut *table.live))
+            .ok_or_else(|| Error::internal("there is no such state table").with("table", table.0))
+    }
+
+    fn freeze(&mut self, _: CheckpointId) -> Result<Box<dyn Snapshot>> {
+        self.finish_running();
+        if self.is_empty() {
+            return Ok(Box::new(MemorySnapshot::empty()));
+        }
+        self.tables.iter_mut().for_each(|table| table.live.freeze());
+        let (sender, receiver) = block_channel();
+        self.draining = Some(Draining::new(BlockWriter::new(sender)));
+        Ok(Box::new(MemorySnapshot::new(receiver, self.key_groups)))
+    }
+
+    fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(draining) = self.draining.take() else {
+            return Poll::Ready(Ok(()));
+        };
+        if draining.poll_room(cx).is_pending() {
+            self.draining = Some(draining);
+            return Poll::Pending;
+        }
+        match self.advance(draining) {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({} entries)", self.meta.name, self.live.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! What the suite cannot see: how the work of a snapshot is spread.
+
+use super::*;
+use crate::MemoryCheckpointStorage;
+use futures::executor::block_on;
+use futures::future::join;
+use snapline_core::{ErrorKind, MaxParallelism, OperatorUid, StableHasher, SubtaskIndex};
+use snapline_state::{SnapshotTarget, StorageKey, ValueState};
+use std::sync::Arc;
+use std::task::Waker;
+
+type Numbers = ValueState<u64, Fussy>;
+
+/// A number that cannot be encoded when it is 13.
+#[derive(Clone, serde::Deserialize)]
+struct Fussy(u64);
+
+impl serde::Serialize for Fussy {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        if self.0 == 13 {
+            return Err(serde::ser::Error::custom("13 brings bad luck"));
+        }
+        serializer.serialize_u64(self.0)
+    }
+}
+
+fn open() -> (Numbers, Box<dyn KeyedStateBackend>) {
+    let max = MaxParallelism::DEFAULT;
+    let mut tables = Vec::new();
+    let numbers = ValueState::register("numbers", &mut tables, max);
+    let context = StateContext {
+        operator: OperatorUid::new("op").unwrap(),
+        subtask: SubtaskIndex(0),
+        max_parallelism: max,
+        key_groups: max.full_range(),
+        tables,
+        restore: Vec::new(),
+        storage: Arc::new(MemoryCheckpointStorage::new()),
+    };
+    (
+        numbers,
+        block_on(MemoryStateBackend::new().open(context)).unwrap(),
+    )
+}
+
+fn set(numbers: &Numbers, state: &mut dyn KeyedStateBackend, key: u64, value: u64) {
+    let hash = StableHasher::new().hash(&key).unwrap();
+    numbers.update(state, hash, key, Fussy(value)).unwrap();
+}
+
+fn target() -> SnapshotTarget {
+    let storage = Arc::new(MemoryCheckpointStorage::new());
+    SnapshotTarget::new(storage, StorageKey::new("s").unwrap())
+}
+
+/// Polls until there is nothing left to do, and tells how often and how it ended.
+fn advance(state: &mut dyn KeyedStateBackend) -> (usize, Result<()>) {
+    let mut cx = Context::from_waker(Waker::noop());
+    for polls in 1.. {
+        if let Poll::Ready(outcome) = state.poll_advance(&mut cx) {
+            return (polls, outcome);
+        }
+    }
+    unreachable!("a snapshot ends")
+}
+
+#[test]
+fn the_work_of_a_snapshot_is_spread_over_many_polls() {
+    let (numbers, mut state) = open();
+    (0..20_000).for_each(|key| set(&numbers, &mut *state, key, key + 100));
+    let _snapshot = state.freeze(CheckpointId(1)).unwrap();
+    let (polls, outcome) = advance(&mut *state);
+    outcome.unwrap();
+    assert!(polls > 8, "{polls}");
+}
+
+#[test]
+fn a_snapshot_that_was_given_up_leaves_no_work() {
+    let (numbers, mut state) = open();
+    (0..20_000).for_each(|key| set(&numbers, &mut *state, key, key + 100));
+    drop(state.freeze(CheckpointId(1)).unwrap());
+    let (polls, outcome) = advance(&mut *state);
+    assert_eq!(polls, 1);
+    outcome.unwrap();
+}
+
+#[test]
+fn a_value_that_cannot_be_encoded_fails_its_snapshot_once_and_says_why() {
+    let (numbers, mut state) = open();
+    (0..100).for_each(|key| set(&numbers, &mut *state, key, 13));
+    let snapshot = state.freeze(CheckpointId(1)).unwrap();
+    let target = target();
+    let (persisted, (_, advanced)) =
+        block_on(join(snapshot.persist(&target), async { advance(&mut *state) }));
+    for error in [persisted.unwrap_err(), advanced.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("state: numbers"), "{error}");
+        assert!(error.to_string().contains("Fussy"), "{error}");
+    }
+    assert_eq!(advance(&mut *state).0, 1);
+
+    (0..100).for_each(|key| set(&numbers, &mut *state, key, 14));
+    let snapshot = state.freeze(CheckpointId(2)).unwrap();
+    let (persisted, _) = block_on(join(snapshot.persist(&target), async { advance(&mut *state) }));
+    persisted.unwrap();
+}
+
+#[test]
+fn a_slow_storage_holds_the_encoding_back() {
+    let (numbers, mut state) = open();
+    (0..800_000).for_each(|key| set(&numbers, &mut *state, key, u64::MAX - key));
+    let _snapshot = state.freeze(CheckpointId(1)).unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let pending = (0..2_000)
+        .filter(|_| state.poll_advance(&mut cx).is_pending())
+        .count();
+    assert_eq!(pending, 2_000, "nobody reads, so the snapshot cannot be whole");
+}

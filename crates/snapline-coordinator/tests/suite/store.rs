@@ -344,3 +344,18 @@ fn a_publish_that_outlives_its_attempt_does_not_speak_for_the_next_one() {
         assert_eq!(latest.checkpoint(), Some(CheckpointId(id)));
     });
 }
+
+#[test]
+fn every_call_can_be_awaited_on_another_thread() {
+    fn check<T: Send>(_: T) {}
+    let store = open(&Objects::default());
+    let manifest = manifest(AttemptId(1), 1, Vec::new());
+    check(store.claim_attempt(&info(1)));
+    check(store.take_over(AttemptId(1), Verification::Checksums));
+    check(store.start_over(AttemptId(1)));
+    check(store.latest(Verification::Checksums));
+    check(store.publish(&manifest));
+    check(store.mark_committed(CheckpointId(1)));
+    check(store.collect_garbage(1));
+    check(store.discard(&[]));
+}

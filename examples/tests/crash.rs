@@ -55,6 +55,35 @@ fn killed_at_any_moment_two_subtasks_count_every_word_once() {
     survive(2);
 }
 
+#[test]
+fn a_line_that_is_missing_repeated_or_invented_is_noticed() {
+    let expected = count_words("a b a");
+    let cases = [
+        ("a\t1\nb\t1\na\t2\n", None),
+        ("a\t1\nb\t1\n", Some("a should be counted up to 2")),
+        ("a\t2\nb\t1\n", Some("Some(1) is missing")),
+        ("a\t1\na\t2\n", Some("b should be counted up to 1")),
+        ("a\t1\na\t2\nb\t1\na\t2\n", Some("came twice")),
+        ("a\t1\na\t2\na\t3\nb\t1\n", Some("a should be counted up to 2")),
+        ("a\t1\na\t2\nb\t1\nc\t1\n", Some("words that are not in the text")),
+        ("a\t1\na\t2\nb\t1", Some("ends in half a line")),
+    ];
+    for (lines, complaint) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("part-0"), lines).unwrap();
+        std::fs::write(folder.path().join(".part-1"), "a\t1\n").unwrap();
+        let outcome = std::panic::catch_unwind(|| assert_exactly_once(folder.path(), &expected));
+        let message = outcome
+            .err()
+            .map(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default());
+        match (&message, complaint) {
+            (None, None) => {}
+            (Some(message), Some(complaint)) => assert!(message.contains(complaint), "{lines:?}: {message}"),
+            _ => panic!("{lines:?}: {message:?}, but expected {complaint:?}"),
+        }
+    }
+}
+
 /// Runs with this many subtasks, unless the environment wants others.
 fn survive(parallelism: u64) {
     let parallelism = match (variable("PARALLELISM"), parallelism) {

@@ -31,6 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
             "crash",
             "--",
             "--nocapture",
+            "killed",
         ])
         .env("SNAPLINE_CHAOS_KILLS", options.kills.to_string())
         .env("SNAPLINE_CHAOS_SECONDS", options.seconds.to_string());

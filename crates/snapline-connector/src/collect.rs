@@ -41,6 +41,14 @@ impl<T: Data> CollectSink<T> {
     }
 }
 
+impl<T> Clone for CollectSink<T> {
+    /// The same collection, for a job that is started again.
+    fn clone(&self) -> Self {
+        let collected = Collected(self.collected.0.clone());
+        Self { collected }
+    }
+}
+
 /// What a [`CollectSink`] has collected and committed.
 #[derive(Debug)]
 pub struct Collected<T>(Arc<Mutex<Parts<T>>>);

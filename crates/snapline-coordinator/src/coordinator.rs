@@ -210,6 +210,14 @@ impl CheckpointCoordinator {
             _ if self.life == Life::Stopped => {}
             Ok(PublishOutcome::Published) => self.complete(now, out),
             Ok(PublishOutcome::Fenced { attempt }) => self.fail(fenced(checkpoint, attempt), out),
+            Ok(PublishOutcome::NotStored { reason }) if !publishing.outcome_unknown => {
+                let cause = Error::unavailable("the manifest could not be stored").because(reason);
+                self.abort(FailureReason::FinalizationFailed, Some(cause), now, out);
+            }
+            Ok(PublishOutcome::NotStored { reason }) => {
+                tracing::warn!(%checkpoint, reason, "the checkpoint could not be published; trying again");
+                publishing.retry.on_failure(now.monotonic);
+            }
             Err(error) if publishing.leaves_open(&error) => {
                 tracing::warn!(%checkpoint, %error, "the checkpoint could not be published; trying again");
                 publishing.outcome_unknown = true;

@@ -52,9 +52,9 @@ pub struct CheckpointStore {
 }
 
 /// What became of [`CheckpointStore::publish`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-#[allow(clippy::exhaustive_enums, reason = "a caller must treat both outcomes")]
+#[allow(clippy::exhaustive_enums, reason = "a caller must treat every outcome")]
 pub enum PublishOutcome {
     /// The checkpoint is complete.
     Published,
@@ -62,6 +62,11 @@ pub enum PublishOutcome {
     Fenced {
         /// The attempt that leads.
         attempt: AttemptId,
+    },
+    /// The manifest could not be stored, so nothing was claimed by this call.
+    NotStored {
+        /// What the storage said.
+        reason: String,
     },
 }
 
@@ -174,7 +179,11 @@ impl CheckpointStore {
                 .with("checkpoint", id)
                 .with("newest", chain.head));
         }
-        self.put(&key, manifest.encode()?).await?;
+        if let Err(error) = self.put(&key, manifest.encode()?).await {
+            return Ok(PublishOutcome::NotStored {
+                reason: error.to_string(),
+            });
+        }
         self.claim_up_to(chain, manifest, key).await
     }
 

@@ -41,7 +41,7 @@ pub struct BatchHeader {
     pub seq: u64,
 }
 
-/// An element with the header of its channel. Only the headers of batches are checked.
+/// An element with the header of its channel. The headers of batches and of the end of input are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame<B> {
     /// Where it stands.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::{Either, select};
 use snapline_coordinator::{AttemptInfo, CheckpointStore, RestartStrategy, Restored, Verification};
-use snapline_core::{AttemptId, Clock, Error, ErrorKind, Result, SystemClock};
+use snapline_core::{AttemptId, Clock, Error, ErrorKind, MaxParallelism, Result, SystemClock};
 use snapline_dataflow::{JobGraph, JobHandle, JobRunner, JobState};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -150,6 +150,9 @@ impl Master {
                 "checkpoint {checkpoint} cannot be read, an older one is used: {error}"
             ));
         }
+        if let Some(manifest) = &restored.manifest {
+            adopt_max_parallelism(&mut self.job, manifest.max_parallelism);
+        }
         self.shared.change(|status| {
             status.attempt = attempt;
             status.restored = restored.checkpoint();
@@ -192,6 +195,17 @@ impl Master {
             self.attempt = Some(attempt);
         }
         restored
+    }
+}
+
+/// A job that did not choose a maximum parallelism follows its checkpoint, as long as it fits.
+fn adopt_max_parallelism(job: &mut Arc<JobGraph>, stored: MaxParallelism) {
+    let fits = job.nodes.iter().all(|node| node.parallelism <= stored.get());
+    if job.settings.max_parallelism.is_none()
+        && fits
+        && let Some(job) = Arc::get_mut(job)
+    {
+        job.max_parallelism = stored;
     }
 }
 

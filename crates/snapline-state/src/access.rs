@@ -66,25 +66,37 @@ impl<'a, K: Key, V: Data> TableMut<'a, K, V> {
     ///
     /// # Errors
     /// The backend cannot read or write.
-    pub fn update_batch<F>(
-        &mut self,
-        hashes: &[u64],
-        keys: impl Iterator<Item = K>,
-        mut change: F,
-    ) -> Result<()>
+    pub fn update_batch<F>(&mut self, hashes: &[u64], keys: impl Iterator<Item = K>, change: F) -> Result<()>
     where
         F: FnMut(usize, Slot<'_, V>),
     {
+        self.update_each(hashes, keys.enumerate().map(|(index, key)| (key, index)), change)
+    }
+
+    /// The same, where each key comes with something that `change` needs: the record, for instance.
+    ///
+    /// # Errors
+    /// The backend cannot read or write.
+    pub fn update_each<A, F>(
+        &mut self,
+        hashes: &[u64],
+        mut entries: impl Iterator<Item = (K, A)>,
+        mut change: F,
+    ) -> Result<()>
+    where
+        F: FnMut(A, Slot<'_, V>),
+    {
         match self {
             Self::Live(table) => {
-                table.update_batch(hashes, keys, change);
+                table.update_each(hashes, entries, change);
                 Ok(())
             }
             Self::Bytes(table) => hashes
                 .iter()
-                .zip(keys)
-                .enumerate()
-                .try_for_each(|(index, (hash, key))| table.update(*hash, &key, |slot| change(index, slot))),
+                .zip(&mut entries)
+                .try_for_each(|(hash, (key, attached))| {
+                    table.update(*hash, &key, |slot| change(attached, slot))
+                }),
         }
     }
 

@@ -57,22 +57,17 @@ impl<K: Key, V: Data, F: FnMut(&mut V, V)> ReducingState<K, V, F> {
         mut updated: impl FnMut(usize, &V),
     ) -> Result<()> {
         let combine = &mut self.combine;
-        let (mut keys, mut values) = (Vec::with_capacity(hashes.len()), Vec::with_capacity(hashes.len()));
-        entries.for_each(|(key, value)| {
-            keys.push(key);
-            values.push(Some(value));
-        });
+        let entries = entries
+            .enumerate()
+            .map(|(index, (key, value))| (key, (index, value)));
         self.value
             .table(backend)?
-            .update_batch(hashes, keys.into_iter(), |index, slot| {
-                let Some(value) = values[index].take() else { return };
-                match slot {
-                    Slot::Occupied(old) => {
-                        combine(old, value);
-                        updated(index, old);
-                    }
-                    Slot::Vacant(vacant) => updated(index, vacant.insert(value)),
+            .update_each(hashes, entries, |(index, value), slot| match slot {
+                Slot::Occupied(old) => {
+                    combine(old, value);
+                    updated(index, old);
                 }
+                Slot::Vacant(vacant) => updated(index, vacant.insert(value)),
             })
     }
 }

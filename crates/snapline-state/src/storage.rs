@@ -18,7 +18,7 @@ pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 /// * `create` with bytes equal to those stored answers [`Created::New`]: a retry is a success.
 /// * When `create` or `put` returns `Ok`, the object survives a crash of the machine.
 /// * An object is visible to `get` and `list` as soon as the call that wrote it has returned.
-/// * A `put` that fails, is dropped, or is cut off by a crash leaves no visible object.
+/// * A `put` that fails, is dropped, or is cut off by a crash leaves no part of an object visible: none or all of it.
 /// * `put` replaces an object of the same key as a whole.
 /// * `put` holds a bounded part of the content in memory.
 /// * `get` of a missing key is `Ok(None)`; a range that reaches past the end is cut at the end.
@@ -28,7 +28,8 @@ pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 ///   are not what was written.
 ///
 /// # Not promised
-/// Operations that span keys; an order between calls that overlap; a date of change.
+/// Operations that span keys; an order between calls that overlap; a date of change; an object whose key is
+/// the beginning of another's path (`a` beside `a/b`).
 #[async_trait]
 pub trait CheckpointStorage: Send + Sync + std::fmt::Debug + 'static {
     /// What this storage can do, as data.

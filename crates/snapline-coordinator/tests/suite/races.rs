@@ -43,6 +43,7 @@ async fn process(objects: &Objects, nonce: u64, steps: &[u64], retained: usize, 
         id += step;
         match checkpoint(&store, attempt, id).await.unwrap() {
             PublishOutcome::Published => belief.borrow_mut().published.push(id),
+            PublishOutcome::NotStored { reason } => panic!("the storage does not fail here: {reason}"),
             PublishOutcome::Fenced { .. } => {
                 belief.borrow_mut().gave_way = true;
                 return;

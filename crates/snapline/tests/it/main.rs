@@ -1,0 +1,8 @@
+//! Whole jobs, through the public API.
+
+mod api;
+mod cancel;
+mod recovery;
+mod resume;
+mod storage;
+mod support;

@@ -1,0 +1,83 @@
+//! One job body for many deployments.
+
+use futures::executor::block_on;
+use snapline::Result;
+use snapline::dataflow::{JobResult, JobStatus};
+use snapline::prelude::*;
+use snapline::state::CheckpointStorage;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// An environment on this storage with checkpoints each few milliseconds.
+pub(crate) fn environment(parallelism: u32, storage: impl CheckpointStorage) -> StreamExecutionEnvironment {
+    let env = StreamExecutionEnvironment::builder()
+        .parallelism(parallelism)
+        .checkpoint_storage(storage)
+        .restart(RestartSettings::FixedDelay {
+            attempts: 20,
+            delay_ms: 0,
+        })
+        .build()
+        .unwrap();
+    env.enable_checkpointing(Duration::from_millis(5));
+    env
+}
+
+/// The record with which the running count of `key` reached `count`.
+pub(crate) type Counted = (u64, u64);
+
+/// Counts numbers by their remainder and collects every update. `visit` sees every number first and
+/// may fail or wait.
+pub(crate) fn count_by_remainder(
+    env: &StreamExecutionEnvironment,
+    numbers: u64,
+    visit: impl Fn(u64) + Clone + Send + Sync + 'static,
+    sink: impl snapline::connector::Sink<Counted>,
+) {
+    env.from_source(SequenceSource::new(0..numbers), "numbers")
+        .map(move |number| {
+            visit(number);
+            (number % KEYS, 1)
+        })
+        .key_by(|(key, _)| *key)
+        .sum(|(_, count)| count)
+        .uid("counts")
+        .sink_to(sink)
+        .uid("results");
+}
+
+pub(crate) const KEYS: u64 = 97;
+
+/// Every running count of every key stands there exactly once.
+pub(crate) fn assert_exactly_once(results: &[Counted], numbers: u64) {
+    let mut seen: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for (key, count) in results {
+        seen.entry(*key).or_default().push(*count);
+    }
+    for key in 0..KEYS {
+        let expected = (0..numbers).filter(|number| number % KEYS == key).count() as u64;
+        let mut counts = seen.remove(&key).unwrap_or_default();
+        counts.sort_unstable();
+        assert!(
+            counts.iter().copied().eq(1..=expected),
+            "key {key}: expected 1..={expected}, found {counts:?}"
+        );
+    }
+    assert!(seen.is_empty(), "keys that no record has: {seen:?}");
+}
+
+pub(crate) fn run(env: &StreamExecutionEnvironment) -> Result<JobResult> {
+    block_on(env.execute("test"))
+}
+
+/// Waits until the job's status is as wanted, without sleeping; fails after a long time.
+pub(crate) fn wait_for(handle: &JobHandle, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
+    for _ in 0..200_000_000_u64 {
+        let status = handle.status();
+        if wanted(&status) {
+            return status;
+        }
+        std::thread::yield_now();
+    }
+    panic!("the job never came to the wanted state: {:?}", handle.status());
+}

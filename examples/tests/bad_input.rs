@@ -1,5 +1,7 @@
 //! What WordCount says when something is wrong, and that it goes on where it can.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs::{self, OpenOptions};

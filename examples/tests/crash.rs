@@ -4,6 +4,7 @@
 //! `SNAPLINE_CHAOS_KILLS` (in all), `SNAPLINE_CHAOS_SECONDS` (at least), `SNAPLINE_CHAOS_PARALLELISM`
 //! (1 and 2 when unset), `SNAPLINE_CHAOS_SEED`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "the seed of a failed run must be known")]
 
 mod support;

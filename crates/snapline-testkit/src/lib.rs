@@ -1,8 +1,10 @@
 //! Conformance suites and faults for Snapline's traits.
 //!
 //! Who implements a trait runs its suite: [`checkpoint_storage_suite!`] makes one test of each
-//! sentence of the contract of [`snapline_state::CheckpointStorage`]. Who uses the trait runs on
+//! sentence of the contract of [`snapline_state::CheckpointStorage`], [`state_backend_suite!`] one of
+//! each that operators rely on in a [`snapline_state::StateBackend`]. Who uses a storage runs on
 //! [`fault`]s: storages that fail on purpose.
 
 pub mod checkpoint_storage;
 pub mod fault;
+pub mod state_backend;

@@ -34,10 +34,10 @@ async fn run(storage: &Arc<TestStorage>, promised: &mut Promised) -> Result<()> 
             let mut files = vec![write(&store, attempt, id, "keyed", 20).await?];
             files.extend(inherited);
             promised.attempted = id;
-            assert_eq!(
-                store.publish(&manifest(attempt, id, files)).await?,
-                PublishOutcome::Published
-            );
+            match store.publish(&manifest(attempt, id, files)).await? {
+                PublishOutcome::NotStored { reason } => return Err(snapline_core::Error::unavailable(reason)),
+                outcome => assert_eq!(outcome, PublishOutcome::Published),
+            }
             promised.complete = id;
             store.mark_committed(CheckpointId(id)).await?;
             promised.committed = id;

@@ -1,0 +1,139 @@
+//! The conformance suite of [`StateBackend`].
+//!
+//! One case is one sentence about what operators rely on. They work through the typed states, so a
+//! backend may keep live values or bytes. [`state_backend_suite!`] makes a `#[test]` of each;
+//! [`cases`] hands them out to run elsewhere. Each case is shown to fail on a backend that breaks it.
+//!
+//! Snapshots go to a storage of the suite's own, in memory.
+//!
+//! [`state_backend_suite!`]: crate::state_backend_suite
+//! [`StateBackend`]: snapline_state::StateBackend
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a case is a test: what does not hold panics"
+)]
+
+mod damage;
+mod restore;
+mod shelf;
+mod snapshot;
+mod subject;
+mod value;
+
+pub use subject::Subject;
+
+/// One sentence, and how to check it.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// What the sentence is about: `value`, `snapshot`, `restore` or `damage`.
+    pub group: &'static str,
+    /// The sentence, as the name of a test.
+    pub name: &'static str,
+    check: fn(&Subject),
+}
+
+impl Case {
+    /// Checks a backend.
+    ///
+    /// # Panics
+    /// The backend does not do as the sentence says.
+    pub fn check(&self, subject: &Subject) {
+        (self.check)(subject);
+    }
+}
+
+/// All cases.
+///
+/// ```
+/// use snapline_state_memory::MemoryStateBackend;
+/// use snapline_testkit::state_backend::cases;
+///
+/// let case = cases()[0];
+/// case.check(&MemoryStateBackend::new().into());
+/// assert_eq!(case.group, "value");
+/// ```
+pub fn cases() -> Vec<Case> {
+    crate::state_backend_suite!(@cases table)
+}
+
+/// Runs the case of this name.
+#[doc(hidden)]
+pub fn run(name: &str, subject: &Subject) {
+    match cases().into_iter().find(|case| case.name == name) {
+        Some(case) => case.check(subject),
+        None => panic!("there is no case {name}"),
+    }
+}
+
+/// Makes a module of tests, one for each case, that check one implementation of `StateBackend`.
+///
+/// The closure makes the backend; it is called once for each test.
+///
+/// ```
+/// # use snapline_state_memory::MemoryStateBackend;
+/// snapline_testkit::state_backend_suite!(memory, || MemoryStateBackend::new());
+/// ```
+#[macro_export]
+macro_rules! state_backend_suite {
+    ($suite:ident, $make:expr $(,)?) => {
+        $crate::state_backend_suite!(@cases tests $suite, $make);
+    };
+    (@cases $($then:tt)*) => {
+        $crate::state_backend_suite! { @$($then)* => [
+            value: a_key_has_no_value_until_it_gets_one,
+            value: a_value_is_set_replaced_cleared_and_set_again,
+            value: keys_that_look_alike_have_values_of_their_own,
+            value: states_of_different_names_are_independent,
+            value: a_scan_visits_every_entry_once,
+            value: an_update_may_leave_a_key_without_a_value,
+            value: values_are_combined_in_order,
+            value: a_batch_equals_its_single_updates_with_repeated_keys,
+            snapshot: a_snapshot_holds_the_moment_of_its_freeze_while_writes_go_on,
+            snapshot: snapshots_taken_before_any_is_persisted_hold_their_own_moments,
+            snapshot: a_snapshot_of_nothing_restores_nothing,
+            snapshot: deleted_entries_stay_deleted,
+            snapshot: large_values_and_keys_come_back,
+            snapshot: a_hundred_states_come_back,
+            snapshot: a_snapshot_that_is_given_up_does_not_disturb_the_next,
+            snapshot: a_snapshot_that_cannot_be_stored_leaves_the_state_unharmed,
+            restore: a_restored_state_can_be_changed_and_restored_again,
+            restore: every_entry_is_in_its_own_subtask_once_at_any_parallelism,
+            restore: a_state_that_nobody_accessed_is_in_the_next_snapshot,
+            restore: a_state_that_the_program_does_not_want_is_in_the_next_snapshot,
+            restore: states_are_found_by_name_and_a_new_one_is_empty,
+            restore: a_state_of_another_type_is_refused_by_name,
+            damage: a_flipped_byte_is_found,
+            damage: a_file_that_was_cut_short_is_found,
+            damage: a_missing_file_is_found,
+        ] }
+    };
+    (@tests $suite:ident, $make:expr => [$($group:ident: $name:ident,)*]) => {
+        mod $suite {
+            #[allow(unused_imports, reason = "the closure may need what surrounds it")]
+            use super::*;
+
+            $(
+                #[test]
+                fn $name() {
+                    let make = $make;
+                    let subject = $crate::state_backend::Subject::from(make());
+                    $crate::state_backend::run(stringify!($name), &subject);
+                }
+            )*
+        }
+    };
+    (@table => [$($group:ident: $name:ident,)*]) => {
+        vec![$(Case {
+            group: stringify!($group),
+            name: stringify!($name),
+            check: $group::$name,
+        },)*]
+    };
+}
+
+#[cfg(test)]
+mod double;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! The suite holds for a backend of bytes and one of live values, and its cases fail on flawed ones.
+
+use super::double::{Double, Flaw};
+use super::{Subject, cases};
+use snapline_state_memory::MemoryStateBackend;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+crate::state_backend_suite!(bytes, || Double(Flaw::None));
+crate::state_backend_suite!(live, MemoryStateBackend::new);
+
+/// Each flaw, and the case that must notice it.
+const BITES: [(Flaw, &str); 28] = [
+    (Flaw::MissingIsZero, "a_key_has_no_value_until_it_gets_one"),
+    (Flaw::MissingIsZero, "an_update_may_leave_a_key_without_a_value"),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "a_restored_state_can_be_changed_and_restored_again",
+    ),
+    (
+        Flaw::ClearDoesNothing,
+        "a_value_is_set_replaced_cleared_and_set_again",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "a_value_is_set_replaced_cleared_and_set_again",
+    ),
+    (
+        Flaw::KeysAreTrimmed,
+        "keys_that_look_alike_have_values_of_their_own",
+    ),
+    (
+        Flaw::OneMapForAllStates,
+        "states_of_different_names_are_independent",
+    ),
+    (Flaw::ScanStopsAtThousand, "a_scan_visits_every_entry_once"),
+    (Flaw::ValuesAreNotReplaced, "values_are_combined_in_order"),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "a_batch_equals_its_single_updates_with_repeated_keys",
+    ),
+    (
+        Flaw::SnapshotReadsLate,
+        "a_snapshot_holds_the_moment_of_its_freeze_while_writes_go_on",
+    ),
+    (
+        Flaw::SnapshotReadsLate,
+        "snapshots_taken_before_any_is_persisted_hold_their_own_moments",
+    ),
+    (
+        Flaw::OneFrozenStateAtATime,
+        "snapshots_taken_before_any_is_persisted_hold_their_own_moments",
+    ),
+    (
+        Flaw::EmptySnapshotCannotBeRead,
+        "a_snapshot_of_nothing_restores_nothing",
+    ),
+    (Flaw::DeletesAreForgotten, "deleted_entries_stay_deleted"),
+    (Flaw::LongValuesAreCut, "large_values_and_keys_come_back"),
+    (Flaw::OnlySixtyFourStates, "a_hundred_states_come_back"),
+    (
+        Flaw::DroppedSnapshotTakesTheState,
+        "a_snapshot_that_is_given_up_does_not_disturb_the_next",
+    ),
+    (
+        Flaw::FailedPersistTakesTheState,
+        "a_snapshot_that_cannot_be_stored_leaves_the_state_unharmed",
+    ),
+    (
+        Flaw::RestoresOnce,
+        "every_entry_is_in_its_own_subtask_once_at_any_parallelism",
+    ),
+    (
+        Flaw::IgnoresKeyGroups,
+        "every_entry_is_in_its_own_subtask_once_at_any_parallelism",
+    ),
+    (
+        Flaw::SnapshotsWhatWasAccessed,
+        "a_state_that_nobody_accessed_is_in_the_next_snapshot",
+    ),
+    (
+        Flaw::LosesUnclaimedStates,
+        "a_state_that_the_program_does_not_want_is_in_the_next_snapshot",
+    ),
+    (
+        Flaw::MatchesByPosition,
+        "states_are_found_by_name_and_a_new_one_is_empty",
+    ),
+    (
+        Flaw::TypesAreNotChecked,
+        "a_state_of_another_type_is_refused_by_name",
+    ),
+    (Flaw::SkipsChecksum, "a_flipped_byte_is_found"),
+    (Flaw::ShortFileIsCut, "a_file_that_was_cut_short_is_found"),
+    (Flaw::MissingFileIsEmpty, "a_missing_file_is_found"),
+];
+
+#[test]
+fn every_flaw_is_noticed_by_its_case() {
+    for (flaw, name) in BITES {
+        let case = cases().into_iter().find(|case| case.name == name).unwrap();
+        let check = AssertUnwindSafe(|| case.check(&Subject::from(Double(flaw))));
+        assert!(catch_unwind(check).is_err(), "{name} does not notice {flaw:?}");
+    }
+}
+
+#[test]
+fn every_case_notices_a_flaw() {
+    for case in cases() {
+        assert!(BITES.iter().any(|(_, name)| *name == case.name), "{}", case.name);
+    }
+}

@@ -52,11 +52,13 @@ pub(crate) fn io_error(message: &str, path: &Path, error: io::Error) -> Error {
     let to_be_fixed = matches!(
         error.kind(),
         ErrorKind::NotFound
+            | ErrorKind::AlreadyExists
             | ErrorKind::PermissionDenied
             | ErrorKind::NotADirectory
             | ErrorKind::IsADirectory
             | ErrorKind::ReadOnlyFilesystem
             | ErrorKind::InvalidFilename
+            | ErrorKind::InvalidInput
     );
     let kind = if to_be_fixed {
         Error::invalid(message)

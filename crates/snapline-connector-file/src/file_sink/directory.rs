@@ -27,17 +27,12 @@ impl Directory {
             path: local_path(given)?,
             suffix: suffix.to_owned(),
         };
-        directory.create().map_err(|error| {
-            let message = "the output directory cannot be created; check the path and its permissions";
-            io_error(message, &directory.path, error)
-        })?;
         let probe = directory.join(&format!(".part-probe-{probe}"));
-        File::create(&probe)
+        directory
+            .create()
+            .and_then(|()| File::create(&probe))
             .and_then(|_| fs::remove_file(&probe))
-            .map_err(|error| {
-                let message = "the output directory cannot be written to; check its permissions";
-                io_error(message, &directory.path, error)
-            })?;
+            .map_err(|error| io_error(remedy(&error), &directory.path, error))?;
         Ok(directory)
     }
 
@@ -136,6 +131,25 @@ impl Directory {
                     error,
                 )
             })
+    }
+}
+
+/// What keeps a directory from being written to, and what to do about it.
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+            "the output directory is, or lies below, a file; choose another path"
+        }
+        ErrorKind::PermissionDenied => {
+            "no permission to write to the output directory; allow it or choose another path"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "the output directory is on a read-only file system; choose another path"
+        }
+        ErrorKind::NotFound | ErrorKind::InvalidFilename | ErrorKind::InvalidInput => {
+            "the output directory cannot be created; choose another path"
+        }
+        _ => "cannot write to the output directory",
     }
 }
 

@@ -331,14 +331,17 @@ fn output_larger_than_the_buffer_arrives_whole() {
 fn a_directory_that_cannot_be_is_named() {
     let root = directory();
     fs::write(root.path().join("file"), "").unwrap();
-    let out = root.path().join("file/out");
-    let sink = FileSink::lines(&out);
-    for error in [writer(&sink, 0, 1).err(), committer(&sink, "sink").err()] {
-        let error = error.unwrap();
-        assert_eq!(
-            (error.kind(), error.context("path")),
-            (ErrorKind::Invalid, out.to_str())
-        );
+    for out in ["file", "file/out", "file/new/out", "nul\0"] {
+        let out = root.path().join(out);
+        let sink = FileSink::lines(&out);
+        for error in [writer(&sink, 0, 1).err(), committer(&sink, "sink").err()] {
+            let error = error.unwrap();
+            assert_eq!(
+                (error.kind(), error.context("path")),
+                (ErrorKind::Invalid, out.to_str())
+            );
+            assert!(error.message().ends_with("choose another path"), "{error}");
+        }
     }
     let sink = FileSink::lines(root.path()).suffix("/x");
     assert!(

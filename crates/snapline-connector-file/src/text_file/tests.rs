@@ -1,3 +1,5 @@
+//! Cuts, damage and changes of a file, and what is read of it.
+
 use super::split::Fingerprint;
 use super::*;
 use crate::testing::{drain, open, poll, stored};

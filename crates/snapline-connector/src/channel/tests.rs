@@ -1,3 +1,5 @@
+//! What is sent into a channel arrives once, also over restarts.
+
 use super::*;
 use crate::testing::{poll, read, reader_context};
 use futures::executor::block_on;

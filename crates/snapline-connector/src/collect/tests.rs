@@ -1,3 +1,5 @@
+//! What a job has collected is what its checkpoints contain.
+
 use super::*;
 use crate::testing::{committer_context, prepare, write, writer_context};
 use futures::executor::block_on;

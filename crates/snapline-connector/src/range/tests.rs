@@ -1,3 +1,5 @@
+//! Numbers are dealt out and read once, wherever a reader stops.
+
 use super::*;
 use crate::source::Source;
 use crate::testing::{drain, read, reader_context};

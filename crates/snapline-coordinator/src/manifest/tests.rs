@@ -1,3 +1,5 @@
+//! A manifest comes back as it was, or its damage is noticed.
+
 use super::*;
 use proptest::prelude::*;
 use snapline_core::{ErrorKind, KeyGroupRange};

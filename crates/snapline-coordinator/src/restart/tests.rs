@@ -1,3 +1,5 @@
+//! Failures by script, and the restarts that each strategy allows.
+
 use super::*;
 
 fn ms(millis: u64) -> Duration {

@@ -35,7 +35,9 @@ async fn run(storage: &Arc<TestStorage>, promised: &mut Promised) -> Result<()> 
             files.extend(inherited);
             promised.attempted = id;
             match store.publish(&manifest(attempt, id, files)).await? {
-                PublishOutcome::NotStored { reason } => return Err(snapline_core::Error::unavailable(reason)),
+                PublishOutcome::NotStored { reason } => {
+                    return Err(snapline_core::Error::unavailable(reason));
+                }
                 outcome => assert_eq!(outcome, PublishOutcome::Published),
             }
             promised.complete = id;

@@ -68,9 +68,18 @@ impl CheckpointStorage for Nothing {
 }
 
 pub(crate) fn environment(parallelism: u32) -> StreamExecutionEnvironment {
-    let components =
-        Components { storage: Arc::new(Nothing), backend: Arc::new(Nothing), runner: Arc::new(Nothing) };
-    StreamExecutionEnvironment::new(JobSettings { parallelism, ..JobSettings::default() }, components)
+    let components = Components {
+        storage: Arc::new(Nothing),
+        backend: Arc::new(Nothing),
+        runner: Arc::new(Nothing),
+    };
+    StreamExecutionEnvironment::new(
+        JobSettings {
+            parallelism,
+            ..JobSettings::default()
+        },
+        components,
+    )
 }
 
 /// What a [`RecordingPort`] was sent.
@@ -89,7 +98,10 @@ pub(crate) struct RecordingPort {
 
 impl RecordingPort {
     pub(crate) fn new(channels: usize) -> Self {
-        Self { channels, sent: Arc::default() }
+        Self {
+            channels,
+            sent: Arc::default(),
+        }
     }
 
     pub(crate) fn take(&self) -> Vec<Sent> {

@@ -193,14 +193,18 @@ impl Attempt {
             futures::pin_mut!(cancelled);
             futures::select_biased! {
                 () = cancelled.fuse() => return Err(Error::cancelled("the job was cancelled")),
-                report = reports.next() => match report {
-                    Some((attempt, report)) if attempt == self.attempt => self.on_report(report)?,
-                    _ => {}
-                },
-                outcome = outcomes.next() => match outcome {
-                    Some(outcome) => self.on_outcome(outcome),
-                    None => {}
-                },
+                report = reports.next() => {
+                    if let Some((attempt, report)) = report
+                        && attempt == self.attempt
+                    {
+                        self.on_report(report)?;
+                    }
+                }
+                outcome = outcomes.next() => {
+                    if let Some(outcome) = outcome {
+                        self.on_outcome(outcome);
+                    }
+                }
                 () = deadline.fuse() => self.coordinator.on_time(Moment::of(&*self.cluster.clock), &mut self.actions),
             }
             self.carry_out()?;

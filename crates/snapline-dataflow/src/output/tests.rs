@@ -8,13 +8,22 @@ const MAX: MaxParallelism = MaxParallelism::DEFAULT;
 
 fn output(partitioning: Partitioning, channels: usize, batch_records: usize) -> (Output<u64>, RecordingPort) {
     let port = RecordingPort::new(channels);
-    (Output::new(partitioning, Box::new(port.clone()), MAX, batch_records), port)
+    (
+        Output::new(partitioning, Box::new(port.clone()), MAX, batch_records),
+        port,
+    )
 }
 
 fn keyed(records: std::ops::Range<u64>) -> Batch<u64> {
     let mut hasher = StableHasher::new();
-    let hashes = records.clone().map(|record| hasher.hash(&record).unwrap()).collect();
-    Batch { hashes: Some(hashes), ..Batch::from(records.collect::<Vec<_>>()) }
+    let hashes = records
+        .clone()
+        .map(|record| hasher.hash(&record).unwrap())
+        .collect();
+    Batch {
+        hashes: Some(hashes),
+        ..Batch::from(records.collect::<Vec<_>>())
+    }
 }
 
 fn records_of(sent: &[Sent], wanted: usize) -> Vec<u64> {
@@ -40,7 +49,10 @@ fn a_keyed_exchange_sends_each_record_to_the_owner_of_its_key_group() {
         let expected: Vec<u64> = (0..1000).filter(|record| owns(record)).collect();
         assert_eq!(records_of(&sent, channel), expected);
     }
-    assert!(sent.iter().all(|sent| matches!(sent, Sent::Batch(_, records) if records.len() <= 16)));
+    assert!(
+        sent.iter()
+            .all(|sent| matches!(sent, Sent::Batch(_, records) if records.len() <= 16))
+    );
 }
 
 #[test]
@@ -56,14 +68,19 @@ fn rebalance_deals_records_out_in_turn_across_batches() {
     output.on_batch(&mut Batch::from(vec![4, 5])).unwrap();
     output.on_signal(&mut Signal::Flush).unwrap();
     let sent = port.take();
-    assert_eq!([records_of(&sent, 0), records_of(&sent, 1)], [vec![1, 3, 5], vec![2, 4]]);
+    assert_eq!(
+        [records_of(&sent, 0), records_of(&sent, 1)],
+        [vec![1, 3, 5], vec![2, 4]]
+    );
 }
 
 #[test]
 fn a_barrier_comes_after_every_record_before_it() {
     let (mut output, port) = output(Partitioning::Rebalance, 1, 100);
     output.on_batch(&mut Batch::from(vec![1])).unwrap();
-    output.on_signal(&mut Signal::CancelCheckpoint(CheckpointId(3))).unwrap();
+    output
+        .on_signal(&mut Signal::CancelCheckpoint(CheckpointId(3)))
+        .unwrap();
     output.on_batch(&mut Batch::from(vec![2])).unwrap();
     output.on_signal(&mut Signal::EndOfData).unwrap();
     let expected = [
@@ -92,5 +109,8 @@ fn a_fork_hands_every_record_and_signal_to_both_ways() {
     tee.on_batch(&mut Batch::from(vec![1, 2])).unwrap();
     tee.on_signal(&mut Signal::EndOfInput).unwrap();
     let expected = [Sent::Batch(0, vec![1, 2]), Sent::ToAll(PortSignal::EndOfInput)];
-    assert_eq!((left_port.take(), right_port.take()), (expected.to_vec(), expected.to_vec()));
+    assert_eq!(
+        (left_port.take(), right_port.take()),
+        (expected.to_vec(), expected.to_vec())
+    );
 }

@@ -10,7 +10,11 @@ fn chains(env: &StreamExecutionEnvironment) -> Vec<String> {
     let job = env.plan("test").unwrap();
     let name = |id: &NodeId| job.node(*id).node.name.clone();
     let chain = |vertex: &JobVertex| {
-        format!("{} x{}", vertex.members.iter().map(name).collect::<Vec<_>>().join(" > "), vertex.parallelism)
+        format!(
+            "{} x{}",
+            vertex.members.iter().map(name).collect::<Vec<_>>().join(" > "),
+            vertex.parallelism
+        )
     };
     job.vertices.iter().map(chain).collect()
 }
@@ -21,12 +25,16 @@ fn numbers(env: &StreamExecutionEnvironment) -> crate::DataStream<u64> {
 
 #[test]
 fn a_keyed_job_with_one_subtask_is_one_chain_and_with_two_it_is_cut_at_the_exchange() {
-    for (parallelism, expected) in
-        [(1, vec!["numbers > map > key-by > sum > sink x1"]), (2, vec!["numbers > map > key-by x2", "sum > sink x2"])]
-    {
+    for (parallelism, expected) in [
+        (1, vec!["numbers > map > key-by > sum > sink x1"]),
+        (2, vec!["numbers > map > key-by x2", "sum > sink x2"]),
+    ] {
         let env = environment(parallelism);
         let pairs = numbers(&env).map(|number| (number % 3, number));
-        pairs.key_by(|pair| pair.0).sum(|pair| &mut pair.1).sink_to(DiscardSink);
+        pairs
+            .key_by(|pair| pair.0)
+            .sum(|pair| &mut pair.1)
+            .sink_to(DiscardSink);
         assert_eq!(chains(&env), expected);
     }
 }
@@ -38,7 +46,11 @@ fn unions_rebalances_and_other_parallelisms_cut_chains_and_forks_do_not() {
     a.union(&b).filter(|_| true).sink_to(DiscardSink);
     assert_eq!(chains(&env), ["a x2", "b x2", "filter > sink x2"]);
 
-    numbers(&env).rebalance().filter(|_| true).sink_to(DiscardSink).parallelism(1);
+    numbers(&env)
+        .rebalance()
+        .filter(|_| true)
+        .sink_to(DiscardSink)
+        .parallelism(1);
     assert_eq!(chains(&env), ["numbers x2", "filter x2", "sink x1"]);
 
     let fork = numbers(&env);
@@ -50,10 +62,17 @@ fn unions_rebalances_and_other_parallelisms_cut_chains_and_forks_do_not() {
 #[test]
 fn uids_come_from_names_and_positions_unless_set() {
     let env = environment(1);
-    numbers(&env).map(|number| number).uid("mine").sink_to(DiscardSink).name("The Sink");
+    numbers(&env)
+        .map(|number| number)
+        .uid("mine")
+        .sink_to(DiscardSink)
+        .name("The Sink");
     let job = env.plan("My Job").unwrap();
     let uids: Vec<_> = job.nodes.iter().map(|node| node.uid.as_str()).collect();
-    assert_eq!((job.job.as_str(), uids), ("my-job", vec!["numbers-0", "mine", "the-sink-2"]));
+    assert_eq!(
+        (job.job.as_str(), uids),
+        ("my-job", vec!["numbers-0", "mine", "the-sink-2"])
+    );
 }
 
 #[test]
@@ -61,10 +80,22 @@ fn a_mistake_is_told_with_what_to_do() {
     type Describe = fn(&StreamExecutionEnvironment);
     let cases: [(Describe, &str); 6] = [
         (|env| _ = numbers(env), "the job has no sink"),
-        (|env| _ = numbers(env).parallelism(0).sink_to(DiscardSink), "must be between 1 and the maximum"),
-        (|env| _ = numbers(env).parallelism(129).sink_to(DiscardSink), "parallelism: 129"),
-        (|env| _ = numbers(env).uid("x").map(|n| n).uid("x").sink_to(DiscardSink), "give one of them another"),
-        (|env| _ = numbers(env).uid("a/b").sink_to(DiscardSink), "an operator uid must have"),
+        (
+            |env| _ = numbers(env).parallelism(0).sink_to(DiscardSink),
+            "must be between 1 and the maximum",
+        ),
+        (
+            |env| _ = numbers(env).parallelism(129).sink_to(DiscardSink),
+            "parallelism: 129",
+        ),
+        (
+            |env| _ = numbers(env).uid("x").map(|n| n).uid("x").sink_to(DiscardSink),
+            "give one of them another",
+        ),
+        (
+            |env| _ = numbers(env).uid("a/b").sink_to(DiscardSink),
+            "an operator uid must have",
+        ),
         (
             |env| _ = numbers(env).union(&numbers(env)).uid("x").sink_to(DiscardSink),
             "a union has no operator of its own",

@@ -1,5 +1,7 @@
 //! Whole jobs, through the public API.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod api;
 mod cancel;
 mod recovery;

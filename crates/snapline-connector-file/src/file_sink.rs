@@ -25,6 +25,10 @@ use writer::{Encode, FileWriter};
 /// When a job has to restore an older checkpoint than its last one, because that cannot be read any
 /// more, the files of later checkpoints are removed again: their records will be written anew.
 ///
+/// A job that resumes and does not find the directory at all is refused: results of before would be
+/// missing. Who wants to go on without them, or adds a sink to a job that has checkpoints, creates the
+/// directory.
+///
 /// A directory belongs to one sink of one job. Nothing in it is touched but files with such names, and
 /// `.part-owner`, which says whose it is.
 pub struct FileSink<T> {
@@ -115,14 +119,14 @@ impl<T: 'static> FileSink<T> {
         self
     }
 
-    fn open(&self, probe: &str) -> Result<Directory> {
+    fn directory(&self) -> Result<Directory> {
         if self.options.suffix.contains(['/', '\\', '\0']) {
             return Err(
                 Error::invalid("the suffix of output files must not have a '/', '\\' or NUL")
                     .with("given", format!("{:?}", self.options.suffix)),
             );
         }
-        Directory::open(&self.directory, &self.options.suffix, probe)
+        Directory::at(&self.directory, &self.options.suffix)
     }
 }
 
@@ -151,7 +155,8 @@ impl<T: 'static> Sink<T> for FileSink<T> {
     type Committable = FileSinkPart;
 
     fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, FileSinkPart>>> {
-        let directory = self.open(&format!("writer-{}-{}", context.subtask, context.attempt))?;
+        let directory = self.directory()?;
+        directory.open(&format!("writer-{}-{}", context.subtask, context.attempt))?;
         let encode = Arc::clone(&self.encode);
         Ok(Box::new(FileWriter::new(
             directory,
@@ -162,9 +167,8 @@ impl<T: 'static> Sink<T> for FileSink<T> {
     }
 
     fn committer(&self, context: CommitterContext) -> Result<Box<dyn Committer<FileSinkPart>>> {
-        let directory = self.open(&format!("committer-{}", context.attempt))?;
         Ok(Box::new(FileCommitter::new(
-            directory,
+            self.directory()?,
             self.options.existing,
             &context,
         )))

@@ -14,6 +14,8 @@ pub(super) struct FileCommitter {
     directory: Directory,
     existing: ExistingOutput,
     owner: Owner,
+    /// The name of a file to try whether it can be written to.
+    probe: String,
 }
 
 impl FileCommitter {
@@ -22,6 +24,7 @@ impl FileCommitter {
             directory,
             existing,
             owner: Owner::new(&context.job, &context.operator),
+            probe: format!("committer-{}", context.attempt),
         }
     }
 
@@ -34,8 +37,9 @@ impl FileCommitter {
         }
         match self.len(&part.committed)? {
             Some(len) => self.check_len(&part.committed, len, part.len),
-            None => Err(Error::corrupted(
-                "an output file of the checkpoint is neither pending nor committed; somebody has removed it",
+            None => Err(Error::invalid(
+                "an output file of the checkpoint is neither pending nor committed, somebody has removed it; \
+                 bring it back, or start over",
             )
             .with("path", self.directory.path().display())
             .with("pending", &part.pending)
@@ -57,12 +61,13 @@ impl FileCommitter {
         if len == expected {
             return Ok(());
         }
-        Err(
-            Error::corrupted("an output file does not have the length that its checkpoint says")
-                .with("path", self.directory.join(name).display())
-                .with("expected", expected)
-                .with("found", len),
+        Err(Error::invalid(
+            "an output file does not have the length that its checkpoint says; bring it back as it was, \
+                 or start over",
         )
+        .with("path", self.directory.join(name).display())
+        .with("expected", expected)
+        .with("found", len))
     }
 
     /// Removes what no checkpoint up to the restored one refers to.
@@ -115,6 +120,17 @@ impl Committer<FileSinkPart> for FileCommitter {
     }
 
     async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()> {
+        if let Some(checkpoint) = restored
+            && self.directory.is_missing()
+        {
+            return Err(Error::invalid(
+                "the output directory is gone, with the results up to the checkpoint; bring it back, or \
+                 create it to go on without them, or start over",
+            )
+            .with("path", self.directory.path().display())
+            .with("checkpoint", checkpoint));
+        }
+        self.directory.open(&self.probe)?;
         match (restored, self.existing) {
             (None, ExistingOutput::Refuse) => {
                 self.check_empty()?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Says whose directory it is.
 const OWNER: &str = ".part-owner";
 
-/// A directory that exists and can be written to.
+/// A directory to which a sink writes.
 #[derive(Debug, Clone)]
 pub(super) struct Directory {
     path: PathBuf,
@@ -18,22 +18,29 @@ pub(super) struct Directory {
 }
 
 impl Directory {
+    /// The directory at a path or a `file:///` URL, which need not exist yet.
+    pub(super) fn at(given: &Path, suffix: &str) -> Result<Self> {
+        Ok(Self {
+            path: local_path(given)?,
+            suffix: suffix.to_owned(),
+        })
+    }
+
     /// Creates the directory when it does not exist, and tries to write to it.
     ///
     /// # Errors
     /// What keeps it from being written to, naming it.
-    pub(super) fn open(given: &Path, suffix: &str, probe: &str) -> Result<Self> {
-        let directory = Self {
-            path: local_path(given)?,
-            suffix: suffix.to_owned(),
-        };
-        let probe = directory.join(&format!(".part-probe-{probe}"));
-        directory
-            .create()
+    pub(super) fn open(&self, probe: &str) -> Result<()> {
+        let probe = self.join(&format!(".part-probe-{probe}"));
+        self.create()
             .and_then(|()| File::create(&probe))
             .and_then(|_| fs::remove_file(&probe))
-            .map_err(|error| io_error(remedy(&error), &directory.path, error))?;
-        Ok(directory)
+            .map_err(|error| io_error(remedy(&error), &self.path, error))
+    }
+
+    /// Whether there is certainly nothing of this name.
+    pub(super) fn is_missing(&self) -> bool {
+        fs::metadata(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
     }
 
     /// New directories survive a crash of the machine once the directories that have them are synced.

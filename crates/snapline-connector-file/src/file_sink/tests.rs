@@ -165,7 +165,7 @@ fn damage_to_files_of_a_checkpoint_is_told() {
             };
             damage(&root.path().join(name));
             let error = commit(&sink, &parts).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Corrupted);
+            assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(error.message().starts_with(message), "{error}");
         }
     }
@@ -213,6 +213,24 @@ fn a_job_that_starts_at_the_beginning_does_not_mix_its_results_with_others() {
     recover(&refusing().on_existing(ExistingOutput::Replace), None).unwrap();
     assert_eq!(names(root.path()), [".part-owner"]);
     assert!(commit(&refusing(), &parts).is_err());
+}
+
+#[test]
+fn a_job_that_resumes_is_told_when_its_results_are_gone() {
+    let root = directory();
+    let out = root.path().join("out");
+    let sink = FileSink::lines(&out);
+    recover(&sink, None).unwrap();
+    fs::remove_dir_all(&out).unwrap();
+    for _ in 0..2 {
+        let error = recover(&sink, Some(3)).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.context("path")),
+            (ErrorKind::Invalid, out.to_str())
+        );
+    }
+    fs::create_dir(&out).unwrap();
+    recover(&sink, Some(3)).unwrap();
 }
 
 #[test]
@@ -334,7 +352,7 @@ fn a_directory_that_cannot_be_is_named() {
     for out in ["file", "file/out", "file/new/out", "nul\0"] {
         let out = root.path().join(out);
         let sink = FileSink::lines(&out);
-        for error in [writer(&sink, 0, 1).err(), committer(&sink, "sink").err()] {
+        for error in [writer(&sink, 0, 1).err(), recover(&sink, None).err()] {
             let error = error.unwrap();
             assert_eq!(
                 (error.kind(), error.context("path")),

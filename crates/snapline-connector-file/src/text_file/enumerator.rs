@@ -5,7 +5,8 @@ use super::split::{Fingerprint, TextFileSplit};
 use async_trait::async_trait;
 use snapline_connector::{DiscoveryContext, SplitEnumerator};
 use snapline_core::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Smaller ranges are not worth the opening of the file.
@@ -46,12 +47,25 @@ impl SplitEnumerator<TextFileSplit> for TextFileEnumerator {
             .iter()
             .map(|split| (split.path.as_str(), &split.file))
             .collect();
-        for (path, file) in files {
+        for (path, file) in &files {
             let path = Path::new(path);
             file.compare(path, &Fingerprint::of(path)?)?;
         }
-        Ok(())
+        let given: HashSet<PathBuf> = locate(&self.path)?.iter().map(|path| real(path)).collect();
+        match files.keys().find(|path| !given.contains(&real(Path::new(path)))) {
+            None => Ok(()),
+            Some(other) => Err(Error::invalid(
+                "the checkpoint was taken while another input was read; give that one again, or start over",
+            )
+            .with("path", self.path.display())
+            .with("input of the checkpoint", other)),
+        }
     }
+}
+
+/// The same for every name of a file.
+fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// A checkpoint has the path as text.

@@ -267,6 +267,25 @@ fn a_file_that_is_gone_is_named() {
 }
 
 #[test]
+fn a_checkpoint_of_another_input_is_refused_and_another_name_of_the_same_is_not() {
+    let input = Input::new("a\nb\n");
+    let other = input.path.with_file_name("other.txt");
+    fs::write(&other, "a\nb\n").unwrap();
+    let directory = input.path.parent().unwrap();
+    let splits = input.cut(9);
+    let verify_with = |path: &Path| verify(&TextFileSource::new(path), &splits);
+    for same in [&input.path, &directory.join("*.txt"), &directory.join(".")] {
+        verify_with(same).unwrap();
+    }
+    let error = verify_with(&other).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.context("path")),
+        (ErrorKind::Invalid, other.to_str())
+    );
+    assert_eq!(error.context("input of the checkpoint"), input.path.to_str());
+}
+
+#[test]
 fn large_files_are_cut_and_small_ones_are_not() {
     const MIB: u64 = 1024 * 1024;
     let directory = tempfile::tempdir().unwrap();

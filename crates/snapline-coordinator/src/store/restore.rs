@@ -46,9 +46,9 @@ impl CheckpointStore {
     /// before it, which [`Restored::skipped`] tells.
     ///
     /// # Errors
-    /// `Corrupted` when there are checkpoints but none of them can be restored, `Unsupported` when a
-    /// newer version of Snapline wrote the newest one, `Invalid` when it is of another job, and
-    /// `Unavailable`. In none of these cases an older one is restored.
+    /// `Invalid` when there are checkpoints but none of them can be restored: trying again would not
+    /// help. `Unsupported` when a newer version of Snapline wrote the newest one, `Invalid` when it is
+    /// of another job, and `Unavailable`; in none of these cases an older one is restored.
     pub async fn latest(&self, verification: Verification) -> Result<Restored> {
         let mut scan = self.scan().await?;
         let mut restored = self.walk(&scan, verification).await?;
@@ -62,7 +62,7 @@ impl CheckpointStore {
             restored = self.walk(&scan, verification).await?;
         }
         match restored.skipped.pop() {
-            Some((id, error)) if restored.manifest.is_none() => Err(Error::corrupted(
+            Some((id, error)) if restored.manifest.is_none() => Err(Error::invalid(
                 "no checkpoint of this job can be restored; repair the storage, or start fresh and lose them",
             )
             .with("job", self.job())

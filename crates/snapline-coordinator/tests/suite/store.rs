@@ -207,7 +207,7 @@ fn state_longer_than_one_piece_is_verified_to_its_end() {
             Some(bytes.into())
         });
         let error = store.latest(Verification::Checksums).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupted);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
     });
 }
 
@@ -220,7 +220,7 @@ fn when_no_checkpoint_can_be_restored_the_job_does_not_silently_start_over() {
         tamper(&objects, &manifest_key(1, 2), flip);
         tamper(&objects, &state_key(1, 3), flip);
         let error = open(&objects).latest(Verification::Checksums).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupted);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("start fresh"), "{error}");
     });
 }

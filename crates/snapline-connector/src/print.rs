@@ -4,6 +4,7 @@ use crate::no_commit::{NoCommitter, nothing_to_commit};
 use crate::sink::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
 use futures::future::BoxFuture;
 use snapline_core::{Batch, CheckpointId, Error, Result};
+use std::any::Any;
 use std::fmt::{self, Debug, Display, Write as _};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -35,6 +36,15 @@ impl<T> PrintSink<T> {
         T: Debug,
     {
         Self::formatted(|records, text| records.iter().try_for_each(|record| writeln!(text, "{record:?}")))
+    }
+
+    /// Text as it is, and any other record by its `Debug`, to standard output: tuples can be printed
+    /// as well as lines.
+    pub fn plain() -> Self
+    where
+        T: Debug + 'static,
+    {
+        Self::formatted(|records, text| records.iter().try_for_each(|record| write_plain(record, text)))
     }
 
     fn formatted(format: Format<T>) -> Self {
@@ -99,6 +109,13 @@ impl<T> SinkWriter<T, ()> for PrintWriter<T> {
     }
 }
 
+fn write_plain<T: Debug + 'static>(record: &T, text: &mut String) -> fmt::Result {
+    match (record as &dyn Any).downcast_ref::<String>() {
+        Some(line) => writeln!(text, "{line}"),
+        None => writeln!(text, "{record:?}"),
+    }
+}
+
 fn unwritable(error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Error::cancelled("the reader of the printed output has gone away").because(error);
@@ -136,6 +153,20 @@ mod tests {
             *self.0.lock().unwrap() += "flush";
             Ok(())
         }
+    }
+
+    #[test]
+    fn plain_text_has_no_quotes_and_tuples_can_be_printed() {
+        let paper = Paper::default();
+        let (lines, pairs) = (paper.clone(), paper.clone());
+        let lines = PrintSink::plain().to(move |_| Ok(lines.clone()));
+        write(
+            lines.writer(writer_context(0)).unwrap().as_mut(),
+            vec!["a".to_owned()],
+        );
+        let pairs = PrintSink::plain().to(move |_| Ok(pairs.clone()));
+        write(pairs.writer(writer_context(0)).unwrap().as_mut(), vec![("a", 1)]);
+        assert_eq!(*paper.0.lock().unwrap(), "<a\n><(\"a\", 1)\n>");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::output::Partitioning;
 use crate::plan::INHERIT;
 use snapline_connector::{PrintSink, Sink};
 use snapline_core::{Data, Error, Key};
-use std::fmt::Display;
+use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -129,13 +129,13 @@ impl<T: Data> DataStream<T> {
         }
     }
 
-    /// Prints each record on a line of its own on standard output. At least once: after a failure
-    /// lines may come again.
+    /// Prints each record on a line of its own on standard output: text as it is, anything else by
+    /// its `Debug`. At least once: after a failure lines may come again.
     pub fn print(&self) -> DataStreamSink
     where
-        T: Display,
+        T: Debug,
     {
-        self.sink_to(PrintSink::display()).name("print")
+        self.sink_to(PrintSink::plain()).name("print")
     }
 
     /// Sends all records to a sink.

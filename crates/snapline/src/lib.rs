@@ -24,7 +24,6 @@
 //!     .flat_map(tokenize)
 //!     .key_by(|(word, _)| word.clone())
 //!     .sum(|(_, count)| count)
-//!     .map(|(word, count)| format!("{word}\t{count}"))
 //!     .print();
 //! env.execute("WordCount Example").await?;
 //! # Ok(())

@@ -60,7 +60,7 @@ impl Progress {
             bar.finish_and_clear();
         }
         if result.is_ok() {
-            self.say(&format!("finished: {}", summary(&status)));
+            self.say(&end(&status));
         }
         result.map(|_| ())
     }
@@ -82,12 +82,11 @@ impl Progress {
 
     /// Tells each thing once: where the job has started, and what went wrong on the way.
     fn tell_news(&mut self, status: &JobStatus) {
-        if !self.start_told && status.state != JobState::Starting {
+        if !self.start_told
+            && let Some(start) = start(status)
+        {
             self.start_told = true;
-            match status.restored {
-                Some(checkpoint) => self.say(&format!("resumed from checkpoint {checkpoint}")),
-                None => self.say("no checkpoint, starting at the beginning"),
-            }
+            self.say(&start);
         }
         for incident in status.incidents.iter().skip(self.incidents_told) {
             self.say(incident);
@@ -108,6 +107,25 @@ impl Progress {
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {msg}");
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Where the job has started, once that is known: a job that fails before it runs may have checkpoints.
+fn start(status: &JobStatus) -> Option<String> {
+    match (status.restored, status.state) {
+        (Some(checkpoint), _) => Some(format!("resumed from checkpoint {checkpoint}")),
+        (None, JobState::Running | JobState::Finished) => {
+            Some("no checkpoint, starting at the beginning".to_owned())
+        }
+        (None, _) => None,
+    }
+}
+
+/// A job that takes no checkpoint of its own has found the last one of a job that was finished.
+fn end(status: &JobStatus) -> String {
+    match (status.restored, status.checkpoints.latest) {
+        (Some(_), None) => "finished already: everything was counted before, --fresh counts again".to_owned(),
+        _ => format!("finished: {}", summary(status)),
+    }
 }
 
 fn summary(status: &JobStatus) -> String {

@@ -86,10 +86,28 @@ async fn main() -> ExitCode {
     match run(&Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", in_options(error.to_string()));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Errors speak of the library; whoever runs this program knows its options.
+fn in_options(error: String) -> String {
+    let names = [
+        ("InvalidUtf8::Replace", "--lossy"),
+        ("ExistingOutput::Replace", "--fresh"),
+        ("or start over", "or start over with --fresh"),
+        (
+            "or start fresh and lose them",
+            "or lose them and start over with --fresh",
+        ),
+        ("checkpoints.interval_ms", "--checkpoint-interval-ms"),
+        ("lower it or raise max_parallelism", "lower it"),
+    ];
+    names
+        .iter()
+        .fold(error, |error, (name, option)| error.replace(name, option))
 }
 
 async fn run(arguments: &Arguments) -> Result<()> {

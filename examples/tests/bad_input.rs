@@ -54,9 +54,10 @@ fn an_empty_file_has_no_words() {
 #[test]
 fn bytes_that_are_not_utf_8_are_refused_with_file_and_position() {
     let bytes = b"one two\nthree \xff four\n";
-    program(&[], bytes)
-        .run()
-        .assert_failure(1, &["error: ", "input.txt", "not valid UTF-8", "14"]);
+    program(&[], bytes).run().assert_failure(
+        1,
+        &["error: ", "input.txt", "not valid UTF-8", "--lossy", "byte: 14"],
+    );
 }
 
 #[test]
@@ -105,7 +106,65 @@ fn a_command_line_that_makes_no_sense_is_explained() {
 fn an_interval_of_zero_is_refused() {
     program(&["--checkpoint-interval-ms", "0"], "one\n")
         .run()
-        .assert_failure(1, &["error: ", "interval_ms"]);
+        .assert_failure(1, &["error: ", "--checkpoint-interval-ms must be at least 1"]);
+}
+
+#[test]
+fn a_finished_job_says_that_it_is_finished() {
+    let program = program(&[], "one two\n");
+    program.run().assert_success();
+    let again = program.run();
+    again.assert_success();
+    assert_eq!(
+        again.stderr,
+        "resumed from checkpoint 2\nfinished already: everything was counted before, --fresh counts again\n"
+    );
+    assert_exactly_once(&program.output(), &count_words("one two"));
+}
+
+#[test]
+fn results_without_checkpoints_and_checkpoints_without_results_are_refused() {
+    let program = program(&[], "one two\n");
+    program.run().assert_success();
+    let aside = program.folder().join("aside");
+    for (folder, message) in [
+        (program.output(), "the output directory is gone"),
+        (
+            program.checkpoint_folder(),
+            "the output directory already has results",
+        ),
+    ] {
+        fs::rename(&folder, &aside).unwrap();
+        let ended = program.run();
+        ended.assert_failure(1, &["error: ", message, "--fresh"]);
+        let _ = fs::remove_dir_all(&folder);
+        fs::rename(&aside, &folder).unwrap();
+    }
+    program.run().assert_success();
+    assert_exactly_once(&program.output(), &count_words("one two"));
+}
+
+#[test]
+fn another_input_than_that_of_the_checkpoint_is_refused() {
+    let (program, _) = killed(&[]);
+    let other = program.folder().join("other.txt");
+    fs::write(&other, "one two\n").unwrap();
+    program
+        .reading(&other)
+        .run()
+        .assert_failure(1, &["error: ", "another input", "other.txt", "--fresh"]);
+}
+
+#[test]
+fn when_all_checkpoints_are_damaged_the_job_does_not_start_over() {
+    let (program, _) = killed(&[]);
+    for checkpoint in program.checkpoints().completed() {
+        fs::write(checkpoint.join("manifest.json"), "damage").unwrap();
+    }
+    program.run().assert_failure(
+        1,
+        &["error: ", "no checkpoint of this job can be restored", "--fresh"],
+    );
 }
 
 #[test]

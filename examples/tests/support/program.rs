@@ -66,6 +66,13 @@ impl Program {
         self
     }
 
+    /// The same folders and arguments, another input.
+    #[must_use]
+    pub(crate) fn reading(mut self, input: &Path) -> Self {
+        self.arguments[1] = input.to_str().unwrap().to_owned();
+        self
+    }
+
     /// Where the text goes.
     pub(crate) fn input(&self) -> PathBuf {
         self.folder.path().join("input.txt")

@@ -6,16 +6,17 @@ use snapline::dataflow::{JobHandle, JobResult, JobState, JobStatus};
 use std::io::IsTerminal;
 use std::time::Duration;
 
-/// How often a bar moves.
-const BAR_PERIOD: Duration = Duration::from_millis(100);
-/// How often there is a line.
-const LINE_PERIOD: Duration = Duration::from_secs(5);
+/// How often the job is looked at.
+const PERIOD: Duration = Duration::from_millis(100);
+/// After how many looks there is a line.
+const LOOKS_PER_LINE: u64 = 50;
 
 /// What is shown.
 pub(crate) struct Progress {
     display: Display,
     start_told: bool,
     incidents_told: usize,
+    looks: u64,
 }
 
 enum Display {
@@ -36,16 +37,13 @@ impl Progress {
             display,
             start_told: false,
             incidents_told: 0,
+            looks: 0,
         }
     }
 
     /// Shows how the job is doing until it ends.
     pub(crate) async fn follow(mut self, job: &JobHandle) -> Result<()> {
-        let period = match self.display {
-            Display::Bar(_) => BAR_PERIOD,
-            _ => LINE_PERIOD,
-        };
-        let mut tick = tokio::time::interval(period);
+        let mut tick = tokio::time::interval(PERIOD);
         let wait = job.wait();
         tokio::pin!(wait);
         let result: Result<JobResult> = loop {
@@ -67,8 +65,10 @@ impl Progress {
 
     fn show(&mut self, status: &JobStatus) {
         self.tell_news(status);
+        self.looks += 1;
         match &self.display {
             Display::Nothing => {}
+            Display::Lines if !self.looks.is_multiple_of(LOOKS_PER_LINE) => {}
             Display::Lines if status.state == JobState::Starting => {}
             Display::Lines => self.say(&summary(status)),
             Display::Bar(bar) => {

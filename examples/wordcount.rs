@@ -27,9 +27,9 @@ mod progress;
 
 use clap::{Parser, ValueEnum};
 use progress::Progress;
-use snapline::Result;
 use snapline::connectors::file::{ExistingOutput, InvalidUtf8};
 use snapline::prelude::*;
+use snapline::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,6 +38,9 @@ use std::time::Duration;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SHIPPED_TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/rivers.txt");
+
+/// The name under which the checkpoints are kept.
+const JOB: &str = "wordcount";
 
 /// Counts words exactly once, whatever happens.
 #[derive(Parser)]
@@ -118,7 +121,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
         Some(folder) => counts.sink_to(sink(folder, arguments.fresh)),
         None => counts.print(),
     };
-    let job = env.execute_async("wordcount").await?;
+    let job = env.execute_async(JOB).await?;
     Progress::new(arguments.quiet).follow(&job).await
 }
 
@@ -133,8 +136,26 @@ fn environment(arguments: &Arguments) -> Result<StreamExecutionEnvironment> {
     let env = builder
         .checkpoint_storage(FileCheckpointStorage::open(folder)?)
         .build()?;
+    refuse_other_jobs(folder)?;
     env.enable_checkpointing(Duration::from_millis(arguments.checkpoint_interval_ms));
     Ok(env)
+}
+
+/// Several jobs may share a storage, each under its name. A folder that has only others was most likely
+/// given by mistake.
+fn refuse_other_jobs(folder: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(folder)?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let names: Vec<String> = names.collect::<Result<_>>()?;
+    let jobs: Vec<&String> = names.iter().filter(|name| !name.starts_with('.')).collect();
+    match jobs.first() {
+        Some(other) if !jobs.iter().any(|job| *job == JOB) => Err(Error::invalid(
+            "the checkpoint directory belongs to another job; give this one a directory of its own",
+        )
+        .with("directory", folder.display())
+        .with("other job", other)),
+        _ => Ok(()),
+    }
 }
 
 fn source(arguments: &Arguments) -> TextFileSource {

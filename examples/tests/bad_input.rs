@@ -110,6 +110,15 @@ fn an_interval_of_zero_is_refused() {
 }
 
 #[test]
+fn checkpoints_of_another_job_are_refused_by_its_name() {
+    let program = program(&[], "one\n");
+    fs::create_dir_all(program.checkpoint_folder().join("clicks/epoch")).unwrap();
+    program
+        .run()
+        .assert_failure(1, &["error: ", "belongs to another job", "other job: clicks"]);
+}
+
+#[test]
 fn a_finished_job_says_that_it_is_finished() {
     let program = program(&[], "one two\n");
     program.run().assert_success();

@@ -19,7 +19,15 @@ pub struct KeyGroup(pub u32);
 
 /// A run of neighbouring key groups, `start..end` with the end left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Borders")]
 pub struct KeyGroupRange {
+    start: u32,
+    end: u32,
+}
+
+/// A range as it was stored, not checked yet.
+#[derive(Deserialize)]
+struct Borders {
     start: u32,
     end: u32,
 }
@@ -148,6 +156,19 @@ impl KeyGroupRange {
     }
 }
 
+impl TryFrom<Borders> for KeyGroupRange {
+    type Error = Error;
+
+    fn try_from(Borders { start, end }: Borders) -> Result<Self> {
+        if start <= end {
+            return Ok(Self { start, end });
+        }
+        Err(Error::corrupted("a range of key groups ends before it starts")
+            .with("start", start)
+            .with("end", end))
+    }
+}
+
 impl fmt::Display for KeyGroupRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}..{}", self.start, self.end)
@@ -157,6 +178,8 @@ impl fmt::Display for KeyGroupRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoding::{decode, encode_into};
+    use crate::error::ErrorKind;
 
     #[test]
     fn ranges_are_contiguous_and_known() {
@@ -228,6 +251,19 @@ mod tests {
             assert_eq!(both_ways, range(both.0, both.1));
         }
         assert!(range(0, 6).intersection(range(6, 12)).is_empty());
+    }
+
+    #[test]
+    fn a_stored_range_comes_back_unless_it_ends_before_it_starts() {
+        let stored = |start: u32, end: u32| {
+            let mut bytes = Vec::new();
+            encode_into(&(start, end), &mut bytes).unwrap();
+            decode::<KeyGroupRange>(&bytes)
+        };
+        for (start, end) in [(0, 0), (3, 128)] {
+            assert_eq!(stored(start, end).unwrap(), KeyGroupRange::new(start, end));
+        }
+        assert_eq!(stored(9, 3).unwrap_err().kind(), ErrorKind::Corrupted);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::storage_key::StorageKey;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use snapline_core::{Error, KeyGroupRange, Result};
+use std::ops::Range;
 
 /// A piece of snapshotted state: where it is and how to see that it is whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,12 +70,23 @@ impl StateHandle {
         let bytes = match &self.location {
             StateLocation::Inline(bytes) => bytes.clone(),
             StateLocation::File { key, offset } => storage
-                .get(key, Some(*offset..*offset + self.len))
+                .get(key, Some(self.range(*offset)?))
                 .await?
                 .ok_or_else(|| Error::corrupted("a state file is missing").with("file", key))?,
         };
         self.check(&bytes)?;
         Ok(bytes)
+    }
+
+    /// The bytes of the object that are the piece.
+    fn range(&self, offset: u64) -> Result<Range<u64>> {
+        let end = offset.checked_add(self.len).ok_or_else(|| {
+            Error::corrupted("a state handle has an impossible range")
+                .with("file", self.name())
+                .with("offset", offset)
+                .with("length", self.len)
+        })?;
+        Ok(offset..end)
     }
 
     fn check(&self, bytes: &[u8]) -> Result<()> {
@@ -136,5 +148,29 @@ impl SubtaskState {
             .map(|committable| committable.0.len() as u64)
             .sum();
         self.handles().map(|handle| handle.len).sum::<u64>() + committables
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snapline_core::ErrorKind;
+
+    #[test]
+    fn a_range_that_cannot_be_is_damage() {
+        let handle = |len| StateHandle {
+            location: StateLocation::File {
+                key: StorageKey::new("job/state").unwrap(),
+                offset: 0,
+            },
+            len,
+            checksum: 0,
+            key_groups: None,
+            kind: HandleKind::Full,
+        };
+        assert_eq!(handle(3).range(7).unwrap(), 7..10);
+        assert_eq!(handle(1).range(u64::MAX - 1).unwrap().end, u64::MAX);
+        let error = handle(2).range(u64::MAX - 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupted);
     }
 }

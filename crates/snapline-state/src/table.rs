@@ -17,7 +17,7 @@ use crate::format::block::BlockWriter;
 use crate::spec::{LiveTable, TableId};
 use frozen::Run;
 use segment::Segment;
-use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, decode};
+use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, StableHasher, decode};
 use std::any::Any;
 
 /// The place of a key's value.
@@ -31,6 +31,8 @@ pub enum Slot<'a, V> {
 }
 
 /// A hash table of live values that can be frozen in constant time.
+///
+/// Every `hash` is the stable hash of its key, see [`StableHasher`]; a key under another hash is lost.
 ///
 /// ```
 /// use snapline_core::{MaxParallelism, StableHasher};
@@ -57,6 +59,7 @@ pub struct StateTable<K, V> {
     len: usize,
     generation: u64,
     freeze: Option<Freeze>,
+    hasher: StableHasher,
     max_parallelism: MaxParallelism,
 }
 
@@ -78,6 +81,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
             len: 0,
             generation: 0,
             freeze: None,
+            hasher: StableHasher::new(),
             max_parallelism,
         }
     }
@@ -154,7 +158,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<V> {
         let segment = self.segment_of(hash);
         let snapshot = self.snapshot();
-        let (removed, kept) = self.segments[segment].remove(hash, key, snapshot);
+        let (removed, kept) = self.segments[segment].remove(hash, key, snapshot, &mut self.hasher);
         self.note(kept);
         self.len -= usize::from(removed.is_some());
         removed
@@ -181,7 +185,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
             *bucket = self.segments[*segment as usize].guess(*hash) as u32;
         }
         for (segment, bucket) in &places[..hashes.len()] {
-            read ^= self.segments[*segment as usize].touch(*bucket as usize);
+            self.segments[*segment as usize].touch(*bucket as usize);
         }
         std::hint::black_box(read);
     }
@@ -263,7 +267,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
     fn make_room(&mut self, index: usize) {
         let snapshot = self.snapshot();
         if !self.segments[index].must_split() {
-            self.segments[index].resize(snapshot);
+            self.segments[index].resize(snapshot, &mut self.hasher);
             return;
         }
         if self.segments[index].depth() == self.depth {
@@ -274,7 +278,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
                 .collect();
             self.depth += 1;
         }
-        let upper = self.segments[index].split(snapshot);
+        let upper = self.segments[index].split(snapshot, &mut self.hasher);
         let new = self.segments.len() as u32;
         let first = self.position(upper.first_hash());
         let count = 1_usize << (self.depth - upper.depth());

@@ -1,12 +1,13 @@
 //! A small hash table: the unit of growth and of a snapshot.
 //!
 //! Entries never change their bucket but when the segment moves to another table as a whole, so a
-//! running snapshot can mark buckets.
+//! running snapshot can mark buckets. Hashes are not stored: a smaller entry is worth more, for every
+//! access, than what it costs to hash again when a segment moves.
 
 use super::frozen::{Frozen, Run};
 use crate::format::block::Entry;
 use hashbrown::HashTable;
-use snapline_core::{Data, Key, Result};
+use snapline_core::{Data, Key, Result, StableHasher};
 
 /// A segment with this many entries splits instead of growing: its table is full at 4096 buckets.
 const MOST_ENTRIES: usize = 3584;
@@ -27,7 +28,6 @@ pub(super) struct Segment<K, V> {
 
 #[derive(Debug)]
 struct Full<K, V> {
-    hash: u64,
     key: K,
     value: V,
 }
@@ -76,10 +76,14 @@ impl<K: Key, V: Data> Segment<K, V> {
         self.table.find_bucket_index(hash, |_| true).unwrap_or(0)
     }
 
-    /// Reads a bucket, so that it is in the cache.
+    /// Reads a bucket, so that it is in the cache; not if that would be more than a copy.
     #[inline]
-    pub(super) fn touch(&self, bucket: usize) -> usize {
-        self.table.get_bucket(bucket).map_or(0, |full| full.hash as usize)
+    pub(super) fn touch(&self, bucket: usize) {
+        if !std::mem::needs_drop::<K>()
+            && let Some(full) = self.table.get_bucket(bucket)
+        {
+            std::hint::black_box(full.key.clone());
+        }
     }
 
     /// The value of a key.
@@ -108,11 +112,17 @@ impl<K: Key, V: Data> Segment<K, V> {
     /// Inserts a key that is missing into a segment that is not full. It is not part of the running
     /// snapshot.
     pub(super) fn insert(&mut self, hash: u64, key: K, value: V, snapshot: Option<u64>) {
-        self.place(Full { hash, key, value }, true, snapshot);
+        self.place(hash, Full { key, value }, true, snapshot);
     }
 
     /// Removes a key. With a running snapshot, the entry is encoded first.
-    pub(super) fn remove(&mut self, hash: u64, key: &K, snapshot: Option<u64>) -> (Option<V>, Result<()>) {
+    pub(super) fn remove(
+        &mut self,
+        hash: u64,
+        key: &K,
+        snapshot: Option<u64>,
+        hasher: &mut StableHasher,
+    ) -> (Option<V>, Result<()>) {
         let Some(bucket) = self.locate(hash, key) else {
             return (None, Ok(()));
         };
@@ -120,7 +130,7 @@ impl<K: Key, V: Data> Segment<K, V> {
         let removed = self.table.get_bucket_entry(bucket).ok();
         let value = removed.map(|entry| entry.remove().0.value);
         if self.table.len() * 8 < self.table.num_buckets() && self.table.num_buckets() > 64 {
-            self.resize(snapshot);
+            self.resize(snapshot, hasher);
         }
         (value, kept)
     }
@@ -174,23 +184,27 @@ impl<K: Key, V: Data> Segment<K, V> {
     }
 
     /// Moves to a table of the right size for its entries.
-    pub(super) fn resize(&mut self, snapshot: Option<u64>) {
+    pub(super) fn resize(&mut self, snapshot: Option<u64>, hasher: &mut StableHasher) {
         let entries = (self.table.len() * 3 / 2).max(FEWEST_ENTRIES);
         let (old, marks) = self.empty_out(entries, snapshot);
-        move_entries(old, &marks, |full, marked| self.place(full, marked, snapshot));
+        move_entries(old, &marks, |full, marked| {
+            let hash = self.hash_again(&full.key, hasher);
+            self.place(hash, full, marked, snapshot);
+        });
     }
 
     /// Gives the entries whose next bit is set away to a new segment.
-    pub(super) fn split(&mut self, snapshot: Option<u64>) -> Self {
+    pub(super) fn split(&mut self, snapshot: Option<u64>, hasher: &mut StableHasher) -> Self {
         let mut upper = Self::new(self.depth + 1, self.first_hash | (1 << (31 - self.depth)));
         upper.table = HashTable::with_capacity(MOST_ENTRIES);
         upper.drained = self.drained;
         let (old, marks) = self.empty_out(MOST_ENTRIES, snapshot);
         self.depth += 1;
         move_entries(old, &marks, |full, marked| {
-            let is_upper = full.hash as u32 >= upper.first_hash;
+            let hash = self.hash_again(&full.key, hasher);
+            let is_upper = hash as u32 >= upper.first_hash;
             let owner = if is_upper { &mut upper } else { &mut *self };
-            owner.place(full, marked, snapshot);
+            owner.place(hash, full, marked, snapshot);
         });
         upper
     }
@@ -212,8 +226,10 @@ impl<K: Key, V: Data> Segment<K, V> {
     }
 
     /// Inserts an entry; `marked` when the running snapshot must not have it from its bucket.
-    fn place(&mut self, full: Full<K, V>, marked: bool, snapshot: Option<u64>) {
-        let placed = self.table.insert_unique(full.hash, full, |other| other.hash);
+    fn place(&mut self, hash: u64, full: Full<K, V>, marked: bool, snapshot: Option<u64>) {
+        let first_hash = self.first_hash;
+        let again = |other: &Full<K, V>| hash_or(first_hash, &other.key, &mut StableHasher::new());
+        let placed = self.table.insert_unique(hash, full, again);
         let bucket = placed.bucket_index();
         if let Some(generation) = snapshot
             && marked
@@ -224,9 +240,18 @@ impl<K: Key, V: Data> Segment<K, V> {
         }
     }
 
+    fn hash_again(&self, key: &K, hasher: &mut StableHasher) -> u64 {
+        hash_or(self.first_hash, key, hasher)
+    }
+
     fn last_hash(&self) -> u32 {
         self.first_hash | (u64::from(u32::MAX) >> self.depth) as u32
     }
+}
+
+/// The hash of a key that was hashed before; `first_hash` in place of a key that suddenly has none.
+fn hash_or<K: Key>(first_hash: u32, key: &K, hasher: &mut StableHasher) -> u64 {
+    hasher.hash(key).unwrap_or(u64::from(first_hash))
 }
 
 /// Hands out all entries of a table, each with whether its bucket was marked.

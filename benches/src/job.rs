@@ -70,7 +70,7 @@ pub async fn run_keyed_sum(records: u64, keys: u64, options: &JobOptions) -> Res
     Ok(sink.report("keyed-sum", options, &status))
 }
 
-fn environment(options: &JobOptions) -> Result<StreamExecutionEnvironment> {
+pub(crate) fn environment(options: &JobOptions) -> Result<StreamExecutionEnvironment> {
     let builder = StreamExecutionEnvironment::builder()
         .parallelism(options.parallelism)
         .fresh();

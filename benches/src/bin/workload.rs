@@ -14,15 +14,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use futures::executor::block_on;
 use snapline::prelude::CheckpointMode;
 use snapline_benches::{
-    Ceilings, JobOptions, Report, TextSettings, Totals, Usage, expect_keyed_sum, expect_word_count,
-    naive_keyed_sum, prefetched_keyed_sum, run_keyed_sum, run_word_count, word_count, write_text,
+    Ceilings, JobOptions, RecoveryOptions, RecoveryReport, Report, Start, TextSettings, Totals, Usage,
+    expect_keyed_sum, expect_word_count, naive_keyed_sum, prefetched_keyed_sum, run_keyed_sum, run_recovery,
+    run_word_count, serve_recovery, word_count, write_text,
 };
 use snapline_core::{Clock, SystemClock};
 use std::error::Error;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -43,6 +45,11 @@ enum Work {
     Wordcount(WordCount),
     /// Sums values by key and emits every update.
     KeyedSum(KeyedSum),
+    /// Measures how soon a job goes on after a SIGKILL and after a panic.
+    Recovery(Recovery),
+    /// The process that `recovery` kills.
+    #[command(hide = true)]
+    RecoveryProcess(RecoveryProcess),
     /// Writes a text whose words follow Zipf's law.
     MakeText(MakeText),
     /// Measures what the machine can do.
@@ -70,7 +77,35 @@ struct KeyedSum {
     options: Options,
 }
 
-/// What all workloads understand.
+#[derive(Args)]
+struct Recovery {
+    /// How large a checkpoint is at least, in MB.
+    #[arg(long, default_value_t = 50)]
+    state_mb: u64,
+    /// How often the job is hit, in each way.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    kills: u32,
+    /// How many subtasks each operator has.
+    #[arg(long, default_value_t = 1)]
+    parallelism: u32,
+    /// How often there is a checkpoint.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_interval_ms: u64,
+    /// Where checkpoints go.
+    #[arg(long, default_value = "target/bench/checkpoints")]
+    checkpoint_dir: PathBuf,
+}
+
+#[derive(Args)]
+struct RecoveryProcess {
+    #[command(flatten)]
+    recovery: Recovery,
+    /// Ignores the checkpoints that there are.
+    #[arg(long)]
+    fresh: bool,
+}
+
+/// What the other workloads understand.
 #[derive(Args)]
 struct Options {
     /// How many subtasks each operator has.
@@ -131,6 +166,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let line = match Arguments::parse().work {
         Work::Wordcount(work) => serde_json::to_string(&work.run()?)?,
         Work::KeyedSum(work) => serde_json::to_string(&work.run()?)?,
+        Work::Recovery(work) => serde_json::to_string(&work.run()?)?,
+        Work::RecoveryProcess(work) => return work.run(),
         Work::Machine(work) => serde_json::to_string(&Ceilings::measure(&work.dir)?)?,
         Work::MakeText(work) => return work.run(),
     };
@@ -207,6 +244,52 @@ impl KeyedSum {
             None => block_on(run_keyed_sum(records, keys, &self.options.job()))?,
         };
         Ok(verified(report, totals, expect_keyed_sum(records, keys)))
+    }
+}
+
+impl Recovery {
+    fn run(&self) -> Result<RecoveryReport, Box<dyn Error>> {
+        let program = std::env::current_exe()?;
+        run_recovery(&self.options(), |start| self.process(&program, start))
+    }
+
+    fn options(&self) -> RecoveryOptions {
+        RecoveryOptions {
+            job: JobOptions {
+                parallelism: self.parallelism,
+                checkpoint_interval_ms: self.checkpoint_interval_ms,
+                mode: CheckpointMode::ExactlyOnce,
+                checkpoint_dir: self.checkpoint_dir.clone(),
+            },
+            state_mb: self.state_mb,
+            kills: self.kills,
+        }
+    }
+
+    /// The command of the process that is killed.
+    fn process(&self, program: &Path, start: Start) -> Command {
+        let mut command = Command::new(program);
+        command.arg("recovery-process");
+        for (name, number) in [
+            ("--state-mb", self.state_mb),
+            ("--kills", u64::from(self.kills)),
+            ("--parallelism", u64::from(self.parallelism)),
+            ("--checkpoint-interval-ms", self.checkpoint_interval_ms),
+        ] {
+            command.arg(name).arg(number.to_string());
+        }
+        command.arg("--checkpoint-dir").arg(&self.checkpoint_dir);
+        if start == Start::Fresh {
+            command.arg("--fresh");
+        }
+        command
+    }
+}
+
+impl RecoveryProcess {
+    fn run(self) -> Result<(), Box<dyn Error>> {
+        let start = if self.fresh { Start::Fresh } else { Start::Resume };
+        serve_recovery(&self.recovery.options(), start)
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
     writeln!(log, "{machine}").map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     let mut report = format!("machine: {machine}\n");
     for plan in &plans {
-        let measurements = measure(&workload, &folder, plan, size)?;
+        let measurements = measure(&workload, &folder, plan)?;
         for measurement in &measurements {
             let line = measurement.to_json();
             writeln!(log, "{line}").map_err(|error| format!("cannot write {}: {error}", path.display()))?;
@@ -108,12 +108,12 @@ fn new_log(folder: &Path) -> Result<(PathBuf, std::fs::File), String> {
     Err("no file name is free".to_owned())
 }
 
-fn measure(workload: &Path, folder: &Path, plan: &Plan, size: Size) -> Result<Vec<Measurement>, String> {
+fn measure(workload: &Path, folder: &Path, plan: &Plan) -> Result<Vec<Measurement>, String> {
     make_input(workload, folder, plan)?;
     let mut measurements = Vec::new();
-    for round in 1..=size.rounds() {
+    for round in 1..=plan.rounds {
         for variant in &plan.variants {
-            eprintln!("{} {round}/{}: {}", plan.title, size.rounds(), variant.label);
+            eprintln!("{} {round}/{}: {}", plan.title, plan.rounds, variant.label);
             let line = run_variant(workload, folder, plan, variant)?;
             measurements.push(Measurement {
                 plan: plan.title.clone(),
@@ -223,6 +223,13 @@ impl Measurement {
     /// CPU time for each record in nanoseconds.
     fn cpu_ns(&self) -> f64 {
         self.number("cpu_seconds") * 1e9 / self.number("records").max(1.0)
+    }
+
+    /// What two runs are compared by: the time of the run, or where a job was hit, how soon it went on.
+    fn duration(&self) -> f64 {
+        self.line[table::KILL_MEDIAN]
+            .as_f64()
+            .unwrap_or_else(|| self.number("seconds"))
     }
 
     /// A figure of the line, 0 when it is absent.

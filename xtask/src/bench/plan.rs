@@ -17,6 +17,8 @@ pub(super) struct Plan {
     pub(super) arguments: Vec<String>,
     /// How long the text is that it reads, if it reads one.
     pub(super) text_bytes: Option<u64>,
+    /// How often each variant runs.
+    pub(super) rounds: usize,
     /// The first is what the others are compared with.
     pub(super) variants: Vec<Variant>,
 }
@@ -43,14 +45,24 @@ const EACH_SECOND: Variant = Variant {
     label: "snapline, each 1 s",
     arguments: &["--parallelism", "1", "--checkpoint-interval-ms", "1000"],
 };
+const RECOVERY: [Variant; 2] = [
+    Variant {
+        label: "snapline",
+        arguments: &["--parallelism", "1"],
+    },
+    Variant {
+        label: "snapline, p2",
+        arguments: &["--parallelism", "2"],
+    },
+];
 const TWO_SUBTASKS: Variant = Variant {
     label: "snapline, each 1 s, p2",
     arguments: &["--parallelism", "2", "--checkpoint-interval-ms", "1000"],
 };
 
 impl Size {
-    /// How often each variant runs.
-    pub(super) fn rounds(self) -> usize {
+    /// How often each variant runs, if a run does its work only once.
+    fn rounds(self) -> usize {
         match self {
             Self::Quick => 2,
             Self::Standard => 5,
@@ -72,28 +84,49 @@ pub(super) fn all(size: Size) -> Vec<Plan> {
         Size::Standard => (64_000_000, 40_000_000, &[1_000, 1_000_000, 10_000_000]),
         Size::Full => (256_000_000, 100_000_000, &[1_000, 1_000_000, 10_000_000]),
     };
-    let mut plans = vec![word_count(text_bytes)];
-    plans.extend(keys.iter().map(|keys| keyed_sum(records, *keys)));
+    let rounds = size.rounds();
+    let mut plans = vec![word_count(text_bytes, rounds)];
+    plans.extend(keys.iter().map(|keys| keyed_sum(records, *keys, rounds)));
+    plans.push(match size {
+        Size::Quick => recovery(10, 2),
+        Size::Standard => recovery(50, 5),
+        Size::Full => recovery(250, 7),
+    });
     plans
 }
 
-fn word_count(text_bytes: u64) -> Plan {
+fn word_count(text_bytes: u64, rounds: usize) -> Plan {
     Plan {
         workload: "wordcount",
         title: format!("wordcount, {} MB", text_bytes / 1_000_000),
         arguments: Vec::new(),
         text_bytes: Some(text_bytes),
+        rounds,
         variants: vec![PLAIN, NO_CHECKPOINTS, EACH_SECOND, TWO_SUBTASKS],
     }
 }
 
-fn keyed_sum(records: u64, keys: u64) -> Plan {
+fn keyed_sum(records: u64, keys: u64, rounds: usize) -> Plan {
     let arguments = ["--records", &records.to_string(), "--keys", &keys.to_string()];
     Plan {
         workload: "keyed-sum",
         title: format!("keyed-sum, {keys} keys"),
         arguments: arguments.map(str::to_owned).to_vec(),
         text_bytes: None,
+        rounds,
         variants: vec![PLAIN, PREFETCH, NO_CHECKPOINTS, EACH_SECOND, TWO_SUBTASKS],
+    }
+}
+
+/// A run repeats what it measures by itself, so there is one round.
+fn recovery(state_mb: u64, kills: u64) -> Plan {
+    let arguments = ["--state-mb", &state_mb.to_string(), "--kills", &kills.to_string()];
+    Plan {
+        workload: "recovery",
+        title: format!("recovery, {state_mb} MB, {kills} times"),
+        arguments: arguments.map(str::to_owned).to_vec(),
+        text_bytes: None,
+        rounds: 1,
+        variants: RECOVERY.into(),
     }
 }

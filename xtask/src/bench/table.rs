@@ -2,8 +2,48 @@
 
 use super::Measurement;
 
-/// All variants of one plan, compared with the first.
+/// The figure that only workloads have which hit their job: from a SIGKILL to the first record, in ms.
+pub(super) const KILL_MEDIAN: &str = "kill_first_record_ms_median";
+
+/// How soon a job went on: columns of the table and figures of the line.
+const RECOVERY: [(&str, &str); 6] = [
+    ("kill, ms", KILL_MEDIAN),
+    ("longest", "kill_first_record_ms_max"),
+    ("panic, ms", "panic_first_record_ms_median"),
+    ("longest", "panic_first_record_ms_max"),
+    ("panic, 1 MB", "panic_1mb_first_record_ms_median"),
+    ("longest", "panic_1mb_first_record_ms_max"),
+];
+
+/// All variants of one plan, compared with the first where ratios are what counts.
 pub(super) fn of_plan(measurements: &[Measurement]) -> String {
+    match measurements.first() {
+        Some(first) if first.line[KILL_MEDIAN].is_number() => of_recovery(measurements),
+        _ => of_records(measurements),
+    }
+}
+
+fn of_recovery(measurements: &[Measurement]) -> String {
+    let mut text = measurements
+        .first()
+        .map_or_else(String::new, |first| format!("\n{}\n", first.plan));
+    let cells: Vec<&str> = [("variant", ""), ("state, MB", "")]
+        .iter()
+        .chain(&RECOVERY)
+        .map(|(cell, _)| *cell)
+        .collect();
+    text += &row(&cells);
+    for label in labels(measurements) {
+        let these = of_variant(measurements, label);
+        let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
+        let mut cells = vec![label.to_owned(), format!("{:.1}", figure("state_bytes") / 1e6)];
+        cells.extend(RECOVERY.iter().map(|(_, name)| format!("{:.1}", figure(name))));
+        text += &row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    text
+}
+
+fn of_records(measurements: &[Measurement]) -> String {
     let Some(first) = measurements.first() else {
         return String::new();
     };
@@ -53,7 +93,7 @@ pub(super) fn ratios(before: &[Measurement], after: &[Measurement]) -> String {
     text
 }
 
-/// Seconds, CPU time per record, and peak memory of one variant.
+/// Duration, CPU time per record, and peak memory of one variant.
 fn medians(all: &[Measurement], plan: &str, label: &str) -> [f64; 3] {
     let these: Vec<&Measurement> = all
         .iter()
@@ -61,7 +101,7 @@ fn medians(all: &[Measurement], plan: &str, label: &str) -> [f64; 3] {
         .collect();
     let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
     [
-        figure("seconds"),
+        median(these.iter().map(|m| m.duration())),
         median(these.iter().map(|m| m.cpu_ns())),
         figure("peak_rss_mb"),
     ]
@@ -142,6 +182,17 @@ mod tests {
         let line = table.lines().find(|line| line.starts_with("b ")).unwrap();
         assert!(line.contains(" 1.00x "), "{table}");
         assert!(ratios(&measurements[..1], &measurements[4..5]).contains("0.50x"));
+    }
+
+    #[test]
+    fn a_recovery_is_shown_and_compared_by_how_soon_the_job_went_on() {
+        let recovery = |ms: f64| Measurement {
+            plan: "p".to_owned(),
+            variant: "v".to_owned(),
+            line: serde_json::json!({"seconds": 9, "state_bytes": 5e7, KILL_MEDIAN: ms}),
+        };
+        assert!(of_plan(&[recovery(250.0)]).contains(" 250.0 "));
+        assert!(ratios(&[recovery(250.0)], &[recovery(125.0)]).contains(" 2.00x "));
     }
 
     #[test]

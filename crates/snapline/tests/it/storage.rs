@@ -33,6 +33,28 @@ fn a_checkpoint_that_cannot_be_stored_fails_and_the_job_goes_on() {
 }
 
 #[test]
+fn a_job_outlives_a_disk_that_is_full_for_a_while() {
+    for parallelism in [1, 2] {
+        let full = Schedule::calls(4..24).only([Operation::Put, Operation::Create]);
+        let env = environment(parallelism, Flaky::new(MemoryCheckpointStorage::new(), full));
+        env.configure(|settings| {
+            settings.restart = Some(RestartSettings::FixedDelay {
+                attempts: 1000,
+                delay_ms: 0,
+            });
+        });
+        let (sink, results) = CollectSink::new();
+        count_by_remainder(&env, NUMBERS, |_| {}, sink);
+        let status = run(&env).unwrap().status;
+        assert!(
+            status.restarts > 0 && status.checkpoints.completed > 0,
+            "{status:?}"
+        );
+        assert_exactly_once(&results.take(), NUMBERS);
+    }
+}
+
+#[test]
 fn a_storage_that_reports_failures_after_it_has_succeeded_does_no_harm() {
     for seed in 0..4 {
         let schedule = Schedule::seeded(seed, 3).only([Operation::Create]);

@@ -169,16 +169,12 @@ impl Manifest {
 
 /// What a later reader takes for granted and a checksum does not show.
 fn check_handle(handle: &StateHandle) -> Result<()> {
-    let ends = match &handle.location {
-        StateLocation::File { offset, .. } => offset.checked_add(handle.len).is_some(),
-        _ => true,
-    };
-    if ends {
-        return Ok(());
+    match &handle.location {
+        StateLocation::File { offset, .. } if offset.checked_add(handle.len).is_none() => Err(
+            Error::corrupted("a manifest has a state handle with an impossible range"),
+        ),
+        _ => Ok(()),
     }
-    Err(Error::corrupted(
-        "a manifest has a state handle with an impossible range",
-    ))
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! The live table: values in place, and a freeze in constant time.
 //!
-//! Keys are divided by the top bits of the low half of their hash into *segments*, small
-//! open-addressing tables of at most a few thousand buckets. A full segment splits in two, so
-//! neither growing nor freezing ever touches the whole table. Segments follow each other in the order of
-//! key groups.
+//! Keys are divided by the top bits of the low half of their hash into *segments*, small hash tables
+//! of at most a few thousand buckets. A full segment splits in two, so neither growing nor freezing
+//! ever touches the whole table. Segments follow each other in the order of key groups.
 //!
-//! Freezing bumps a generation number. Afterwards [`LiveTable::drain`] encodes one segment
-//! at a time; a write to a bucket that was not yet encoded keeps its before-image in the segment
-//! first. So writers pay for the entries that they change during a snapshot, the rest is copied
-//! between batches.
+//! Freezing bumps a generation number. Afterwards [`LiveTable::drain`] encodes some kilobytes of
+//! buckets at a time and marks them; a write to a bucket that was not yet encoded keeps its
+//! before-image in the segment first, and marks it. A segment that moves takes its marks along. So
+//! writers pay for the entries that they change during a snapshot, the rest is copied between batches.
 
 mod frozen;
 mod segment;

@@ -191,7 +191,11 @@ impl BlockWriter {
     }
 
     fn send_block(&mut self, kind: u8) {
-        let mut block = std::mem::replace(&mut self.buffer, vec![0; HEADER_LEN]);
+        // After a full block another is likely: room at once saves copying it as it grows.
+        let next = self.buffer.len().min(2 * BLOCK_BYTES);
+        let mut next = Vec::with_capacity(if next < BLOCK_BYTES { HEADER_LEN } else { next });
+        next.resize(HEADER_LEN, 0);
+        let mut block = std::mem::replace(&mut self.buffer, next);
         let payload_len = (block.len() - HEADER_LEN) as u32;
         block[..4].copy_from_slice(&payload_len.to_le_bytes());
         block[4..8].copy_from_slice(&self.entries.to_le_bytes());

@@ -47,6 +47,11 @@ pub use snapline_dataflow as dataflow;
 pub use snapline_runtime as runtime;
 pub use snapline_state as state;
 
+/// The examples of the README compile.
+#[doc = include_str!("../../../README.md")]
+#[cfg(doctest)]
+pub struct Readme;
+
 /// Barrier alignment and the checks of channels.
 pub use snapline_barrier as barrier;
 

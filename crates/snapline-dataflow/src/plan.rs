@@ -103,6 +103,7 @@ impl JobGraph {
             });
         }
         require_ends(&nodes)?;
+        require_few_channels(&nodes, &vertices)?;
         let job = JobId::from_text(name);
         Ok(Self {
             job,
@@ -228,6 +229,28 @@ fn require_ends(nodes: &[JobNode]) -> Result<()> {
     Err(Error::invalid(
         "the job has no sink, so nothing would come out; add .print() or .sink_to(...) to a stream",
     ))
+}
+
+/// More channels than this exhaust a machine before the first record.
+const MOST_CHANNELS: u64 = 1 << 21;
+
+fn require_few_channels(nodes: &[JobNode], vertices: &[JobVertex]) -> Result<()> {
+    let channels = |vertex: &JobVertex| {
+        let upstream = |edge: &StreamEdge| match edge.partitioning {
+            Partitioning::Forward => 1,
+            _ => u64::from(nodes[edge.from.0].parallelism),
+        };
+        u64::from(vertex.parallelism) * vertex.inputs.iter().map(upstream).sum::<u64>()
+    };
+    let channels: u64 = vertices.iter().map(channels).sum();
+    if channels <= MOST_CHANNELS {
+        return Ok(());
+    }
+    Err(
+        Error::invalid("the job would have too many channels between its tasks; lower the parallelism")
+            .with("channels", channels)
+            .with("limit", MOST_CHANNELS),
+    )
 }
 
 #[cfg(test)]

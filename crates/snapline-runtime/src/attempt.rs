@@ -58,39 +58,72 @@ pub(crate) struct Start {
     pub(crate) restored: Restored,
 }
 
+/// An attempt whose tasks are built.
+struct Prepared {
+    attempt: Attempt,
+    deployment: Deployment,
+    tasks: Vec<DeployedTask>,
+    reports: mpsc::UnboundedReceiver<(AttemptId, TaskReport)>,
+    outcomes: mpsc::UnboundedReceiver<Outcome>,
+}
+
 impl Start {
     /// Runs the attempt to its end.
     ///
     /// # Errors
     /// What made it fail; `Cancelled` when it was cancelled.
     pub(crate) async fn run(self) -> Result<()> {
+        let shared = self.shared.clone();
+        let prepared = match select(Box::pin(shared.cancelled()), self.prepare().boxed()).await {
+            Either::Left(_) => return Err(Error::cancelled("the job was cancelled")),
+            Either::Right((prepared, _)) => prepared?,
+        };
+        match prepared {
+            Some(prepared) => {
+                let Prepared {
+                    attempt,
+                    deployment,
+                    tasks,
+                    reports,
+                    outcomes,
+                } = prepared;
+                attempt.run(deployment, tasks, reports, outcomes).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Everything before the first task runs; `None` when the job had ended already.
+    async fn prepare(&self) -> Result<Option<Prepared>> {
         if let Some(manifest) = &self.restored.manifest {
             check_fits(&self.job, manifest)?;
         }
         let committers = self.recover_sinks().await?;
-        if self
-            .restored
-            .manifest
-            .as_ref()
-            .is_some_and(|manifest| manifest.finished)
-        {
-            return Ok(());
+        let has_ended = |manifest: &Manifest| manifest.finished;
+        if self.restored.manifest.as_ref().is_some_and(has_ended) {
+            return Ok(None);
         }
-        let (reports, receiver) = mpsc::unbounded();
+        let (sender, reports) = mpsc::unbounded();
         let deployment = Deployment {
             job: self.job.clone(),
             attempt: self.attempt,
             executor: self.cluster.executor.clone(),
             clock: self.cluster.clock.clone(),
             store: self.store.clone(),
-            reports,
+            reports: sender,
         };
         let states = states_of_all(&self.job, self.restored.manifest.as_ref())
             .boxed()
             .await?;
         let tasks = deployment.build(states).await?;
         let (attempt, outcomes) = self.attempt(committers, &tasks);
-        attempt.run(deployment, tasks, receiver, outcomes).await
+        Ok(Some(Prepared {
+            attempt,
+            deployment,
+            tasks,
+            reports,
+            outcomes,
+        }))
     }
 
     /// Commits what the restored checkpoint has promised, then lets each sink clean up: before

@@ -117,3 +117,19 @@ fn an_environment_describes_one_job_after_the_other() {
         assert_eq!(env.plan("test").unwrap().nodes.len(), 2);
     }
 }
+
+#[test]
+fn a_parallelism_whose_channels_would_exhaust_the_machine_is_refused() {
+    for (parallelism, accepted) in [(1448, true), (1449, false)] {
+        let env = environment(parallelism);
+        numbers(&env)
+            .key_by(|number| *number)
+            .reduce(|_, _| {})
+            .sink_to(DiscardSink);
+        let planned = env.plan("test");
+        assert_eq!(planned.is_ok(), accepted, "{parallelism}");
+        if let Err(error) = planned {
+            assert!(error.message().contains("lower the parallelism"), "{error}");
+        }
+    }
+}

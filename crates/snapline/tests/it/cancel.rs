@@ -17,6 +17,7 @@ enum Hang {
     Ready,
     Prepare,
     Commit,
+    Recover,
 }
 
 struct Stuck(Hang);
@@ -60,16 +61,25 @@ impl Committer<u64> for Stuck {
     async fn commit(&mut self, _committables: Vec<u64>) -> Result<()> {
         futures::future::pending().await
     }
+
+    async fn recover(&mut self, _restored: Option<CheckpointId>) -> Result<()> {
+        match self.0 {
+            Hang::Recover => futures::future::pending().await,
+            _ => Ok(()),
+        }
+    }
 }
 
 #[test]
 fn a_job_whose_sink_hangs_can_be_cancelled() {
-    for hang in [Hang::Ready, Hang::Prepare, Hang::Commit] {
+    for hang in [Hang::Ready, Hang::Prepare, Hang::Commit, Hang::Recover] {
         for parallelism in [1, 2] {
             let env = environment(parallelism, MemoryCheckpointStorage::new());
             count_by_remainder(&env, u64::MAX, |_| {}, Stuck(hang));
             let handle = block_on(env.execute_async("test")).unwrap();
-            wait_for(&handle, |status| status.state == JobState::Running);
+            wait_for(&handle, |status| {
+                status.state == JobState::Running || (hang == Hang::Recover && status.attempt.0 > 0)
+            });
             handle.cancel();
             assert_eq!(block_on(handle.wait()).unwrap_err().kind(), ErrorKind::Cancelled);
             assert_eq!(handle.status().state, JobState::Cancelled);

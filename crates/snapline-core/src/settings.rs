@@ -38,7 +38,7 @@ impl Default for JobSettings {
             fresh: false,
             allow_non_restored_state: false,
             batch_records: 1024,
-            channel_bytes: 512 * 1024,
+            channel_bytes: 128 * 1024,
         }
     }
 }

@@ -92,9 +92,7 @@ impl GateTask {
             if self.handler.open_channels() == 0 {
                 return Poll::Ready(self.head.on_signal(&mut Signal::EndOfInput));
             }
-            if let Poll::Ready(Err(error)) = self.head.poll_advance(cx) {
-                tracing::warn!(task = %self.reporter.task, %error, "a snapshot failed");
-            }
+            self.reporter.note(self.head.poll_advance(cx));
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -215,9 +213,8 @@ impl Future for GateTask {
         if let Poll::Ready(ended) = self.poll_control(cx) {
             return Poll::Ready(ended);
         }
-        if let Poll::Ready(Err(error)) = self.head.poll_advance(cx) {
-            tracing::warn!(task = %self.reporter.task, %error, "a snapshot failed");
-        }
+        let advanced = self.head.poll_advance(cx);
+        self.reporter.note(advanced);
         self.poll_process(cx)
     }
 }

@@ -9,6 +9,7 @@ use snapline_core::{AttemptId, CheckpointId, Clock, Error, ErrorKind, Result, Su
 use snapline_dataflow::{OperatorSnapshot, TaskCounters, TaskSnapshot};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Something that happened in a task.
@@ -46,6 +47,14 @@ impl Reporter {
     pub(crate) fn froze(&self, since: Duration) {
         let nanos = (self.clock.monotonic().saturating_sub(since)).as_nanos();
         self.counters.froze(u64::try_from(nanos).unwrap_or(u64::MAX));
+    }
+
+    /// Logs that a snapshot failed while it was drained. The coordinator learns of it from the
+    /// snapshot itself.
+    pub(crate) fn note(&self, advanced: Poll<Result<()>>) {
+        if let Poll::Ready(Err(error)) = advanced {
+            tracing::warn!(task = %self.task, %error, "a snapshot failed");
+        }
     }
 
     pub(crate) fn report(&self, report: TaskReport) {

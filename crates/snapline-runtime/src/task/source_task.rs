@@ -72,9 +72,7 @@ impl SourceTask {
                 }
                 Poll::Pending => return self.flush(),
             }
-            if let Poll::Ready(Err(error)) = self.head.poll_advance(cx) {
-                tracing::warn!(task = %self.reporter.task, %error, "a snapshot failed");
-            }
+            self.reporter.note(self.head.poll_advance(cx));
         }
         cx.waker().wake_by_ref();
         Ok(())
@@ -96,9 +94,8 @@ impl Future for SourceTask {
         if let Poll::Ready(ended) = self.poll_control(cx) {
             return Poll::Ready(ended);
         }
-        if let Poll::Ready(Err(error)) = self.head.poll_advance(cx) {
-            tracing::warn!(task = %self.reporter.task, %error, "a snapshot failed");
-        }
+        let advanced = self.head.poll_advance(cx);
+        self.reporter.note(advanced);
         self.poll_read(cx)?;
         Poll::Pending
     }

@@ -106,12 +106,16 @@
 mod abort;
 mod aligner;
 mod channel;
+mod clock;
+mod cut;
 mod handler;
 mod tracker;
 mod violation;
 
 pub use aligner::BarrierAligner;
 pub use channel::{ChannelReceiver, ChannelSender, verify_aligned_cut};
+pub use clock::VectorClock;
+pub use cut::{ChannelCut, RecordedRun, TaskClock, TaskCut};
 pub use handler::{AlignmentAction, BarrierHandler, ChannelIndex, DeclineReason, EndOfInputRule};
 pub use tracker::BarrierTracker;
 pub use violation::{Breach, ProtocolViolation};

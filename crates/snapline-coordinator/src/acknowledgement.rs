@@ -2,8 +2,10 @@
 
 use crate::failure::FailureReason;
 use serde::{Deserialize, Serialize};
+use snapline_barrier::TaskCut;
 use snapline_core::{AttemptId, CheckpointId, Error, OperatorUid, SubtaskId, SubtaskIndex};
 use snapline_state::SubtaskState;
+use std::time::Duration;
 
 /// A task has stored its part of a checkpoint.
 ///
@@ -20,8 +22,30 @@ pub struct Acknowledgement {
     pub checkpoint: CheckpointId,
     /// The state of every operator that runs in the task. Empty state need not be named.
     pub operators: Vec<(OperatorUid, SubtaskIndex, SubtaskState)>,
-    /// One entry for each input channel of the task, in channel order.
-    pub channels: Vec<ChannelCut>,
+    /// Where the task stood.
+    pub cut: TaskCut,
+    /// What taking part has cost.
+    pub statistics: SubtaskStatistics,
+}
+
+/// What one checkpoint has cost one task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SubtaskStatistics {
+    /// From the start of the checkpoint on the coordinator until its first barrier was seen.
+    pub start_delay: Duration,
+    /// From the first barrier until the last one was there.
+    pub alignment: Duration,
+    /// The records processed while barriers were missing, in bytes as [`snapline_core::AnyBatch::size`] counts.
+    pub alignment_bytes: u64,
+    /// How long the task was kept from its records.
+    pub sync: Duration,
+    /// From the freeze until everything was stored.
+    pub asynchronous: Duration,
+    /// The size of the state in bytes.
+    pub state_bytes: u64,
+    /// The size of the channel state in bytes.
+    pub in_flight_bytes: u64,
 }
 
 /// A task could not do its part of a checkpoint.
@@ -37,13 +61,4 @@ pub struct Decline {
     pub reason: FailureReason,
     /// What went wrong, if something did.
     pub cause: Option<Error>,
-}
-
-/// How many batches a channel had carried at the cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChannelCut {
-    /// Batches that the receiver had processed when it took its snapshot.
-    pub received: u64,
-    /// Batches that the sender had put on the channel before the barrier.
-    pub sent: u64,
 }

@@ -66,7 +66,9 @@
 //! ```
 //! use snapline_coordinator::{
 //!     Acknowledgement, CheckpointCoordinator, CoordinatorAction, CoordinatorContext, Moment, PublishOutcome,
+//!     SubtaskStatistics,
 //! };
+//! use snapline_barrier::TaskCut;
 //! use snapline_core::{
 //!     AttemptId, CheckpointId, CheckpointSettings, JobId, MaxParallelism, OperatorUid, SubtaskId, SubtaskIndex,
 //!     Timestamp,
@@ -97,7 +99,8 @@
 //!     attempt: AttemptId(1),
 //!     checkpoint: barrier.checkpoint,
 //!     operators: vec![],
-//!     channels: vec![],
+//!     cut: TaskCut::default(),
+//!     statistics: SubtaskStatistics::default(),
 //! };
 //! coordinator.acknowledge(ack, at(110), &mut actions);
 //! let Some(CoordinatorAction::Publish(manifest)) = actions.pop() else { panic!() };
@@ -123,11 +126,11 @@ mod schedule;
 mod statistics;
 mod store;
 
-pub use acknowledgement::{Acknowledgement, ChannelCut, Decline};
+pub use acknowledgement::{Acknowledgement, Decline, SubtaskStatistics};
 pub use action::CoordinatorAction;
 pub use coordinator::{CheckpointCoordinator, Triggered};
 pub use failure::FailureReason;
-pub use manifest::{Manifest, ManifestSizes, OperatorManifest, SubtaskCommit, TaskChannels};
+pub use manifest::{Manifest, ManifestSizes, OperatorManifest, SubtaskCommit, SubtaskCut};
 pub use moment::Moment;
 pub use plan::{CoordinatorContext, OperatorPlan};
 pub use restart::RestartStrategy;

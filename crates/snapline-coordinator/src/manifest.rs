@@ -1,9 +1,9 @@
 //! What a completed checkpoint consists of.
 
-use crate::acknowledgement::ChannelCut;
 use crate::document::{self, DocumentFormat};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use snapline_barrier::TaskCut;
 use snapline_core::{
     AttemptId, CheckpointId, CheckpointKind, Error, JobId, MaxParallelism, OperatorUid, Result, SubtaskId,
     SubtaskIndex, Timestamp,
@@ -44,8 +44,8 @@ pub struct Manifest {
     /// Commits of earlier checkpoints that were not confirmed when this one was published, oldest
     /// first.
     pub uncommitted: Vec<SubtaskCommit>,
-    /// The channels at the cut, for each task that has any.
-    pub channels: Vec<TaskChannels>,
+    /// Where the tasks stood, for each that has channels or a clock.
+    pub cuts: Vec<SubtaskCut>,
 }
 
 /// How much a checkpoint holds, in bytes.
@@ -82,13 +82,14 @@ pub struct SubtaskCommit {
     pub committables: Vec<Committable>,
 }
 
-/// The input channels of one task at the cut.
+/// Where one task stood at the cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskChannels {
+pub struct SubtaskCut {
     /// The task.
     pub task: SubtaskId,
-    /// Its input channels, in channel order.
-    pub channels: Vec<ChannelCut>,
+    /// Its channels and its clock.
+    #[serde(flatten)]
+    pub cut: TaskCut,
 }
 
 impl Manifest {

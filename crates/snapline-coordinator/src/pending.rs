@@ -1,8 +1,9 @@
 //! A checkpoint that is not complete yet.
 
-use crate::acknowledgement::{Acknowledgement, ChannelCut};
-use crate::manifest::{Manifest, TaskChannels};
+use crate::acknowledgement::Acknowledgement;
+use crate::manifest::{Manifest, SubtaskCut};
 use crate::retry::Retry;
+use snapline_barrier::{ChannelCut, TaskCut};
 use snapline_core::{
     BarrierAlignment, CheckpointBarrier, CheckpointId, Error, ErrorKind, OperatorUid, Result, SubtaskId,
     SubtaskIndex,
@@ -33,7 +34,7 @@ pub(crate) enum Phase {
 pub(crate) struct Collected {
     missing: BTreeSet<SubtaskId>,
     pub(crate) operators: Vec<(OperatorUid, SubtaskIndex, SubtaskState)>,
-    pub(crate) channels: Vec<TaskChannels>,
+    pub(crate) cuts: Vec<SubtaskCut>,
 }
 
 /// A claim that is under way.
@@ -79,7 +80,7 @@ impl PendingCheckpoint {
             phase: Phase::Collecting(Collected {
                 missing: tasks.clone(),
                 operators: Vec::new(),
-                channels: Vec::new(),
+                cuts: Vec::new(),
             }),
         }
     }
@@ -108,9 +109,9 @@ impl PendingCheckpoint {
             return Counted::Waiting;
         }
         collected.operators.extend(ack.operators);
-        if !ack.channels.is_empty() {
-            let (task, channels) = (ack.task, ack.channels);
-            collected.channels.push(TaskChannels { task, channels });
+        if ack.cut != TaskCut::default() {
+            let (task, cut) = (ack.task, ack.cut);
+            collected.cuts.push(SubtaskCut { task, cut });
         }
         if collected.missing.is_empty() {
             Counted::Last
@@ -138,13 +139,13 @@ impl PendingCheckpoint {
 ///
 /// # Errors
 /// `Internal` naming the first channel that contradicts.
-pub(crate) fn verify_channels(channels: &[TaskChannels], alignment: BarrierAlignment) -> Result<()> {
+pub(crate) fn verify_channels(cuts: &[SubtaskCut], alignment: BarrierAlignment) -> Result<()> {
     let holds = |cut: &ChannelCut| match alignment {
         BarrierAlignment::AtLeastOnce => cut.received >= cut.sent,
         _ => cut.received == cut.sent,
     };
-    for TaskChannels { task, channels } in channels {
-        if let Some((index, cut)) = channels.iter().enumerate().find(|(_, cut)| !holds(cut)) {
+    for SubtaskCut { task, cut } in cuts {
+        if let Some((index, cut)) = cut.channels.iter().enumerate().find(|(_, cut)| !holds(cut)) {
             return Err(
                 Error::internal("a channel has lost or repeated batches: the cut is not consistent")
                     .with("task", task)

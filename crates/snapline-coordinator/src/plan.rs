@@ -71,7 +71,7 @@ impl CoordinatorContext {
             sizes: ManifestSizes::default(),
             operators,
             uncommitted,
-            channels: collected.channels.clone(),
+            cuts: collected.cuts.clone(),
         };
         manifest.sizes = self.sizes(&manifest);
         Ok(manifest)

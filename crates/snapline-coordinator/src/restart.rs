@@ -52,6 +52,7 @@ impl From<&RestartSettings> for RestartStrategy {
                 multiplier,
                 reset_after_ms,
                 attempts,
+                ..
             } => {
                 let growing = Growing {
                     initial_ms: *initial_ms as f64,

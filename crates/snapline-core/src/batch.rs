@@ -1,6 +1,8 @@
 //! Records travel in batches, stored by column.
 
 use crate::data::Data;
+use crate::encoding::{decode, encode_into};
+use crate::error::{Error, Result};
 use crate::time::Timestamp;
 use std::any::Any;
 
@@ -50,6 +52,29 @@ impl<T> Batch<T> {
     }
 }
 
+impl<T: Data> Batch<T> {
+    /// The batch that [`AnyBatch::encode_into`] has encoded.
+    ///
+    /// # Errors
+    /// `Corrupted` when the bytes are anything else, or a column is not as long as the records.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let (records, timestamps, hashes): Columns<T> = decode(bytes)?;
+        let fits = |length: Option<usize>| length.is_none_or(|length| length == records.len());
+        if fits(timestamps.as_ref().map(Vec::len)) && fits(hashes.as_ref().map(Vec::len)) {
+            return Ok(Self {
+                records,
+                timestamps,
+                hashes,
+            });
+        }
+        Err(Error::corrupted(
+            "a column of an encoded batch is not as long as its records",
+        ))
+    }
+}
+
+type Columns<T> = (Vec<T>, Option<Vec<Timestamp>>, Option<Vec<u64>>);
+
 impl<T> Default for Batch<T> {
     fn default() -> Self {
         Self::new()
@@ -79,6 +104,13 @@ pub trait AnyBatch: Send {
     /// The memory of the columns themselves in bytes, without what records own elsewhere.
     fn size(&self) -> usize;
 
+    /// Appends the encoded records and columns, for a snapshot that contains what is in flight.
+    /// [`Batch::decode`] reads them again.
+    ///
+    /// # Errors
+    /// `Invalid` when a record cannot be encoded.
+    fn encode_into(&self, out: &mut Vec<u8>) -> Result<()>;
+
     /// The batch as `Any`, to find its record type again.
     fn as_any_mut(&mut self) -> &mut dyn Any;
 
@@ -97,6 +129,10 @@ impl<T: Data> AnyBatch for Batch<T> {
     fn size(&self) -> usize {
         let columns = usize::from(self.timestamps.is_some()) + usize::from(self.hashes.is_some());
         self.records.len() * (size_of::<T>() + 8 * columns)
+    }
+
+    fn encode_into(&self, out: &mut Vec<u8>) -> Result<()> {
+        encode_into(&(&self.records, &self.timestamps, &self.hashes), out)
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {
@@ -134,5 +170,24 @@ mod tests {
                 hashes: Some(vec![])
             }
         );
+    }
+
+    #[test]
+    fn an_encoded_batch_is_read_again_and_damage_is_an_error() {
+        let batch = Batch {
+            records: vec!["a".to_owned(), "bc".to_owned()],
+            timestamps: Some(vec![Timestamp(-1), Timestamp(7)]),
+            hashes: Some(vec![5, u64::MAX]),
+        };
+        let mut bytes = Vec::new();
+        batch.encode_into(&mut bytes).unwrap();
+        assert_eq!(Batch::<String>::decode(&bytes).unwrap(), batch);
+        for length in 0..bytes.len() {
+            assert!(Batch::<String>::decode(&bytes[..length]).is_err(), "{length}");
+        }
+        let short = (vec![1_u64], Some(Vec::<Timestamp>::new()), None::<Vec<u64>>);
+        let mut bytes = Vec::new();
+        encode_into(&short, &mut bytes).unwrap();
+        assert!(Batch::<u64>::decode(&bytes).is_err());
     }
 }

@@ -41,11 +41,25 @@ pub struct BatchHeader {
     pub seq: u64,
 }
 
+/// What the sender of a frame knew of the history of all tasks, as the difference to what it told on
+/// the same channel before: the vector time of Mattern (1989) and Fidge (1988).
+///
+/// Entries are named by the position of a task in the job, from 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClockDelta {
+    /// The sender's own entry.
+    pub own: u64,
+    /// Other entries that have grown.
+    pub others: Vec<(u32, u64)>,
+}
+
 /// An element with the header of its channel. The headers of batches and of the end of input are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame<B> {
     /// Where it stands.
     pub header: BatchHeader,
+    /// What its sender knew, on batches, where the job keeps vector clocks.
+    pub clock: Option<ClockDelta>,
     /// What it is.
     pub element: StreamElement<B>,
 }

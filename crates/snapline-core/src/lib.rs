@@ -24,11 +24,14 @@ pub use barrier::{BarrierAlignment, BarrierOptions, CheckpointBarrier, Checkpoin
 pub use batch::{AnyBatch, Batch, BoxedBatch};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use data::{Data, Key, Keyed};
-pub use element::{BatchHeader, Frame, StreamElement};
+pub use element::{BatchHeader, ClockDelta, Frame, StreamElement};
 pub use encoding::{decode, encode_into};
 pub use error::{Error, ErrorKind, Result};
 pub use hash::{StableHasher, stable_hash_bytes};
 pub use id::{AttemptId, CheckpointId, JobId, OperatorUid, SubtaskId, SubtaskIndex};
 pub use key_group::{KeyGroup, KeyGroupRange, MaxParallelism};
-pub use settings::{CheckpointMode, CheckpointSettings, JobSettings, RestartSettings};
+pub use settings::{
+    AlignmentSettings, CheckpointMode, CheckpointRetention, CheckpointSettings, ClaimMode, ConsistencyProof,
+    JobSettings, RestartSettings, RestoreSettings,
+};
 pub use time::{Timestamp, Watermark};

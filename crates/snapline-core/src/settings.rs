@@ -1,10 +1,18 @@
 //! What a user can set, as plain data: from code, a file, or the environment.
 
-use crate::barrier::BarrierAlignment;
+mod checkpoint;
+mod restart;
+mod restore;
+
+pub use checkpoint::{
+    AlignmentSettings, CheckpointMode, CheckpointRetention, CheckpointSettings, ConsistencyProof,
+};
+pub use restart::RestartSettings;
+pub use restore::{ClaimMode, RestoreSettings};
+
 use crate::error::{Error, Result};
 use crate::key_group::MaxParallelism;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// The settings of a whole job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,8 +28,13 @@ pub struct JobSettings {
     pub restart: Option<RestartSettings>,
     /// Ignores existing checkpoints and starts at the beginning.
     pub fresh: bool,
+    /// Starts from a savepoint.
+    pub restore: Option<RestoreSettings>,
     /// Lets a checkpoint be restored that has state of operators which no longer exist.
     pub allow_non_restored_state: bool,
+    /// Keeps a copy of the newest state in memory, from which a failed task restarts without reading
+    /// the storage.
+    pub local_recovery: bool,
     /// How many records a batch has at the most. At least 1.
     pub batch_records: usize,
     /// How many bytes one channel holds at the most, not counting what records own elsewhere.
@@ -36,7 +49,9 @@ impl Default for JobSettings {
             checkpoints: None,
             restart: None,
             fresh: false,
+            restore: None,
             allow_non_restored_state: false,
+            local_recovery: true,
             batch_records: 1024,
             channel_bytes: 128 * 1024,
         }
@@ -64,12 +79,7 @@ impl JobSettings {
     /// # Errors
     /// `Invalid` naming the setting and what it may be.
     pub fn validate(&self) -> Result<()> {
-        require(
-            self.parallelism >= 1,
-            "parallelism",
-            "at least 1",
-            self.parallelism,
-        )?;
+        at_least_one("parallelism", self.parallelism.into())?;
         let groups = self.key_groups().get();
         if self.parallelism > groups {
             return Err(Error::invalid(
@@ -78,164 +88,31 @@ impl JobSettings {
             .with("parallelism", self.parallelism)
             .with("max_parallelism", groups));
         }
-        require(
-            self.batch_records >= 1,
-            "batch_records",
-            "at least 1",
-            self.batch_records,
-        )?;
-        require(
-            self.channel_bytes >= 1,
-            "channel_bytes",
-            "at least 1",
-            self.channel_bytes,
-        )?;
+        at_least_one("batch_records", self.batch_records as u64)?;
+        at_least_one("channel_bytes", self.channel_bytes as u64)?;
+        if self.fresh && self.restore.is_some() {
+            return Err(Error::invalid(
+                "a job cannot both start fresh and from a savepoint; unset one of fresh and restore",
+            ));
+        }
+        self.restart.as_ref().map_or(Ok(()), RestartSettings::validate)?;
         self.checkpoints
             .as_ref()
             .map_or(Ok(()), CheckpointSettings::validate)
     }
 }
 
-/// What a restore guarantees for the state of the job.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum CheckpointMode {
-    /// Every record counts once.
-    #[default]
-    ExactlyOnce,
-    /// No record is lost; after a failure some may count again. Nothing waits for alignment.
-    AtLeastOnce,
-}
-
-impl CheckpointMode {
-    /// How barriers are treated in this mode.
-    pub fn alignment(self) -> BarrierAlignment {
-        match self {
-            Self::ExactlyOnce => BarrierAlignment::Aligned,
-            Self::AtLeastOnce => BarrierAlignment::AtLeastOnce,
-        }
-    }
-}
-
-/// When and how checkpoints are taken.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CheckpointSettings {
-    /// From the start of one checkpoint to the start of the next, in milliseconds. At least 1.
-    pub interval_ms: u64,
-    /// A checkpoint that takes longer is given up, in milliseconds. At least 1.
-    pub timeout_ms: u64,
-    /// At least this long between the end of one checkpoint and the start of the next, in milliseconds.
-    pub min_pause_ms: u64,
-    /// The guarantee.
-    pub mode: CheckpointMode,
-    /// How many checkpoints may fail one after the other before the job fails.
-    pub tolerable_failures: u32,
-    /// How many completed checkpoints are kept. At least 1.
-    pub retained: usize,
-}
-
-impl Default for CheckpointSettings {
-    fn default() -> Self {
-        Self {
-            interval_ms: 10_000,
-            timeout_ms: 600_000,
-            min_pause_ms: 0,
-            mode: CheckpointMode::ExactlyOnce,
-            tolerable_failures: 10,
-            retained: 3,
-        }
-    }
-}
-
-impl CheckpointSettings {
-    /// Default settings with this interval, rounded down to whole milliseconds.
-    pub fn every(interval: Duration) -> Self {
-        Self {
-            interval_ms: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
-            ..Self::default()
-        }
-    }
-
-    /// Checks every setting.
-    ///
-    /// # Errors
-    /// `Invalid` naming the setting and what it may be.
-    pub fn validate(&self) -> Result<()> {
-        require(
-            self.interval_ms >= 1,
-            "checkpoints.interval_ms",
-            "at least 1",
-            self.interval_ms,
-        )?;
-        require(
-            self.timeout_ms >= 1,
-            "checkpoints.timeout_ms",
-            "at least 1",
-            self.timeout_ms,
-        )?;
-        require(
-            self.retained >= 1,
-            "checkpoints.retained",
-            "at least 1",
-            self.retained,
-        )
-    }
-}
-
-/// What happens after a task failed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum RestartSettings {
-    /// The job fails.
-    None,
-    /// The job restarts after the same delay each time, `attempts` times at the most.
-    FixedDelay {
-        /// How many restarts there may be.
-        attempts: u32,
-        /// The delay in milliseconds.
-        delay_ms: u64,
-    },
-    /// The job restarts after a delay that grows with each failure and falls back after a time
-    /// without one.
-    ExponentialDelay {
-        /// The first delay in milliseconds.
-        initial_ms: u64,
-        /// The longest delay in milliseconds.
-        max_ms: u64,
-        /// By how much the delay grows. At least 1.
-        multiplier: f64,
-        /// The delay starts again at `initial_ms` after this long without a failure, in milliseconds.
-        reset_after_ms: u64,
-        /// How many restarts without such a pause there may be; without a limit when unset.
-        attempts: Option<u32>,
-    },
-}
-
-impl Default for RestartSettings {
-    fn default() -> Self {
-        Self::ExponentialDelay {
-            initial_ms: 1,
-            max_ms: 60_000,
-            multiplier: 2.0,
-            reset_after_ms: 600_000,
-            attempts: Some(20),
-        }
-    }
-}
-
-fn require(holds: bool, setting: &'static str, rule: &str, given: impl std::fmt::Display) -> Result<()> {
-    if holds {
+fn at_least_one(setting: &'static str, given: u64) -> Result<()> {
+    if given >= 1 {
         return Ok(());
     }
-    Err(Error::invalid(format!("{setting} must be {rule}")).with("given", given))
+    Err(Error::invalid(format!("{setting} must be at least 1")).with("given", given))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn the_defaults_are_valid() {

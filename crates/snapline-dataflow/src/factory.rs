@@ -5,7 +5,9 @@ use crate::head::{InputHead, SourceHead, TaskHead};
 use crate::link::Next;
 use crate::output::{Output, OutputPort, Partitioning, Tee};
 use async_trait::async_trait;
-use snapline_core::{AttemptId, CheckpointId, Data, Error, JobId, MaxParallelism, OperatorUid, Result};
+use snapline_core::{
+    AttemptId, Batch, BoxedBatch, CheckpointId, Data, Error, JobId, MaxParallelism, OperatorUid, Result,
+};
 use snapline_state::{Committable, OperatorState};
 use std::any::Any;
 use std::marker::PhantomData;
@@ -121,6 +123,12 @@ pub trait OutputFactory: Send + Sync {
         batch_records: usize,
     ) -> ErasedLink;
 
+    /// The batch of this output that [`snapline_core::AnyBatch::encode_into`] has encoded.
+    ///
+    /// # Errors
+    /// `Corrupted` when the bytes are anything else.
+    fn decode(&self, bytes: &[u8]) -> Result<BoxedBatch>;
+
     /// The beginning of a task that takes this output as its input.
     ///
     /// # Errors
@@ -159,6 +167,10 @@ impl<T: Data> OutputFactory for OutputOf<T> {
             max_parallelism,
             batch_records,
         )))
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<BoxedBatch> {
+        Ok(Box::new(Batch::<T>::decode(bytes)?))
     }
 
     fn input(&self, link: ErasedLink) -> Result<Box<dyn TaskHead>> {

@@ -92,6 +92,7 @@ impl OperatorSnapshot {
             keyed,
             operator,
             committables,
+            ..SubtaskState::default()
         })
     }
 }

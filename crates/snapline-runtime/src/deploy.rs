@@ -186,7 +186,8 @@ impl Builder {
     ) -> GateTask {
         let channels = channel_sources(self.job(), self.vertex(), self.subtask.0).len();
         let checkpoints = self.job().settings.checkpoints.as_ref();
-        let alignment = checkpoints.map_or(BarrierAlignment::Aligned, |settings| settings.mode.alignment());
+        let alignment =
+            checkpoints.map_or(BarrierAlignment::Aligned, |settings| settings.barrier_alignment());
         GateTask::new(head, gate, channels, alignment, control, reporter)
     }
 

@@ -33,6 +33,7 @@ impl OutputPort for ResultPartition {
         let (counter, sender) = &mut self.channels[channel];
         sender.send(Frame {
             header: counter.next_header(),
+            clock: None,
             element: StreamElement::Batch(batch),
         })
     }
@@ -52,7 +53,12 @@ impl OutputPort for ResultPartition {
                 PortSignal::EndOfData => StreamElement::EndOfData,
                 PortSignal::EndOfInput => StreamElement::EndOfInput,
             };
-            sender.send(Frame { header, element });
+            let clock = None;
+            sender.send(Frame {
+                header,
+                clock,
+                element,
+            });
         }
     }
 

@@ -48,6 +48,8 @@ pub enum HandleKind {
     Full,
     /// The [`crate::OperatorState`] of one subtask.
     OperatorState,
+    /// What was in flight towards one subtask.
+    ChannelState,
 }
 
 impl StateHandle {
@@ -125,19 +127,25 @@ pub struct SubtaskState {
     pub keyed: Vec<StateHandle>,
     /// Operator state.
     pub operator: Option<StateHandle>,
+    /// What was in flight towards the subtask: the batches that its barriers overtook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<StateHandle>,
     /// To be committed when the checkpoint is complete.
     pub committables: Vec<Committable>,
+    /// Whether the subtask had ended, so that a restore has nothing to run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub finished: bool,
 }
 
 impl SubtaskState {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.keyed.is_empty() && self.operator.is_none() && self.committables.is_empty()
+        self.handles().next().is_none() && self.committables.is_empty() && !self.finished
     }
 
     /// All handles.
     pub fn handles(&self) -> impl Iterator<Item = &StateHandle> {
-        self.keyed.iter().chain(&self.operator)
+        self.keyed.iter().chain(&self.operator).chain(&self.channels)
     }
 
     /// The length of all pieces in bytes.

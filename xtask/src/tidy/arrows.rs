@@ -14,13 +14,22 @@ const ARROWS: &[(&str, &[&str])] = &[
         "snapline-dataflow",
         &["snapline-state", "snapline-connector", "snapline-core"],
     ),
-    ("snapline-coordinator", &["snapline-state", "snapline-core"]),
+    (
+        "snapline-coordinator",
+        &["snapline-barrier", "snapline-state", "snapline-core"],
+    ),
     ("snapline-barrier", &["snapline-core"]),
     ("snapline-state-*", &["snapline-state", "snapline-core"]),
     ("snapline-connector-*", &["snapline-connector", "snapline-core"]),
     (
         "snapline-testkit",
-        &["snapline-state", "snapline-connector", "snapline-core"],
+        &[
+            "snapline-runtime",
+            "snapline-dataflow",
+            "snapline-state",
+            "snapline-connector",
+            "snapline-core",
+        ],
     ),
     (
         "snapline-runtime",

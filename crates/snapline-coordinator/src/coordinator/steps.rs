@@ -30,7 +30,7 @@ impl CheckpointCoordinator {
             created: now.wall,
             options: BarrierOptions {
                 kind,
-                alignment: self.settings.mode.alignment(),
+                alignment: self.settings.barrier_alignment(),
             },
         };
         let timeout = self.timeout();
@@ -55,7 +55,7 @@ impl CheckpointCoordinator {
             return;
         };
         let (barrier, until_acknowledged) = (pending.barrier, now.monotonic.saturating_sub(pending.started));
-        if let Err(error) = verify_channels(&collected.channels, barrier.options.alignment) {
+        if let Err(error) = verify_channels(&collected.cuts, barrier.options.alignment) {
             return self.abort(FailureReason::InconsistentCut, Some(error), now, out);
         }
         let unconfirmed = self.commits.unconfirmed();

@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use snapline_barrier::ChannelCut;
 use snapline_core::{ErrorKind, KeyGroupRange};
 use snapline_state::HandleKind;
 
@@ -40,6 +41,7 @@ fn sample() -> Manifest {
             None,
         )),
         committables: Vec::new(),
+        ..SubtaskState::default()
     };
     let sink = SubtaskState {
         committables: commit(12, "sink", 1, "part-2").committables,
@@ -68,12 +70,19 @@ fn sample() -> Manifest {
             (uid("sink"), operator("Sink", vec![SubtaskState::default(), sink])),
         ]),
         uncommitted: vec![commit(10, "sink", 0, "part-0"), commit(11, "sink", 1, "part-1")],
-        channels: vec![TaskChannels {
+        cuts: vec![SubtaskCut {
             task: SubtaskId {
                 operator: uid("sum"),
                 index: SubtaskIndex(0),
             },
-            channels: vec![ChannelCut { received: 5, sent: 5 }],
+            cut: TaskCut {
+                clock: None,
+                channels: vec![ChannelCut {
+                    received: 5,
+                    sent: 5,
+                    recorded: vec![],
+                }],
+            },
         }],
     }
 }

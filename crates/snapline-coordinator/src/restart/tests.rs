@@ -11,6 +11,7 @@ fn exponential(initial_ms: u64, multiplier: f64, max_ms: u64, attempts: Option<u
         initial_ms,
         max_ms,
         multiplier,
+        jitter: 0.0,
         reset_after_ms: 8,
         attempts,
     })

@@ -183,7 +183,7 @@ fn the_channel_that_contradicts_is_named() {
     let mut out = Vec::new();
     coordinator.on_time(at(100), &mut out);
     let mut ack = ack(5, 0);
-    ack.channels[0].received = 8;
+    ack.cut.channels[0].received = 8;
     coordinator.acknowledge(ack, at(110), &mut out);
     let Some(CoordinatorAction::FailJob(error)) = out.pop() else {
         panic!("{out:?}")
@@ -360,7 +360,7 @@ fn a_task_without_state_has_no_entry() {
         panic!("{out:?}")
     };
     assert!(manifest.operators.is_empty());
-    assert_eq!(manifest.channels.len(), 2);
+    assert_eq!(manifest.cuts.len(), 2);
 }
 
 #[test]

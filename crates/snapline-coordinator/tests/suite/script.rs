@@ -1,9 +1,10 @@
 //! Scripts: what happens to a coordinator, and what it does about it.
 
 use bytes::Bytes;
+use snapline_barrier::{ChannelCut, TaskCut};
 use snapline_coordinator::{
-    Acknowledgement, ChannelCut, CheckpointCoordinator, CoordinatorAction, CoordinatorContext, Decline,
-    FailureReason, Moment, OperatorPlan, PublishOutcome, Triggered,
+    Acknowledgement, CheckpointCoordinator, CoordinatorAction, CoordinatorContext, Decline, FailureReason,
+    Moment, OperatorPlan, PublishOutcome, SubtaskStatistics, Triggered,
 };
 use snapline_core::{
     AttemptId, CheckpointId, CheckpointKind, CheckpointSettings, Error, JobId, MaxParallelism, OperatorUid,
@@ -86,7 +87,15 @@ pub(crate) fn ack(checkpoint: u64, index: u32) -> Acknowledgement {
         attempt: ATTEMPT,
         checkpoint: CheckpointId(checkpoint),
         operators: vec![(uid(), SubtaskIndex(index), state)],
-        channels: vec![ChannelCut { received: 9, sent: 9 }],
+        cut: TaskCut {
+            clock: None,
+            channels: vec![ChannelCut {
+                received: 9,
+                sent: 9,
+                recorded: vec![],
+            }],
+        },
+        statistics: SubtaskStatistics::default(),
     }
 }
 
@@ -163,8 +172,8 @@ fn alter(ack: &mut Acknowledgement, word: &str) {
     let (_, _, state) = &mut ack.operators[0];
     match word {
         "old" => ack.attempt = AttemptId(6),
-        "lost" => ack.channels[0].received -= 1,
-        "ahead" => ack.channels[0].received += 1,
+        "lost" => ack.cut.channels[0].received -= 1,
+        "ahead" => ack.cut.channels[0].received += 1,
         "commit" => state.committables.push(Committable(Bytes::from_static(b"part"))),
         "stateless" => *state = SubtaskState::default(),
         "foreign" => ack.operators[0].0 = OperatorUid::new("unknown").unwrap(),

@@ -85,7 +85,7 @@ pub(crate) fn manifest(attempt: AttemptId, id: u64, keyed: Vec<StateHandle>) -> 
         sizes: ManifestSizes::default(),
         operators: BTreeMap::from([(OperatorUid::new("op").unwrap(), operator)]),
         uncommitted: Vec::new(),
-        channels: Vec::new(),
+        cuts: Vec::new(),
     }
 }
 

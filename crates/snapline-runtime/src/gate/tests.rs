@@ -21,6 +21,7 @@ fn frame(value: u64) -> Frame<BoxedBatch> {
         seq: 0,
     };
     Frame {
+        clock: None,
         header,
         element: StreamElement::Batch(Box::new(Batch::from(vec![value]))),
     }

@@ -4,10 +4,10 @@ use super::{BATCHES_PER_TURN, ControlReceiver, Reporter, TaskControl, TaskReport
 use crate::gate::InputGate;
 use futures::StreamExt;
 use snapline_barrier::{
-    AlignmentAction, BarrierAligner, BarrierHandler, BarrierTracker, ChannelIndex, ChannelReceiver,
-    DeclineReason, EndOfInputRule, verify_aligned_cut,
+    AlignmentAction, BarrierAligner, BarrierHandler, BarrierTracker, ChannelCut, ChannelIndex,
+    ChannelReceiver, DeclineReason, EndOfInputRule, verify_aligned_cut,
 };
-use snapline_coordinator::{ChannelCut, FailureReason};
+use snapline_coordinator::FailureReason;
 use snapline_core::{BarrierAlignment, BoxedBatch, CheckpointBarrier, Error, Frame, Result, StreamElement};
 use snapline_dataflow::{Signal, TaskHead, TaskSnapshot};
 use std::pin::Pin;
@@ -169,6 +169,7 @@ impl GateTask {
         let cuts = received.zip(&self.sent).map(|(received, sent)| ChannelCut {
             received,
             sent: *sent,
+            recorded: Vec::new(),
         });
         let cuts = cuts.collect();
         self.reporter.store(snapshot, cuts);

@@ -4,7 +4,8 @@ use crate::executor::Executor;
 use futures::FutureExt;
 use futures::channel::mpsc;
 use futures::future::{AbortHandle, abortable};
-use snapline_coordinator::{Acknowledgement, ChannelCut, CheckpointStore, Decline, FailureReason};
+use snapline_barrier::{ChannelCut, TaskCut};
+use snapline_coordinator::{Acknowledgement, CheckpointStore, Decline, FailureReason, SubtaskStatistics};
 use snapline_core::{AttemptId, CheckpointId, Clock, Error, ErrorKind, Result, SubtaskId, SubtaskIndex};
 use snapline_dataflow::{OperatorSnapshot, TaskCounters, TaskSnapshot};
 use std::collections::BTreeMap;
@@ -73,7 +74,11 @@ impl Reporter {
                     attempt,
                     checkpoint,
                     operators,
-                    channels,
+                    cut: TaskCut {
+                        clock: None,
+                        channels,
+                    },
+                    statistics: SubtaskStatistics::default(),
                 }),
                 Err(error) => TaskReport::Decline(decline(task, attempt, checkpoint, error)),
             };

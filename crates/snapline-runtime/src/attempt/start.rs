@@ -1,0 +1,160 @@
+//! From a restored checkpoint to tasks that are ready to run.
+
+use super::commit::{Committers, commit_all, recover_all};
+use super::{Attempt, Outcome};
+use crate::cluster::Cluster;
+use crate::deploy::{DeployedTask, Deployment};
+use crate::restore::{check_fits, states_of_all};
+use crate::status::Shared;
+use crate::task::TaskReport;
+use futures::FutureExt;
+use futures::channel::mpsc;
+use futures::future::{Either, select};
+use snapline_coordinator::{
+    CheckpointCoordinator, CheckpointStore, CoordinatorContext, Manifest, Moment, OperatorPlan, Restored,
+};
+use snapline_core::{AttemptId, Error, Result};
+use snapline_dataflow::{JobGraph, NodeFactory};
+use std::sync::Arc;
+
+/// What an attempt is started with.
+pub(crate) struct Start {
+    pub(crate) cluster: Cluster,
+    pub(crate) job: Arc<JobGraph>,
+    pub(crate) attempt: AttemptId,
+    pub(crate) store: Arc<CheckpointStore>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) restored: Restored,
+}
+
+/// An attempt whose tasks are built.
+struct Prepared {
+    attempt: Attempt,
+    deployment: Deployment,
+    tasks: Vec<DeployedTask>,
+    reports: mpsc::UnboundedReceiver<(AttemptId, TaskReport)>,
+    outcomes: mpsc::UnboundedReceiver<Outcome>,
+}
+
+impl Start {
+    /// Runs the attempt to its end.
+    ///
+    /// # Errors
+    /// What made it fail; `Cancelled` when it was cancelled.
+    pub(crate) async fn run(self) -> Result<()> {
+        let shared = self.shared.clone();
+        let prepared = match select(Box::pin(shared.cancelled()), self.prepare().boxed()).await {
+            Either::Left(_) => return Err(Error::cancelled("the job was cancelled")),
+            Either::Right((prepared, _)) => prepared?,
+        };
+        match prepared {
+            Some(prepared) => {
+                let Prepared {
+                    attempt,
+                    deployment,
+                    tasks,
+                    reports,
+                    outcomes,
+                } = prepared;
+                attempt.run(deployment, tasks, reports, outcomes).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Everything before the first task runs; `None` when the job had ended already.
+    async fn prepare(&self) -> Result<Option<Prepared>> {
+        if let Some(manifest) = &self.restored.manifest {
+            check_fits(&self.job, manifest)?;
+        }
+        let committers = self.recover_sinks().await?;
+        let has_ended = |manifest: &Manifest| manifest.finished;
+        if self.restored.manifest.as_ref().is_some_and(has_ended) {
+            return Ok(None);
+        }
+        let (sender, reports) = mpsc::unbounded();
+        let deployment = Deployment {
+            job: self.job.clone(),
+            attempt: self.attempt,
+            executor: self.cluster.executor.clone(),
+            clock: self.cluster.clock.clone(),
+            store: self.store.clone(),
+            reports: sender,
+        };
+        let states = states_of_all(&self.job, self.restored.manifest.as_ref())
+            .boxed()
+            .await?;
+        let tasks = deployment.build(states).await?;
+        let (attempt, outcomes) = self.attempt(committers, &tasks);
+        Ok(Some(Prepared {
+            attempt,
+            deployment,
+            tasks,
+            reports,
+            outcomes,
+        }))
+    }
+
+    /// Commits what the restored checkpoint has promised, then lets each sink clean up: before
+    /// anything else runs.
+    async fn recover_sinks(&self) -> Result<Committers> {
+        let mut committers = Committers::new();
+        for node in &self.job.nodes {
+            if let NodeFactory::Sink(sink) = &node.node.factory {
+                let committer = sink.committer(&self.job.job, &node.uid, self.attempt);
+                let committer = committer.map_err(|error| error.with("operator", &node.node.name))?;
+                committers.insert(node.uid.clone(), committer);
+            }
+        }
+        let commits = self.restored.unfinished_commits();
+        let newest = commits.iter().map(|commit| commit.checkpoint).max();
+        commit_all(&mut committers, &commits).await?;
+        if let Some(newest) = newest {
+            self.store.mark_committed(newest).await?;
+        }
+        recover_all(&mut committers, self.restored.checkpoint()).await?;
+        Ok(committers)
+    }
+
+    fn attempt(
+        &self,
+        committers: Committers,
+        tasks: &[DeployedTask],
+    ) -> (Attempt, mpsc::UnboundedReceiver<Outcome>) {
+        let plan = |node: &snapline_dataflow::JobNode| OperatorPlan {
+            uid: node.uid.clone(),
+            name: node.node.name.clone(),
+            parallelism: node.parallelism,
+        };
+        let context = CoordinatorContext {
+            job: self.job.job.clone(),
+            attempt: self.attempt,
+            max_parallelism: self.job.max_parallelism,
+            settings: self.job.settings.checkpoints.clone(),
+            tasks: tasks.iter().map(|task| task.id.clone()).collect(),
+            operators: self.job.nodes.iter().map(plan).collect(),
+            last_used: self.restored.last_used,
+            latest_completed: self.restored.checkpoint(),
+        };
+        let (sender, outcomes) = mpsc::unbounded();
+        let attempt = Attempt {
+            coordinator: CheckpointCoordinator::new(context, Moment::of(&*self.cluster.clock)),
+            cluster: self.cluster.clone(),
+            job: self.job.clone(),
+            attempt: self.attempt,
+            store: self.store.clone(),
+            shared: self.shared.clone(),
+            committers: Arc::new(tokio::sync::Mutex::new(committers)),
+            tasks: tasks
+                .iter()
+                .map(|task| (task.id.clone(), task.is_source, task.control.clone()))
+                .collect(),
+            with_data: tasks.len(),
+            running: tasks.iter().map(|task| task.id.clone()).collect(),
+            outcomes: sender,
+            is_finishing: false,
+            actions: Vec::new(),
+        };
+        (attempt, outcomes)
+    }
+}

@@ -6,8 +6,9 @@ mod start;
 
 pub(crate) use start::Start;
 
-use crate::cluster::Cluster;
+use crate::cluster::ClusterParts;
 use crate::deploy::{DeployedTask, Deployment, panicked};
+use crate::probe::JobStep;
 use crate::status::Shared;
 use crate::task::{TaskControl, TaskReport};
 use commit::Committers;
@@ -35,7 +36,7 @@ enum Outcome {
 
 /// One attempt while it runs.
 pub(crate) struct Attempt {
-    cluster: Cluster,
+    cluster: ClusterParts,
     job: Arc<JobGraph>,
     attempt: AttemptId,
     store: Arc<CheckpointStore>,
@@ -128,6 +129,15 @@ impl Attempt {
     }
 
     fn on_decline(&mut self, decline: Decline, now: Moment) {
+        let (checkpoint, task, reason) = (decline.checkpoint, &decline.task, &decline.reason);
+        self.cluster.probe(
+            self.attempt,
+            &JobStep::Decline {
+                checkpoint,
+                task,
+                reason,
+            },
+        );
         if decline.reason != FailureReason::CancelMarker && decline.reason != FailureReason::Subsumed {
             self.shared
                 .on_checkpoint_failure(decline.checkpoint, &decline.reason, decline.cause.as_ref());
@@ -143,6 +153,12 @@ impl Attempt {
                     .on_published(checkpoint, published, now, &mut self.actions);
             }
             Outcome::Committed(checkpoint, committed) => {
+                let error = committed
+                    .as_ref()
+                    .err()
+                    .map(|error| error as &dyn std::fmt::Display);
+                self.cluster
+                    .probe(self.attempt, &JobStep::Committed { checkpoint, error });
                 self.coordinator
                     .on_committed(checkpoint, committed, now, &mut self.actions);
             }

@@ -2,11 +2,15 @@
 
 use crate::attempt::Start;
 use crate::executor::{Executor, TokioExecutor};
+use crate::network::Network;
+use crate::probe::{JobStep, Probe};
 use crate::status::Shared;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::{Either, select};
-use snapline_coordinator::{AttemptInfo, CheckpointStore, RestartStrategy, Restored, Verification};
+use snapline_coordinator::{
+    AttemptInfo, CheckpointStore, CoordinatorAction, RestartStrategy, Restored, Verification,
+};
 use snapline_core::{AttemptId, Clock, Error, ErrorKind, MaxParallelism, Result, SystemClock};
 use snapline_dataflow::{JobGraph, JobHandle, JobRunner, JobState};
 use std::hash::{BuildHasher, RandomState};
@@ -15,14 +19,48 @@ use std::sync::Arc;
 /// Runs jobs in this process, each on threads of its own.
 #[derive(Debug, Clone)]
 pub struct LocalCluster {
-    parts: Option<Cluster>,
+    parts: Option<ClusterParts>,
 }
 
 /// What a job runs on.
 #[derive(Debug, Clone)]
-pub(crate) struct Cluster {
-    pub(crate) executor: Arc<dyn Executor>,
-    pub(crate) clock: Arc<dyn Clock>,
+pub struct ClusterParts {
+    /// Runs everything that a job does.
+    pub executor: Arc<dyn Executor>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Decides which channel of a task delivers next; they take turns when `None`.
+    pub network: Option<Arc<dyn Network>>,
+    /// Is told of every step.
+    pub probe: Option<Arc<dyn Probe>>,
+    /// Tells this process from all others that may run the same job.
+    pub nonce: u64,
+}
+
+impl ClusterParts {
+    /// This executor and clock; channels take turns, and nobody is told of steps.
+    pub fn new(executor: Arc<dyn Executor>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            executor,
+            clock,
+            network: None,
+            probe: None,
+            nonce: RandomState::new().hash_one(std::process::id()),
+        }
+    }
+
+    /// Tells the probe of a step of the job.
+    pub(crate) fn probe(&self, attempt: AttemptId, step: &JobStep<'_>) {
+        if let Some(probe) = &self.probe {
+            probe.on_job(attempt, step);
+        }
+    }
+
+    pub(crate) fn probe_action(&self, attempt: AttemptId, action: &CoordinatorAction) {
+        if let Some(step) = JobStep::of_action(action) {
+            self.probe(attempt, &step);
+        }
+    }
 }
 
 impl LocalCluster {
@@ -33,18 +71,21 @@ impl LocalCluster {
 
     /// All jobs run on this executor and live by this clock.
     pub fn with_parts(executor: Arc<dyn Executor>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            parts: Some(Cluster { executor, clock }),
-        }
+        Self::assemble(ClusterParts::new(executor, clock))
     }
 
-    fn cluster(&self) -> Result<Cluster> {
+    /// All jobs run on these parts.
+    pub fn assemble(parts: ClusterParts) -> Self {
+        Self { parts: Some(parts) }
+    }
+
+    fn cluster(&self) -> Result<ClusterParts> {
         match &self.parts {
             Some(parts) => Ok(parts.clone()),
-            None => Ok(Cluster {
-                executor: Arc::new(TokioExecutor::new()?),
-                clock: Arc::new(SystemClock::new()),
-            }),
+            None => Ok(ClusterParts::new(
+                Arc::new(TokioExecutor::new()?),
+                Arc::new(SystemClock::new()),
+            )),
         }
     }
 }
@@ -62,7 +103,7 @@ impl JobRunner for LocalCluster {
     }
 }
 
-fn launch(job: JobGraph, cluster: Cluster) -> JobHandle {
+fn launch(job: JobGraph, cluster: ClusterParts) -> JobHandle {
     let shared = Arc::new(Shared::new(job.job.clone()));
     let master = Master::new(job, cluster.clone(), shared.clone());
     let ended = shared.clone();
@@ -79,7 +120,7 @@ fn launch(job: JobGraph, cluster: Cluster) -> JobHandle {
 /// Leads a job through its attempts.
 struct Master {
     job: Arc<JobGraph>,
-    cluster: Cluster,
+    cluster: ClusterParts,
     shared: Arc<Shared>,
     store: Arc<CheckpointStore>,
     strategy: RestartStrategy,
@@ -87,7 +128,7 @@ struct Master {
 }
 
 impl Master {
-    fn new(job: JobGraph, cluster: Cluster, shared: Arc<Shared>) -> Self {
+    fn new(job: JobGraph, cluster: ClusterParts, shared: Arc<Shared>) -> Self {
         let store = Arc::new(CheckpointStore::new(
             job.components.storage.clone(),
             job.job.clone(),
@@ -110,6 +151,8 @@ impl Master {
                 Err(error) => error,
             };
             self.shared.on_attempt_end();
+            self.cluster
+                .probe(self.attempt.unwrap_or(AttemptId(0)), &JobStep::Fail(&error));
             if !may_pass(&error) {
                 return Err(error);
             }
@@ -153,6 +196,9 @@ impl Master {
         if let Some(manifest) = &restored.manifest {
             adopt_max_parallelism(&mut self.job, manifest.max_parallelism);
         }
+        let checkpoint = restored.checkpoint();
+        self.cluster
+            .probe(attempt, &JobStep::Start { restored: checkpoint });
         self.shared.change(|status| {
             status.attempt = attempt;
             status.restored = restored.checkpoint();
@@ -171,7 +217,7 @@ impl Master {
     async fn claim_attempt(&mut self) -> Result<AttemptId> {
         let info = AttemptInfo {
             host: host(),
-            nonce: RandomState::new().hash_one(std::process::id()),
+            nonce: self.cluster.nonce,
             started: self.cluster.clock.now(),
             parallelism: self.job.settings.parallelism,
         };

@@ -2,7 +2,9 @@
 
 use crate::executor::Executor;
 use crate::gate::{GateSender, InputGate, input_gate};
+use crate::network::Network;
 use crate::port::ResultPartition;
+use crate::probe::Probe;
 use crate::task::{ControlReceiver, GateTask, Reporter, SourceTask, TaskControl, TaskReport};
 use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
@@ -23,6 +25,8 @@ pub(crate) struct Deployment {
     pub(crate) attempt: AttemptId,
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) network: Option<Arc<dyn Network>>,
+    pub(crate) probe: Option<Arc<dyn Probe>>,
     pub(crate) store: Arc<CheckpointStore>,
     pub(crate) reports: mpsc::UnboundedSender<(AttemptId, TaskReport)>,
 }
@@ -95,6 +99,11 @@ impl Deployment {
         outcome.boxed()
     }
 
+    fn task_id(&self, vertex: &JobVertex, index: SubtaskIndex) -> SubtaskId {
+        let operator = self.job.node(vertex.head).uid.clone();
+        SubtaskId { operator, index }
+    }
+
     fn wire(&self) -> Wiring {
         let mut wiring = Wiring {
             gates: BTreeMap::new(),
@@ -113,7 +122,11 @@ impl Deployment {
         if sources.is_empty() {
             return;
         }
-        let (gate, senders) = input_gate(sources.len(), self.job.settings.channel_bytes);
+        let (mut gate, senders) = input_gate(sources.len(), self.job.settings.channel_bytes);
+        if let Some(network) = &self.network {
+            let id = self.task_id(vertex, SubtaskIndex(subtask));
+            gate = gate.with_network(id, network.clone());
+        }
         for ((input, upstream), sender) in sources.into_iter().zip(senders) {
             wiring
                 .senders
@@ -157,10 +170,7 @@ impl Builder {
     async fn build(self, gate: Option<InputGate>, senders: Vec<Vec<GateSender>>) -> Result<DeployedTask> {
         let head = self.head(senders).await?;
         let (control, receiver) = mpsc::unbounded();
-        let id = SubtaskId {
-            operator: self.job().node(self.vertex().head).uid.clone(),
-            index: self.subtask,
-        };
+        let id = self.shared.task_id(self.vertex(), self.subtask);
         let is_source = matches!(head, Head::Source(_));
         let reporter = self.reporter(id.clone());
         let run = match (head, gate) {
@@ -197,6 +207,7 @@ impl Builder {
             attempt: self.shared.attempt,
             executor: self.shared.executor.clone(),
             clock: self.shared.clock.clone(),
+            probe: self.shared.probe.clone(),
             store: self.shared.store.clone(),
             counters: self.counters.clone(),
             reports: self.shared.reports.clone(),

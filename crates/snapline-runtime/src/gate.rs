@@ -5,10 +5,11 @@
 //! something to deliver and is not blocked stands in a queue, so that channels take turns and idle
 //! ones cost nothing.
 
-use snapline_core::{BoxedBatch, Frame, StreamElement};
+use crate::network::Network;
+use snapline_core::{BoxedBatch, Frame, StreamElement, SubtaskId};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 /// How many emptied batches a channel keeps for its sender.
 const SPARE_BATCHES: usize = 4;
@@ -18,6 +19,8 @@ const SPARE_BATCHES: usize = 4;
 #[doc(alias = "mailbox")]
 pub struct InputGate {
     shared: Arc<Shared>,
+    /// Who decides the turns of the channels, and of which task they are.
+    network: Option<(SubtaskId, Arc<dyn Network>)>,
 }
 
 /// The sending end of one channel.
@@ -70,14 +73,23 @@ pub fn input_gate(channels: usize, limit: usize) -> (InputGate, Vec<GateSender>)
             channel,
         })
         .collect();
-    (InputGate { shared }, senders)
+    let network = None;
+    (InputGate { shared, network }, senders)
 }
 
 impl InputGate {
+    /// Lets a network decide the turns of the channels of this task.
+    #[must_use]
+    pub fn with_network(mut self, task: SubtaskId, network: Arc<dyn Network>) -> Self {
+        self.network = Some((task, network));
+        self
+    }
+
     /// The next element of any channel that is not blocked, and the channel.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(usize, Frame<BoxedBatch>)> {
         let mut state = self.shared.lock();
-        let Some(index) = state.ready.pop_front() else {
+        let turn = ready!(state.turn(self.network.as_ref(), cx));
+        let Some(index) = state.ready.remove(turn) else {
             state.receiver = Some(cx.waker().clone());
             return Poll::Pending;
         };
@@ -181,6 +193,15 @@ impl Shared {
 }
 
 impl State {
+    /// The position among the ready channels of the one that delivers next.
+    fn turn(&mut self, network: Option<&(SubtaskId, Arc<dyn Network>)>, cx: &mut Context<'_>) -> Poll<usize> {
+        let Some((task, network)) = network.filter(|_| !self.ready.is_empty()) else {
+            return Poll::Ready(0);
+        };
+        let turn = ready!(network.poll_turn(task, self.ready.make_contiguous(), cx));
+        Poll::Ready(if turn < self.ready.len() { turn } else { 0 })
+    }
+
     /// Puts a channel into the queue if it has something to deliver and is not there.
     fn list(&mut self, index: usize) -> bool {
         let channel = &mut self.channels[index];

@@ -12,12 +12,16 @@ mod cluster;
 mod deploy;
 mod executor;
 mod gate;
+mod network;
 mod port;
+mod probe;
 mod restore;
 mod status;
 mod task;
 
-pub use cluster::LocalCluster;
+pub use cluster::{ClusterParts, LocalCluster};
 pub use executor::{Executor, TokioExecutor};
 pub use gate::{GateSender, InputGate, input_gate};
+pub use network::Network;
 pub use port::ResultPartition;
+pub use probe::{JobStep, Probe, TaskStep};

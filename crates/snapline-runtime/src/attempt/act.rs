@@ -14,6 +14,7 @@ impl Attempt {
     pub(super) fn carry_out(&mut self) -> Result<()> {
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
+            self.cluster.probe_action(self.attempt, &action);
             match action {
                 CoordinatorAction::TriggerSources(barrier) => {
                     self.tell_sources(TaskControl::Trigger(barrier))

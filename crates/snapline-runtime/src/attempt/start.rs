@@ -2,7 +2,7 @@
 
 use super::commit::{Committers, commit_all, recover_all};
 use super::{Attempt, Outcome};
-use crate::cluster::Cluster;
+use crate::cluster::ClusterParts;
 use crate::deploy::{DeployedTask, Deployment};
 use crate::restore::{check_fits, states_of_all};
 use crate::status::Shared;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// What an attempt is started with.
 pub(crate) struct Start {
-    pub(crate) cluster: Cluster,
+    pub(crate) cluster: ClusterParts,
     pub(crate) job: Arc<JobGraph>,
     pub(crate) attempt: AttemptId,
     pub(crate) store: Arc<CheckpointStore>,
@@ -78,6 +78,8 @@ impl Start {
             attempt: self.attempt,
             executor: self.cluster.executor.clone(),
             clock: self.cluster.clock.clone(),
+            network: self.cluster.network.clone(),
+            probe: self.cluster.probe.clone(),
             store: self.store.clone(),
             reports: sender,
         };

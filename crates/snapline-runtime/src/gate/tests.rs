@@ -109,3 +109,35 @@ fn an_emptied_batch_goes_back_to_its_sender() {
     assert!(senders[0].send(frame(2)).is_some());
     assert!(senders[0].send(frame(3)).is_none());
 }
+
+/// Delivers the youngest turn first, and nothing at every second call.
+#[derive(Debug, Default)]
+struct Contrary(AtomicUsize);
+
+impl Network for Contrary {
+    fn poll_turn(&self, task: &SubtaskId, ready: &[usize], _: &mut Context<'_>) -> Poll<usize> {
+        assert_eq!(task.to_string(), "map[0]");
+        match self.0.fetch_add(1, Ordering::SeqCst) % 2 {
+            0 => Poll::Ready(ready.len() - 1),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+#[test]
+fn a_network_decides_which_channel_delivers_and_when() {
+    let (gate, senders) = input_gate(2, 1024);
+    let task = SubtaskId {
+        operator: snapline_core::OperatorUid::from_text("map"),
+        index: snapline_core::SubtaskIndex(0),
+    };
+    let mut gate = gate.with_network(task, Arc::new(Contrary::default()));
+    let cx = &mut Context::from_waker(Waker::noop());
+    (1..=2).for_each(|value| _ = senders[0].send(frame(value)));
+    senders[1].send(frame(11));
+    let order: Vec<_> = (0..6).map(|_| next(&mut gate, cx)).collect();
+    assert_eq!(
+        order,
+        [Some((1, 11)), None, Some((0, 1)), None, Some((0, 2)), None]
+    );
+}

@@ -2,6 +2,7 @@
 
 use super::{BATCHES_PER_TURN, ControlReceiver, Reporter, TaskControl, TaskReport};
 use crate::gate::InputGate;
+use crate::probe::TaskStep;
 use futures::StreamExt;
 use snapline_barrier::{
     AlignmentAction, BarrierAligner, BarrierHandler, BarrierTracker, ChannelCut, ChannelIndex,
@@ -56,12 +57,14 @@ impl GateTask {
         while let Poll::Ready(message) = self.control.poll_next_unpin(cx) {
             match message {
                 Some(TaskControl::Abort(checkpoint)) => {
+                    self.reporter.probe(TaskStep::Abort(checkpoint));
                     self.reporter.on_abort(checkpoint);
                     self.handler
                         .on_abort(checkpoint, self.reporter.clock.now(), &mut self.actions);
                     self.carry_out()?;
                 }
                 Some(TaskControl::Complete(checkpoint)) => {
+                    self.reporter.probe(TaskStep::Complete(checkpoint));
                     self.reporter.on_complete(checkpoint);
                     self.head.on_signal(&mut Signal::CheckpointComplete(checkpoint))?;
                 }
@@ -103,6 +106,7 @@ impl GateTask {
         let now = self.reporter.clock.now();
         match frame.element {
             StreamElement::Batch(mut batch) => {
+                self.reporter.probe(TaskStep::Batch { channel });
                 self.receivers[channel].on_batch(frame.header)?;
                 self.head.on_batch(&mut batch)?;
                 self.gate.recycle(channel, batch);
@@ -110,16 +114,21 @@ impl GateTask {
                 return Ok(());
             }
             StreamElement::Barrier { barrier, sent } => {
+                let checkpoint = barrier.checkpoint;
+                self.reporter.probe(TaskStep::Barrier { channel, checkpoint });
                 self.receivers[channel].on_barrier(barrier.checkpoint, sent)?;
                 self.sent[channel] = sent;
                 self.handler.on_barrier(index, barrier, now, &mut self.actions);
             }
             StreamElement::CancelCheckpoint(checkpoint) => {
+                self.reporter
+                    .probe(TaskStep::CancelCheckpoint { channel, checkpoint });
                 self.receivers[channel].on_cancel(checkpoint)?;
                 self.handler.on_cancel(index, checkpoint, now, &mut self.actions);
             }
             StreamElement::EndOfData => self.on_end_of_data()?,
             StreamElement::EndOfInput => {
+                self.reporter.probe(TaskStep::EndOfInput { channel });
                 self.receivers[channel].on_end_of_input(frame.header)?;
                 self.sent[channel] = frame.header.seq;
                 self.handler.on_end_of_input(index, now, &mut self.actions);
@@ -132,6 +141,7 @@ impl GateTask {
     fn on_end_of_data(&mut self) -> Result<()> {
         self.with_data -= 1;
         if self.with_data == 0 {
+            self.reporter.probe(TaskStep::EndOfData);
             self.head.on_signal(&mut Signal::EndOfData)?;
             self.reporter.report(TaskReport::EndOfData);
         }
@@ -158,6 +168,7 @@ impl GateTask {
     }
 
     fn take_snapshot(&mut self, barrier: CheckpointBarrier) -> Result<()> {
+        self.reporter.probe(TaskStep::Snapshot(barrier.checkpoint));
         let since = self.reporter.monotonic();
         if barrier.options.alignment == BarrierAlignment::Aligned {
             verify_aligned_cut(&self.receivers, barrier.checkpoint)?;

@@ -1,6 +1,7 @@
 //! What a task tells the job.
 
 use crate::executor::Executor;
+use crate::probe::{Probe, TaskStep};
 use futures::FutureExt;
 use futures::channel::mpsc;
 use futures::future::{AbortHandle, abortable};
@@ -32,6 +33,7 @@ pub(crate) struct Reporter {
     pub(crate) attempt: AttemptId,
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) probe: Option<Arc<dyn Probe>>,
     pub(crate) store: Arc<CheckpointStore>,
     pub(crate) counters: Arc<TaskCounters>,
     pub(crate) reports: mpsc::UnboundedSender<(AttemptId, TaskReport)>,
@@ -42,6 +44,13 @@ impl Reporter {
     /// The time since some fixed point.
     pub(crate) fn monotonic(&self) -> Duration {
         self.clock.monotonic()
+    }
+
+    /// Tells the probe, if there is one, of a step.
+    pub(crate) fn probe(&self, step: TaskStep) {
+        if let Some(probe) = &self.probe {
+            probe.on_task(&self.task, self.attempt, step);
+        }
     }
 
     /// Notes how long the task was kept from its records.
@@ -67,6 +76,7 @@ impl Reporter {
         let checkpoint = snapshot.barrier.checkpoint;
         let (task, attempt) = (self.task.clone(), self.attempt);
         let (store, reports) = (self.store.clone(), self.reports.clone());
+        let probe = self.probe.clone();
         let stored = async move {
             let report = match persist_all(&store, attempt, task.index, snapshot).await {
                 Ok(operators) => TaskReport::Acknowledge(Acknowledgement {
@@ -82,6 +92,9 @@ impl Reporter {
                 }),
                 Err(error) => TaskReport::Decline(decline(task, attempt, checkpoint, error)),
             };
+            if let (Some(probe), TaskReport::Acknowledge(ack)) = (probe, &report) {
+                probe.on_task(&ack.task, attempt, TaskStep::Acknowledge(checkpoint));
+            }
             let _ = reports.unbounded_send((attempt, report));
         };
         let (stored, handle) = abortable(stored);

@@ -1,6 +1,7 @@
 //! A task that begins with a source.
 
 use super::{BATCHES_PER_TURN, ControlReceiver, Reporter, TaskControl, TaskReport};
+use crate::probe::TaskStep;
 use futures::StreamExt;
 use snapline_connector::ReaderStatus;
 use snapline_core::{CheckpointBarrier, Result};
@@ -33,8 +34,12 @@ impl SourceTask {
         while let Poll::Ready(message) = self.control.poll_next_unpin(cx) {
             match message {
                 Some(TaskControl::Trigger(barrier)) => self.take_snapshot(barrier)?,
-                Some(TaskControl::Abort(checkpoint)) => self.reporter.on_abort(checkpoint),
+                Some(TaskControl::Abort(checkpoint)) => {
+                    self.reporter.probe(TaskStep::Abort(checkpoint));
+                    self.reporter.on_abort(checkpoint);
+                }
                 Some(TaskControl::Complete(checkpoint)) => {
+                    self.reporter.probe(TaskStep::Complete(checkpoint));
                     self.reporter.on_complete(checkpoint);
                     self.head.on_signal(&mut Signal::CheckpointComplete(checkpoint))?;
                 }
@@ -49,6 +54,7 @@ impl SourceTask {
     }
 
     fn take_snapshot(&mut self, barrier: CheckpointBarrier) -> Result<()> {
+        self.reporter.probe(TaskStep::Snapshot(barrier.checkpoint));
         let since = self.reporter.monotonic();
         let mut snapshot = TaskSnapshot::new(barrier);
         self.head.on_signal(&mut Signal::Barrier(&mut snapshot))?;
@@ -64,8 +70,12 @@ impl SourceTask {
                 return Ok(());
             }
             match self.head.poll_batch(cx)? {
-                Poll::Ready(ReaderStatus::More) => self.is_dirty = true,
+                Poll::Ready(ReaderStatus::More) => {
+                    self.reporter.probe(TaskStep::Read);
+                    self.is_dirty = true;
+                }
                 Poll::Ready(ReaderStatus::EndOfData) => {
+                    self.reporter.probe(TaskStep::EndOfData);
                     self.has_ended = true;
                     self.head.on_signal(&mut Signal::EndOfData)?;
                     self.reporter.report(TaskReport::EndOfData);

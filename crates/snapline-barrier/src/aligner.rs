@@ -63,6 +63,9 @@ pub struct BarrierAligner {
     /// The alignment of `latest`, until it is completed or given up.
     pending: Option<Alignment>,
     aborted: AbortedCheckpoints,
+    /// Channels that are aligned even by an unaligned checkpoint.
+    #[expect(dead_code, reason = "no barrier is announced yet")]
+    forced: BTreeSet<ChannelIndex>,
 }
 
 #[derive(Debug, Clone)]
@@ -76,12 +79,22 @@ struct Alignment {
 impl BarrierAligner {
     /// An aligner for a task with this many input channels, all of them open.
     pub fn new(channels: u32, rule: EndOfInputRule) -> Self {
+        Self::with_forced(channels, rule, [])
+    }
+
+    /// As [`Self::new`], with channels that are aligned even by an unaligned checkpoint.
+    pub fn with_forced(
+        channels: u32,
+        rule: EndOfInputRule,
+        forced: impl IntoIterator<Item = ChannelIndex>,
+    ) -> Self {
         Self {
             rule,
             open: (0..channels).map(ChannelIndex).collect(),
             latest: CheckpointId::NONE,
             pending: None,
             aborted: AbortedCheckpoints::default(),
+            forced: forced.into_iter().collect(),
         }
     }
 
@@ -121,6 +134,9 @@ impl BarrierAligner {
             out.push(AlignmentAction::Snapshot {
                 barrier: alignment.barrier,
                 alignment: Duration::from_millis(now.millis_since(alignment.since)),
+            });
+            out.push(AlignmentAction::Complete {
+                checkpoint: alignment.barrier.checkpoint,
             });
             unblock(Some(alignment), out);
         }

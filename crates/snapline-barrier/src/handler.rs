@@ -23,6 +23,10 @@ impl fmt::Display for ChannelIndex {
 
 /// What a task has to do, in the order in which it is told.
 ///
+/// After a `Snapshot` a task may acknowledge its checkpoint at `Complete`, and not before: until then
+/// channel state may be missing. Each `Snapshot` is followed by exactly one `Complete` or
+/// `DropRecording`, unless the task ends first.
+///
 /// Not `non_exhaustive`: a task that ignores an action it does not know is broken.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +41,40 @@ pub enum AlignmentAction {
     Unblock(ChannelIndex),
     /// Freeze the state and forward the barrier on all outputs, both before the next action.
     Snapshot {
-        /// The barrier to forward, as it came first.
+        /// The barrier to forward. Its alignment is `Unaligned` when barriers are still missing, and
+        /// as it came first otherwise.
         barrier: CheckpointBarrier,
-        /// The time since the first barrier of this checkpoint arrived.
+        /// The time since the first barrier of this checkpoint arrived or was announced.
         alignment: Duration,
+    },
+    /// Let the announced barrier of this channel overtake what is queued before it: it is what the
+    /// gate delivers next. What it overtook stays queued.
+    Prioritize(ChannelIndex),
+    /// Keep every batch of this channel that is processed or overtaken until `StopRecording`: it is
+    /// channel state of the checkpoint whose snapshot was just taken.
+    Record {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The channel, whose barrier is missing.
+        channel: ChannelIndex,
+    },
+    /// The barrier or the end of this channel is there. The batches that it overtook are the last
+    /// ones to keep.
+    StopRecording {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The channel.
+        channel: ChannelIndex,
+    },
+    /// All barriers are in, the channel state is whole: the snapshot may be acknowledged.
+    Complete {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// The checkpoint was given up after its snapshot: forget both that and the channel state.
+    DropRecording {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
     },
     /// Tell the coordinator that this task does not take part in the checkpoint.
     Decline {
@@ -119,7 +153,8 @@ pub enum EndOfInputRule {
 /// assert_eq!(handler(BarrierAlignment::Aligned, 3).open_channels(), 3);
 /// ```
 pub trait BarrierHandler: Send {
-    /// A channel delivered a barrier. `now` is used for the alignment time alone.
+    /// A channel delivered a barrier: in its order, or ahead of queued batches after
+    /// [`AlignmentAction::Prioritize`].
     fn on_barrier(
         &mut self,
         channel: ChannelIndex,
@@ -127,6 +162,19 @@ pub trait BarrierHandler: Send {
         now: Timestamp,
         out: &mut Vec<AlignmentAction>,
     );
+
+    /// A barrier that [may record](snapline_core::BarrierAlignment::may_record) is queued on a
+    /// channel, behind batches. It is announced once, when no other marker stands before it, and will
+    /// be delivered in any case.
+    fn on_announcement(
+        &mut self,
+        channel: ChannelIndex,
+        barrier: CheckpointBarrier,
+        now: Timestamp,
+        out: &mut Vec<AlignmentAction>,
+    ) {
+        let _ = (channel, barrier, now, out);
+    }
 
     /// A channel delivered a cancel marker.
     fn on_cancel(
@@ -143,6 +191,16 @@ pub trait BarrierHandler: Send {
     /// The coordinator gave a checkpoint up. If its snapshot is not taken yet, it never will be:
     /// a cancel marker goes out instead. The coordinator is not told back.
     fn on_abort(&mut self, checkpoint: CheckpointId, now: Timestamp, out: &mut Vec<AlignmentAction>);
+
+    /// When [`Self::on_time`] has something to do, unless something else happens first.
+    fn deadline(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// The time has come. Early, late and needless calls do no harm.
+    fn on_time(&mut self, now: Timestamp, out: &mut Vec<AlignmentAction>) {
+        let _ = (now, out);
+    }
 
     /// How many channels have not ended.
     fn open_channels(&self) -> usize;

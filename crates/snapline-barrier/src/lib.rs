@@ -76,6 +76,7 @@
 //!     actions,
 //!     [
 //!         AlignmentAction::Snapshot { barrier, alignment: Duration::from_millis(5) },
+//!         AlignmentAction::Complete { checkpoint: CheckpointId(1) },
 //!         AlignmentAction::Unblock(ChannelIndex(0)),
 //!         AlignmentAction::Unblock(ChannelIndex(1)),
 //!     ]

@@ -40,7 +40,8 @@ const MAX_PENDING: usize = 50;
 /// tracker.on_barrier(ChannelIndex(0), barrier, Timestamp(0), &mut actions);
 /// assert_eq!(actions, []);
 /// tracker.on_end_of_input(ChannelIndex(1), Timestamp(8), &mut actions);
-/// assert_eq!(actions, [Snapshot { barrier, alignment: Duration::from_millis(8) }]);
+/// let snapshot = Snapshot { barrier, alignment: Duration::from_millis(8) };
+/// assert_eq!(actions, [snapshot, Complete { checkpoint: CheckpointId(1) }]);
 /// ```
 #[derive(Debug, Clone)]
 pub struct BarrierTracker {
@@ -127,10 +128,15 @@ impl BarrierTracker {
             return;
         };
         match entry.fate {
-            Fate::Snapshot { barrier, since } => out.push(AlignmentAction::Snapshot {
-                barrier,
-                alignment: Duration::from_millis(now.millis_since(since)),
-            }),
+            Fate::Snapshot { barrier, since } => {
+                out.push(AlignmentAction::Snapshot {
+                    barrier,
+                    alignment: Duration::from_millis(now.millis_since(since)),
+                });
+                out.push(AlignmentAction::Complete {
+                    checkpoint: entry.checkpoint,
+                });
+            }
             Fate::Cancel => out.push(AlignmentAction::ForwardCancel(entry.checkpoint)),
         }
     }

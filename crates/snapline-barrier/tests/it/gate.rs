@@ -119,7 +119,7 @@ impl<H: BarrierHandler> Gate<H> {
                     self.log.push(Event::NoCut(violation));
                 }
             }
-            AlignmentAction::Decline { .. } | AlignmentAction::ForwardCancel(_) => {}
+            _ => {}
         }
     }
 

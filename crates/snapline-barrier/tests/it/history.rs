@@ -321,7 +321,6 @@ impl History {
 
 fn decision(action: AlignmentAction) -> Option<(u64, Decision)> {
     match action {
-        AlignmentAction::Block(_) | AlignmentAction::Unblock(_) => None,
         AlignmentAction::Snapshot { barrier, .. } => Some((barrier.checkpoint.0, Decision::Snapshot)),
         AlignmentAction::ForwardCancel(checkpoint) => Some((checkpoint.0, Decision::ForwardCancel)),
         AlignmentAction::Decline { checkpoint, reason } => {
@@ -332,6 +331,7 @@ fn decision(action: AlignmentAction) -> Option<(u64, Decision)> {
             };
             Some((checkpoint.0, Decision::Decline(why)))
         }
+        _ => None,
     }
 }
 

@@ -132,6 +132,7 @@ impl Runner<'_> {
                     self.blocked.remove(&channel.0);
                     continue;
                 }
+                AlignmentAction::Complete { .. } => continue,
                 AlignmentAction::Snapshot { barrier, alignment } if alignment.is_zero() => {
                     format!("T{}", barrier.checkpoint)
                 }
@@ -155,6 +156,7 @@ impl Runner<'_> {
                     None => format!("F{checkpoint}"),
                     Some(other) => format!("marker {checkpoint} after the decline of {other:?}"),
                 },
+                other => format!("{other:?}"),
             };
             self.led_to.push_back(word);
         }

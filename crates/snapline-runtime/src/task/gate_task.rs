@@ -161,6 +161,12 @@ impl GateTask {
                 AlignmentAction::ForwardCancel(checkpoint) => {
                     self.head.on_signal(&mut Signal::CancelCheckpoint(checkpoint))?;
                 }
+                // Nothing is announced yet, so nothing overtakes or is recorded.
+                AlignmentAction::Complete { .. }
+                | AlignmentAction::Prioritize(_)
+                | AlignmentAction::Record { .. }
+                | AlignmentAction::StopRecording { .. }
+                | AlignmentAction::DropRecording { .. } => {}
             }
         }
         self.actions = actions;

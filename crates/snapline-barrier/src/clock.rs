@@ -23,3 +23,10 @@ impl VectorClock {
         self.entries.get(task as usize).copied().unwrap_or(0)
     }
 }
+
+impl FromIterator<u64> for VectorClock {
+    fn from_iter<I: IntoIterator<Item = u64>>(entries: I) -> Self {
+        let entries = entries.into_iter().collect();
+        Self { entries }
+    }
+}

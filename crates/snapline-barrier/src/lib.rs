@@ -36,6 +36,7 @@
 //! | [`BarrierTracker`] | at least once: blocks nothing and counts |
 //! | [`ChannelSender`], [`ChannelReceiver`] | batch and barrier counts of the two ends of a channel |
 //! | [`verify_aligned_cut`] | what a task checks before it takes an aligned snapshot |
+//! | [`ConsistentCut`] | what the coordinator checks before a checkpoint counts |
 //!
 //! Everything is pure: values in, decisions out. The time is an argument, and what a decision means
 //! for a real channel is up to the caller, so the same code runs in production, in a simulation and
@@ -116,7 +117,7 @@ mod violation;
 pub use aligner::BarrierAligner;
 pub use channel::{ChannelReceiver, ChannelSender, verify_aligned_cut};
 pub use clock::VectorClock;
-pub use cut::{ChannelCut, RecordedRun, TaskClock, TaskCut};
+pub use cut::{ChannelCut, ChannelFlaw, ConsistentCut, RecordedRun, TaskClock, TaskCut};
 pub use handler::{AlignmentAction, BarrierHandler, ChannelIndex, DeclineReason, EndOfInputRule};
 pub use tracker::BarrierTracker;
-pub use violation::{Breach, ProtocolViolation};
+pub use violation::{Breach, CutViolation, ProtocolViolation};

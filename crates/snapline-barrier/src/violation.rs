@@ -1,7 +1,9 @@
-//! How a channel can break the protocol, by name.
+//! How a channel can break the protocol, and how cuts can contradict each other, by name.
 
+use crate::cut::ChannelFlaw;
 use crate::handler::ChannelIndex;
-use snapline_core::{AttemptId, CheckpointId, Error, ErrorKind};
+use serde::{Deserialize, Serialize};
+use snapline_core::{AttemptId, CheckpointId, Error, ErrorKind, SubtaskId};
 
 /// A channel that did not deliver what its sender put on it, or a cut that is not one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -113,5 +115,51 @@ impl From<ProtocolViolation> for Error {
         Self::new(kind, "a channel broke the protocol")
             .with("channel", violation.channel)
             .because(violation)
+    }
+}
+
+/// Why the snapshots of a checkpoint do not belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum CutViolation {
+    /// A snapshot does not hold exactly what was sent on a channel before the barrier.
+    #[error("channel {channel} of task {task}: {flaw}")]
+    Channel {
+        /// The receiving task.
+        task: SubtaskId,
+        /// The position of the channel among all input channels of the task.
+        channel: usize,
+        /// What is wrong with it.
+        flaw: ChannelFlaw,
+    },
+    /// A snapshot depends on something that another task did after its own snapshot.
+    #[error("task {by} had already seen event {seen} of task {known}, whose cut is at {cut}")]
+    Future {
+        /// The task whose event was seen too early.
+        known: SubtaskId,
+        /// The task that has seen it.
+        by: SubtaskId,
+        /// The newest event that it has seen.
+        seen: u64,
+        /// How many events came before the cut of the task whose event it is.
+        cut: u64,
+    },
+    /// Two tasks claim the same entry of the clocks, so that these prove nothing.
+    #[error("tasks {first} and {second} both claim position {position} of the vector clocks")]
+    SamePosition {
+        /// The position.
+        position: u32,
+        /// One of them.
+        first: SubtaskId,
+        /// The other one.
+        second: SubtaskId,
+    },
+}
+
+impl From<CutViolation> for Error {
+    /// Our own defect, whatever it is.
+    fn from(violation: CutViolation) -> Self {
+        Self::internal("the snapshots of the tasks are not a consistent cut").because(violation)
     }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod base64_bytes;
 pub(crate) mod block;
+pub(crate) mod channel_state;
 pub(crate) mod envelope;

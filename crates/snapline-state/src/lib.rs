@@ -30,6 +30,7 @@ pub use backend::{KeyedStateBackend, StateBackend, StateContext, TableRef};
 pub use bytes_table::{ByteAccess, ByteTable, EntryVisitor};
 pub use format::block::restore::RestoredEntry;
 pub use format::block::{Block, BlockReader, BlockWriter, Entry, TableMeta};
+pub use format::channel_state::{ChannelOrigin, ChannelState, RecordedChannel};
 pub use format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};
 pub use handle::{Committable, HandleKind, StateHandle, StateLocation, SubtaskState};
 pub use operator_state::OperatorState;

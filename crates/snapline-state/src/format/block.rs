@@ -224,7 +224,9 @@ impl BlockReader {
     /// # Errors
     /// `Corrupted` or `Unsupported`, see [`Envelope::decode`].
     pub fn new(file: Bytes) -> Result<Self> {
-        Envelope::decode(&file)?;
+        if Envelope::decode(&file)?.kind != FileKind::KeyedState {
+            return Err(Error::corrupted("a file of keyed state holds something else"));
+        }
         Ok(Self {
             rest: file.slice(ENVELOPE_LEN..),
             done: false,

@@ -26,6 +26,19 @@ pub struct Envelope {
 pub enum FileKind {
     /// Tables of keyed state, in blocks.
     KeyedState,
+    /// What was in flight towards a subtask.
+    ChannelState,
+}
+
+impl FileKind {
+    const ALL: [Self; 2] = [Self::KeyedState, Self::ChannelState];
+
+    fn code(self) -> u8 {
+        match self {
+            Self::KeyedState => 1,
+            Self::ChannelState => 2,
+        }
+    }
 }
 
 /// How the blocks of a file are compressed.
@@ -39,12 +52,11 @@ pub enum Codec {
 impl Envelope {
     /// The bytes at the beginning of the file.
     pub fn encode(self) -> [u8; ENVELOPE_LEN] {
-        let FileKind::KeyedState = self.kind;
         let Codec::None = self.codec;
         let mut bytes = [0; ENVELOPE_LEN];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4..6].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-        bytes[6] = 1;
+        bytes[6] = self.kind.code();
         let checksum = crc32c::crc32c(&bytes[..12]);
         bytes[12..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -68,15 +80,16 @@ impl Envelope {
             ));
         }
         let version = u16::from_le_bytes([bytes[4], bytes[5]]);
-        if (version, bytes[6], bytes[7]) != (FORMAT_VERSION, 1, 0) {
+        let kind = FileKind::ALL.into_iter().find(|kind| kind.code() == bytes[6]);
+        let (Some(kind), FORMAT_VERSION, 0) = (kind, version, bytes[7]) else {
             return Err(Error::unsupported(
                 "a state file was written by a newer version of Snapline; run that version",
             )
             .with("format version", version)
             .with("supported", FORMAT_VERSION));
-        }
+        };
         Ok(Self {
-            kind: FileKind::KeyedState,
+            kind,
             codec: Codec::None,
         })
     }

@@ -88,7 +88,7 @@ impl StreamExecutionEnvironment {
             factory: NodeFactory::Source(Arc::new(SourceOf(source))),
             output: Some(Arc::new(OutputOf::<S::Item>::new())),
         });
-        DataStream::new(self.clone(), vec![node])
+        DataStream::new(self.clone(), node)
     }
 
     /// Runs what was described since the last call, to its end.

@@ -16,6 +16,8 @@ pub enum Partitioning {
     Rebalance,
     /// By key group.
     Hash,
+    /// Every record to all subtasks.
+    Broadcast,
 }
 
 /// The channels from one task to all subtasks of a next one.
@@ -80,6 +82,7 @@ enum Dealer {
         max_parallelism: MaxParallelism,
         channels: Vec<u16>,
     },
+    Broadcast,
 }
 
 impl<T: Data> Output<T> {
@@ -93,6 +96,7 @@ impl<T: Data> Output<T> {
         let dealer = match partitioning {
             Partitioning::Forward => Dealer::Forward,
             Partitioning::Rebalance => Dealer::Rebalance { next: 0 },
+            Partitioning::Broadcast => Dealer::Broadcast,
             Partitioning::Hash => Dealer::Hash {
                 max_parallelism,
                 channels: owners(max_parallelism, count),
@@ -152,6 +156,15 @@ impl<T: Data> Output<T> {
         }
     }
 
+    fn copy_to_all(&mut self, batch: &Batch<T>) {
+        for (channel, buffer) in self.buffers.iter_mut().enumerate() {
+            append(buffer, batch);
+            if buffer.records.len() >= self.batch_records {
+                send(&mut *self.port, channel, buffer, self.batch_records);
+            }
+        }
+    }
+
     fn flush(&mut self) {
         self.age = 0;
         for (channel, buffer) in self.buffers.iter_mut().enumerate() {
@@ -159,6 +172,19 @@ impl<T: Data> Output<T> {
                 send(&mut *self.port, channel, buffer, self.batch_records);
             }
         }
+    }
+}
+
+/// Copies the records of a batch, and the columns beside them, to the end of another.
+fn append<T: Data>(to: &mut Batch<T>, batch: &Batch<T>) {
+    to.records.extend_from_slice(&batch.records);
+    if let Some(timestamps) = &batch.timestamps {
+        to.timestamps
+            .get_or_insert_default()
+            .extend_from_slice(timestamps);
+    }
+    if let Some(hashes) = &batch.hashes {
+        to.hashes.get_or_insert_default().extend_from_slice(hashes);
     }
 }
 
@@ -185,6 +211,7 @@ impl<T: Data> Link<T> for Output<T> {
         match self.dealer {
             Dealer::Hash { .. } => self.deal_by_key(batch)?,
             Dealer::Rebalance { .. } => self.deal_in_turn(batch),
+            Dealer::Broadcast => self.copy_to_all(batch),
             Dealer::Forward => {
                 std::mem::swap(&mut *self.buffers[0], batch);
                 self.flush();

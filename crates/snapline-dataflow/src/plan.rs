@@ -4,10 +4,10 @@ use crate::environment::Components;
 use crate::graph::{NodeFactory, NodeId, StreamEdge, StreamGraph, StreamNode};
 use crate::output::Partitioning;
 use snapline_core::{Error, JobId, JobSettings, MaxParallelism, OperatorUid, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A job that is ready to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct JobGraph {
     /// The name under which its checkpoints are kept.
     pub job: JobId,
@@ -26,10 +26,12 @@ pub struct JobGraph {
 }
 
 /// An operator of a [`JobGraph`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct JobNode {
-    /// What the user described.
+    /// What the user described; its inputs say what their partitioning means at this parallelism.
     pub node: StreamNode,
+    /// For each input the partitioning that the user described.
+    pub described: Vec<Partitioning>,
     /// The name under which its state is found.
     pub uid: OperatorUid,
     /// How many subtasks it has.
@@ -39,7 +41,7 @@ pub struct JobNode {
 }
 
 /// A chain of operators that run together in one task per subtask.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct JobVertex {
     /// The first operator.
     pub head: NodeId,
@@ -83,25 +85,16 @@ impl JobGraph {
         let parallelisms = parallelisms(graph.nodes(), settings.parallelism, max_parallelism)?;
         let uids = uids(graph.nodes())?;
         let mut nodes: Vec<JobNode> = Vec::with_capacity(uids.len());
-        let mut vertices: Vec<JobVertex> = Vec::new();
         for (index, (node, uid)) in graph.nodes().iter().zip(uids).enumerate() {
-            let (id, parallelism) = (NodeId(index), parallelisms[index]);
-            let mut node = node.clone();
-            for edge in &mut node.inputs {
-                edge.partitioning = resolve(*edge, nodes[edge.from.0].parallelism, parallelism);
-            }
-            let vertex = match chained_to(&node.inputs, &nodes, parallelism) {
-                Some(vertex) => vertex,
-                None => begin_vertex(&mut vertices, &nodes, id, &node, parallelism),
-            };
-            vertices[vertex].members.push(id);
             nodes.push(JobNode {
-                node,
+                node: node.clone(),
+                described: node.inputs.iter().map(|edge| edge.partitioning).collect(),
                 uid,
-                parallelism,
-                vertex,
+                parallelism: parallelisms[index],
+                vertex: 0,
             });
         }
+        let vertices = chain(&mut nodes, &BTreeSet::new());
         require_ends(&nodes)?;
         require_few_channels(&nodes, &vertices)?;
         let job = JobId::from_text(name);
@@ -114,6 +107,29 @@ impl JobGraph {
             vertices,
             components,
         })
+    }
+
+    /// The same job with channels on these edges, even where their ends would be chained: they have
+    /// records in flight. An edge is named by the node where it ends and its position there.
+    ///
+    /// # Errors
+    /// `Invalid` when that makes too many channels.
+    pub fn with_channels(&self, edges: &BTreeSet<(NodeId, usize)>) -> Result<Self> {
+        let mut job = self.clone();
+        job.vertices = chain(&mut job.nodes, edges);
+        require_few_channels(&job.nodes, &job.vertices)?;
+        Ok(job)
+    }
+
+    /// Whether the channels of an input of a node stay aligned in unaligned checkpoints, because what
+    /// is in flight there could not be dealt out again (FLIP-76).
+    pub fn stays_aligned(&self, node: NodeId, input: usize) -> bool {
+        let node = self.node(node);
+        match node.described[input] {
+            Partitioning::Forward => node.node.inputs[input].partitioning == Partitioning::Forward,
+            Partitioning::Broadcast => true,
+            Partitioning::Rebalance | Partitioning::Hash => false,
+        }
     }
 
     /// A node.
@@ -132,13 +148,30 @@ impl JobGraph {
     }
 }
 
-/// What a partitioning means between these parallelisms.
-fn resolve(edge: StreamEdge, from: u32, to: u32) -> Partitioning {
-    match edge.partitioning {
-        Partitioning::Forward if from != to => Partitioning::Rebalance,
-        Partitioning::Hash | Partitioning::Rebalance if from == 1 && to == 1 => Partitioning::Forward,
-        other => other,
+/// Puts every node into a vertex. `kept` are edges that must be channels.
+fn chain(nodes: &mut [JobNode], kept: &BTreeSet<(NodeId, usize)>) -> Vec<JobVertex> {
+    let mut vertices: Vec<JobVertex> = Vec::new();
+    for index in 0..nodes.len() {
+        let (earlier, rest) = nodes.split_at_mut(index);
+        let Some(node) = rest.first_mut() else { break };
+        let id = NodeId(index);
+        let is_kept = |input| kept.contains(&(id, input));
+        for (input, edge) in node.node.inputs.iter_mut().enumerate() {
+            let from = earlier[edge.from.0].parallelism;
+            edge.partitioning = match node.described[input] {
+                Partitioning::Forward if from != node.parallelism => Partitioning::Rebalance,
+                described if is_kept(input) => described,
+                _ if from == 1 && node.parallelism == 1 => Partitioning::Forward,
+                described => described,
+            };
+        }
+        node.vertex = match chained_to(&node.node.inputs, earlier, node.parallelism) {
+            Some(vertex) if !is_kept(0) => vertex,
+            _ => begin_vertex(&mut vertices, earlier, id, node),
+        };
+        vertices[node.vertex].members.push(id);
     }
+    vertices
 }
 
 /// The vertex that a node joins: that of its only input, when no record has to change its subtask.
@@ -148,15 +181,9 @@ fn chained_to(inputs: &[StreamEdge], nodes: &[JobNode], parallelism: u32) -> Opt
     (edge.partitioning == Partitioning::Forward && from.parallelism == parallelism).then_some(from.vertex)
 }
 
-fn begin_vertex(
-    vertices: &mut Vec<JobVertex>,
-    nodes: &[JobNode],
-    head: NodeId,
-    node: &StreamNode,
-    parallelism: u32,
-) -> usize {
+fn begin_vertex(vertices: &mut Vec<JobVertex>, nodes: &[JobNode], head: NodeId, node: &JobNode) -> usize {
     let vertex = vertices.len();
-    for (input, edge) in node.inputs.iter().enumerate() {
+    for (input, edge) in node.node.inputs.iter().enumerate() {
         let output = OutputEdge {
             from: edge.from,
             vertex,
@@ -165,12 +192,11 @@ fn begin_vertex(
         };
         vertices[nodes[edge.from.0].vertex].outputs.push(output);
     }
-    let inputs = node.inputs.clone();
     vertices.push(JobVertex {
         head,
         members: Vec::new(),
-        parallelism,
-        inputs,
+        parallelism: node.parallelism,
+        inputs: node.node.inputs.clone(),
         outputs: Vec::new(),
     });
     vertex

@@ -28,31 +28,29 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct DataStream<T> {
     env: StreamExecutionEnvironment,
-    /// The nodes whose outputs together are the stream.
-    nodes: Vec<NodeId>,
-    partitioning: Partitioning,
+    /// The outputs that together are the stream, and how each is dealt out to the next operator.
+    edges: Vec<StreamEdge>,
     records: PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for DataStream<T> {
     /// The same stream, to be used once more: every record goes both ways.
     fn clone(&self) -> Self {
-        let (env, nodes) = (self.env.clone(), self.nodes.clone());
         Self {
-            env,
-            nodes,
-            partitioning: self.partitioning,
+            env: self.env.clone(),
+            edges: self.edges.clone(),
             records: PhantomData,
         }
     }
 }
 
 impl<T: Data> DataStream<T> {
-    pub(crate) fn new(env: StreamExecutionEnvironment, nodes: Vec<NodeId>) -> Self {
+    /// The output of one node.
+    pub(crate) fn new(env: StreamExecutionEnvironment, from: NodeId) -> Self {
+        let partitioning = Partitioning::Forward;
         Self {
             env,
-            nodes,
-            partitioning: Partitioning::Forward,
+            edges: vec![StreamEdge { from, partitioning }],
             records: PhantomData,
         }
     }
@@ -85,37 +83,25 @@ impl<T: Data> DataStream<T> {
         selector: impl FnMut(&T) -> K + Clone + Send + Sync + 'static,
     ) -> KeyedStream<K, T> {
         let factory: Arc<dyn OperatorFactory> = Arc::new(KeyBy::new(selector));
-        let key = |from: &NodeId| {
-            let edge = StreamEdge {
-                from: *from,
-                partitioning: self.partitioning,
-            };
+        let key = |edge: &StreamEdge| {
             self.env.add(StreamNode {
                 name: "key-by".to_owned(),
                 uid: None,
                 parallelism: Some(INHERIT),
-                inputs: vec![edge],
+                inputs: vec![*edge],
                 factory: NodeFactory::Operator(factory.clone()),
                 output: Some(Arc::new(OutputOf::<snapline_core::Keyed<K, T>>::new())),
             })
         };
-        KeyedStream::new(self.env.clone(), self.nodes.iter().map(key).collect())
+        KeyedStream::new(self.env.clone(), self.edges.iter().map(key).collect())
     }
 
     /// This stream and another of the same type as one stream.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let nodes = self.nodes.iter().chain(&other.nodes).copied().collect();
-        let same = self.partitioning == other.partitioning;
-        let partitioning = if same {
-            self.partitioning
-        } else {
-            Partitioning::Rebalance
-        };
         Self {
             env: self.env.clone(),
-            nodes,
-            partitioning,
+            edges: self.edges.iter().chain(&other.edges).copied().collect(),
             records: PhantomData,
         }
     }
@@ -123,10 +109,13 @@ impl<T: Data> DataStream<T> {
     /// The next operator gets the records dealt out in turn to its subtasks.
     #[must_use]
     pub fn rebalance(&self) -> Self {
-        Self {
-            partitioning: Partitioning::Rebalance,
-            ..self.clone()
-        }
+        self.dealt_out(Partitioning::Rebalance)
+    }
+
+    /// Every subtask of the next operator gets all records.
+    #[must_use]
+    pub fn broadcast(&self) -> Self {
+        self.dealt_out(Partitioning::Broadcast)
     }
 
     /// Prints each record on a line of its own on standard output: text as it is, anything else by
@@ -144,7 +133,7 @@ impl<T: Data> DataStream<T> {
             name: "sink".to_owned(),
             uid: None,
             parallelism: None,
-            inputs: self.edges(),
+            inputs: self.edges.clone(),
             factory: NodeFactory::Sink(Arc::new(SinkOf::new(sink))),
             output: None,
         });
@@ -172,7 +161,8 @@ impl<T: Data> DataStream<T> {
     /// Sets how many subtasks the operator that makes this stream has.
     #[must_use]
     pub fn parallelism(self, parallelism: u32) -> Self {
-        set_parallelism(&self.env, &self.nodes, parallelism);
+        let nodes: Vec<NodeId> = self.edges.iter().map(|edge| edge.from).collect();
+        set_parallelism(&self.env, &nodes, parallelism);
         self
     }
 
@@ -181,22 +171,19 @@ impl<T: Data> DataStream<T> {
         name: &str,
         factory: impl OperatorFactory + 'static,
     ) -> DataStream<U> {
-        transform(&self.env, name, self.edges(), factory)
+        transform(&self.env, name, self.edges.clone(), factory)
     }
 
-    fn edges(&self) -> Vec<StreamEdge> {
-        self.nodes
-            .iter()
-            .map(|from| StreamEdge {
-                from: *from,
-                partitioning: self.partitioning,
-            })
-            .collect()
+    fn dealt_out(&self, partitioning: Partitioning) -> Self {
+        let mut stream = self.clone();
+        let edges = stream.edges.iter_mut();
+        edges.for_each(|edge| edge.partitioning = partitioning);
+        stream
     }
 
     fn change(&self, mut change: impl FnMut(&mut StreamNode)) {
-        self.env.with_graph(|graph| match self.nodes[..] {
-            [node] => change(graph.node_mut(node)),
+        self.env.with_graph(|graph| match self.edges[..] {
+            [edge] => change(graph.node_mut(edge.from)),
             _ => graph.mistake(Error::invalid(
                 "a union has no operator of its own: name it, or set its uid or parallelism, before the union",
             )),
@@ -218,7 +205,7 @@ pub(crate) fn transform<U: Data>(
         factory: NodeFactory::Operator(Arc::new(factory)),
         output: Some(Arc::new(OutputOf::<U>::new())),
     });
-    DataStream::new(env.clone(), vec![node])
+    DataStream::new(env.clone(), node)
 }
 
 fn set_parallelism(env: &StreamExecutionEnvironment, nodes: &[NodeId], parallelism: u32) {

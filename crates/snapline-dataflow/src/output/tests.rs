@@ -114,3 +114,17 @@ fn a_fork_hands_every_record_and_signal_to_both_ways() {
         (expected.to_vec(), expected.to_vec())
     );
 }
+
+#[test]
+fn a_broadcast_sends_every_record_and_its_columns_to_all_channels() {
+    let (mut output, port) = output(Partitioning::Broadcast, 3, 2);
+    let mut batch = keyed(0..5);
+    output.on_batch(&mut batch).unwrap();
+    output.on_batch(&mut keyed(5..6)).unwrap();
+    output.on_signal(&mut Signal::Flush).unwrap();
+    let sent = port.take();
+    assert!(batch.is_empty());
+    for channel in 0..3 {
+        assert_eq!(records_of(&sent, channel), [0, 1, 2, 3, 4, 5], "{channel}");
+    }
+}

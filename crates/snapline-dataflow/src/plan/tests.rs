@@ -133,3 +133,37 @@ fn a_parallelism_whose_channels_would_exhaust_the_machine_is_refused() {
         }
     }
 }
+
+#[test]
+fn an_edge_with_records_in_flight_is_a_channel_even_where_it_would_be_chained() {
+    let env = environment(1);
+    let pairs = numbers(&env).map(|number| (number % 3, number));
+    pairs
+        .key_by(|pair| pair.0)
+        .sum(|pair| &mut pair.1)
+        .sink_to(DiscardSink);
+    let job = env.plan("test").unwrap();
+    let sum = NodeId(3);
+    let again = job.with_channels(&BTreeSet::from([(sum, 0)])).unwrap();
+    let members: Vec<_> = again.vertices.iter().map(|vertex| vertex.members.len()).collect();
+    assert_eq!((job.vertices.len(), members), (1, vec![3, 2]));
+    assert_eq!(again.node(sum).node.inputs[0].partitioning, Partitioning::Hash);
+    assert_eq!(again.vertices[0].outputs[0].partitioning, Partitioning::Hash);
+    let as_before = again.with_channels(&BTreeSet::new()).unwrap();
+    assert_eq!(as_before.vertices.len(), 1);
+}
+
+#[test]
+fn pointwise_and_broadcast_edges_stay_aligned_and_the_others_do_not() {
+    let env = environment(2);
+    let (a, b) = (numbers(&env), numbers(&env));
+    let all = a.union(&b.broadcast()).union(&a.rebalance()).map(|number| number);
+    all.key_by(|number| *number)
+        .reduce(|_, _| {})
+        .sink_to(DiscardSink)
+        .parallelism(1);
+    let job = env.plan("test").unwrap();
+    let stays = |node: usize, input| job.stays_aligned(NodeId(node), input);
+    assert_eq!([stays(2, 0), stays(2, 1), stays(2, 2)], [true, true, false]);
+    assert_eq!([stays(4, 0), stays(5, 0)], [false, false]);
+}

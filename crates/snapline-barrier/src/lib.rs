@@ -111,6 +111,7 @@ mod channel;
 mod clock;
 mod cut;
 mod handler;
+mod recorder;
 mod tracker;
 mod violation;
 
@@ -119,5 +120,6 @@ pub use channel::{ChannelReceiver, ChannelSender, verify_aligned_cut};
 pub use clock::VectorClock;
 pub use cut::{ChannelCut, ChannelFlaw, ConsistentCut, RecordedRun, TaskClock, TaskCut};
 pub use handler::{AlignmentAction, BarrierHandler, ChannelIndex, DeclineReason, EndOfInputRule};
+pub use recorder::{ChannelStateRecorder, LateRecording, RecordedChannel};
 pub use tracker::BarrierTracker;
 pub use violation::{Breach, CutViolation, ProtocolViolation};

@@ -117,7 +117,7 @@ mod violation;
 
 pub use aligner::BarrierAligner;
 pub use channel::{ChannelReceiver, ChannelSender, verify_aligned_cut};
-pub use clock::VectorClock;
+pub use clock::{ChannelClock, TaskHistory, VectorClock};
 pub use cut::{ChannelCut, ChannelFlaw, ConsistentCut, RecordedRun, TaskClock, TaskCut};
 pub use handler::{AlignmentAction, BarrierHandler, ChannelIndex, DeclineReason, EndOfInputRule};
 pub use recorder::{ChannelStateRecorder, LateRecording, RecordedChannel};

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod channels;
+mod clocks;
 mod cuts;
 mod doubles;
 mod gate;

@@ -116,7 +116,7 @@ mod tracker;
 mod violation;
 
 pub use aligner::BarrierAligner;
-pub use channel::{ChannelReceiver, ChannelSender, verify_aligned_cut};
+pub use channel::{ChannelReceiver, ChannelSender, verify_aligned_cut, verify_unaligned_cut};
 pub use clock::{ChannelClock, TaskHistory, VectorClock};
 pub use cut::{ChannelCut, ChannelFlaw, ConsistentCut, RecordedRun, TaskClock, TaskCut};
 pub use handler::{AlignmentAction, BarrierHandler, ChannelIndex, DeclineReason, EndOfInputRule};

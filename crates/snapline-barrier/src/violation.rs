@@ -85,6 +85,36 @@ pub enum Breach {
         /// How many the receiver counted.
         received: u64,
     },
+    /// A barrier that overtook counted fewer batches than an earlier one.
+    #[error("{sent} batches were sent before barrier {checkpoint} but {earlier} before an earlier one")]
+    CountShrank {
+        /// The checkpoint of the barrier.
+        checkpoint: CheckpointId,
+        /// How many its sender counted.
+        sent: u64,
+        /// How many it had counted before.
+        earlier: u64,
+    },
+    /// Batches that a barrier overtook have not come, although something did that was sent after it or
+    /// that needs them.
+    #[error("barrier {checkpoint} overtook batches {received}..{sent}, which have not come")]
+    OvertakenMissing {
+        /// The checkpoint of the barrier.
+        checkpoint: CheckpointId,
+        /// How many were sent before the barrier.
+        sent: u64,
+        /// How many have come.
+        received: u64,
+    },
+    /// Something came after the end of input.
+    #[error("the channel ended after {received} batches and went on")]
+    AfterEnd {
+        /// How many had come.
+        received: u64,
+    },
+    /// A snapshot does not have exactly what was sent on the channel before the barrier.
+    #[error("{0}")]
+    Flawed(ChannelFlaw),
     /// A snapshot was to be taken although a channel has delivered neither barrier nor end.
     #[error("snapshot {checkpoint} was due before the barrier, in epoch {epoch} of the channel")]
     BarrierMissing {

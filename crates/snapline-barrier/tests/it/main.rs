@@ -9,6 +9,7 @@ mod gate;
 mod history;
 mod interleavings;
 mod marbles;
+mod overtaking;
 mod random;
 mod scenarios;
 mod script;

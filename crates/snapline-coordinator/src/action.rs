@@ -1,7 +1,8 @@
 //! What the coordinator wants done.
 
 use crate::manifest::{Manifest, SubtaskCommit};
-use snapline_core::{CheckpointBarrier, CheckpointId, Error};
+use crate::request::RequestId;
+use snapline_core::{CheckpointBarrier, CheckpointId, Error, Result};
 use snapline_state::StateHandle;
 use std::sync::Arc;
 
@@ -9,16 +10,33 @@ use std::sync::Arc;
 #[derive(Debug)]
 #[allow(clippy::exhaustive_enums, reason = "a runtime must carry out every action")]
 pub enum CoordinatorAction {
-    /// Tell every source to put this barrier into its outputs.
+    /// From now on the state of this checkpoint belongs into the target of the savepoint that was
+    /// asked for. Its [`CoordinatorAction::TriggerSources`] follows.
+    BeginSavepoint {
+        /// The request.
+        request: RequestId,
+        /// The number that the savepoint has got.
+        checkpoint: CheckpointId,
+    },
+    /// Tell every source that still runs to put this barrier into its outputs.
     TriggerSources(CheckpointBarrier),
+    /// Store this manifest in the target of the savepoint, then report to
+    /// [`crate::CheckpointCoordinator::on_savepoint_published`]. It may come again for the same
+    /// savepoint, with the same manifest.
+    PublishSavepoint(Arc<Manifest>),
     /// Store this manifest and claim its epoch, then report to
     /// [`crate::CheckpointCoordinator::on_published`]. It may come again for the same checkpoint,
     /// with the same manifest.
+    ///
+    /// The manifest of a savepoint comes here when the job stops with it. Its files are in the target
+    /// of the savepoint and have to be copied into the job's own folder first.
     Publish(Arc<Manifest>),
     /// Tell every task that the checkpoint is complete.
     NotifyComplete {
         /// The checkpoint.
         checkpoint: CheckpointId,
+        /// The one that was the newest completed one before.
+        previous: Option<CheckpointId>,
     },
     /// Tell every task that the checkpoint was given up.
     NotifyAborted {
@@ -38,9 +56,25 @@ pub enum CoordinatorAction {
     },
     /// Delete this state, which nothing refers to. Failing to do so is harmless: it is garbage.
     Discard(Vec<StateHandle>),
+    /// Delete what was written for this savepoint, which will never be complete. It may come again
+    /// when a task has written more. Failing to do so is harmless.
+    DiscardSavepoint {
+        /// The savepoint.
+        checkpoint: CheckpointId,
+    },
     /// Collect the garbage in the store. Failing to do so is harmless: it is asked for again after
     /// the next checkpoint.
     CollectGarbage,
+    /// Delete all checkpoints of the job, which was cancelled and does not want to be resumed, as
+    /// soon as no [`CoordinatorAction::Publish`] is under way.
+    DeleteCheckpoints,
+    /// What was asked for with [`crate::CheckpointCoordinator::trigger`] is there, or will never be.
+    RequestDone {
+        /// The request.
+        request: RequestId,
+        /// The checkpoint or savepoint.
+        outcome: Result<Arc<Manifest>>,
+    },
     /// Fail the job. After this the coordinator does nothing more.
     FailJob(Error),
 }

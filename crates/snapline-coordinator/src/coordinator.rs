@@ -1,82 +1,101 @@
 //! The state machine that decides when a checkpoint starts and when it is complete.
 
-mod steps;
+mod end;
+mod publish;
+mod start;
+mod tasks;
 
 use crate::acknowledgement::{Acknowledgement, Decline};
 use crate::action::CoordinatorAction;
 use crate::commits::CommitQueue;
 use crate::failure::{FailureCounter, FailureReason};
+use crate::manifest::Manifest;
 use crate::moment::Moment;
-use crate::pending::{Counted, PendingCheckpoint, Phase};
+use crate::pending::{Counted, PendingCheckpoint};
 use crate::plan::CoordinatorContext;
+use crate::request::{RequestId, RequestQueue};
 use crate::schedule::Schedule;
-use crate::statistics::{CheckpointStatistics, InProgress};
-use crate::store::PublishOutcome;
+use crate::statistics::{CheckpointStatistics, CheckpointStatus, History, RestoreReport};
+use crate::tasks::Tasks;
 use snapline_core::{
-    AttemptId, CheckpointId, CheckpointKind, CheckpointSettings, Error, ErrorKind, Result, SubtaskId,
+    CheckpointId, CheckpointKind, CheckpointRetention, CheckpointSettings, Error, ErrorKind, Result,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
-use steps::acknowledged_handles;
 
-/// How many checkpoints that were given up are remembered, to discard what arrives late.
-const REMEMBERED_ABORTED: usize = 64;
-
-/// Takes the checkpoints of one attempt of a job, one at a time.
+/// Takes the checkpoints and savepoints of one attempt of a job.
 ///
 /// It does nothing itself: whoever runs it tells it what has happened and carries out the
 /// [`CoordinatorAction`]s that each call appends to `out`, in order. It must be called again at
 /// [`CheckpointCoordinator::next_deadline`].
+///
+/// # Contract
+/// * As many checkpoints are under way as `checkpoints.max_concurrent` says, and any number of
+///   savepoints. While checkpoints may record channel state, savepoints and they take turns: their
+///   barriers must not overtake each other.
+/// * Checkpoints are published one at a time in the order of their ids. A complete one subsumes the
+///   older ones that are not; savepoints are never subsumed.
+/// * Every request is answered once, whatever happens.
+/// * A savepoint with which the job stops is stored, then published like a checkpoint, then committed,
+///   and only then its request is answered. If any of that fails, so does the job.
 #[doc(alias = "initiator")]
 #[derive(Debug)]
 pub struct CheckpointCoordinator {
     context: CoordinatorContext,
     settings: CheckpointSettings,
-    tasks: BTreeSet<SubtaskId>,
+    tasks: Tasks,
+    requests: RequestQueue,
     schedule: Schedule,
-    pending: Option<PendingCheckpoint>,
+    pending: BTreeMap<CheckpointId, PendingCheckpoint>,
     last_used: CheckpointId,
     latest_completed: Option<CheckpointId>,
-    aborted: BTreeSet<CheckpointId>,
+    aborted: Aborted,
     failures: FailureCounter,
     commits: CommitQueue,
-    statistics: CheckpointStatistics,
+    /// The job ends with it; its request is answered when all is committed.
+    last: Option<(RequestId, Arc<Manifest>)>,
+    history: History,
     life: Life,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Running,
-    /// The final checkpoint is complete; its commits may not be.
+    /// The last checkpoint is complete; its commits may not be.
     Finished,
     Stopped,
 }
 
-/// What became of a request for a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "there is either room or not")]
-pub enum Triggered {
-    /// It has started.
-    Started(CheckpointId),
-    /// It starts as soon as the one that is under way is complete or given up.
-    Queued,
+/// Checkpoints and savepoints that were given up, to discard what arrives late.
+#[derive(Debug, Default)]
+struct Aborted {
+    checkpoints: BTreeSet<CheckpointId>,
+    savepoints: BTreeSet<CheckpointId>,
 }
 
 impl CheckpointCoordinator {
     /// A coordinator whose first periodic checkpoint is one interval away.
     pub fn new(context: CoordinatorContext, now: Moment) -> Self {
-        let schedule = Schedule::new(context.settings.as_ref(), now.monotonic);
         let settings = context.settings.clone().unwrap_or_default();
+        let mut history = History::default();
+        history.on_restored(RestoreReport {
+            checkpoint: context.latest_completed,
+            tasks: context.tasks.len(),
+            at: now.wall,
+        });
         Self {
-            tasks: context.tasks.iter().cloned().collect(),
-            schedule,
-            pending: None,
+            tasks: Tasks::new(context.tasks.iter().cloned(), context.finished.iter().cloned()),
+            requests: RequestQueue::default(),
+            schedule: Schedule::new(context.settings.as_ref(), now.monotonic),
+            pending: BTreeMap::new(),
             last_used: context.last_used,
             latest_completed: context.latest_completed,
-            aborted: BTreeSet::new(),
+            aborted: Aborted::default(),
             failures: FailureCounter::new(settings.tolerable_failures),
             commits: CommitQueue::default(),
-            statistics: CheckpointStatistics::default(),
+            last: None,
+            history,
             life: Life::Running,
             context,
             settings,
@@ -86,21 +105,14 @@ impl CheckpointCoordinator {
     /// When [`CheckpointCoordinator::on_time`] has something to do, in monotonic time, if nothing
     /// happens before.
     pub fn next_deadline(&self) -> Option<Duration> {
-        let own = match (self.life, &self.pending) {
-            (Life::Stopped, _) => return None,
-            (Life::Finished, _) => None,
-            (Life::Running, None) => self.schedule.deadline(),
-            (Life::Running, Some(pending)) => match &pending.phase {
-                Phase::Collecting(_) => Some(pending.deadline),
-                Phase::Publishing(publishing) => publishing
-                    .retry
-                    .deadline()
-                    .into_iter()
-                    .chain([pending.deadline])
-                    .min(),
-            },
-        };
-        [own, self.commits.deadline()].into_iter().flatten().min()
+        if self.life == Life::Stopped {
+            return None;
+        }
+        let pending = self.pending.values().map(PendingCheckpoint::next_deadline);
+        pending
+            .chain(self.next_start())
+            .chain(self.commits.deadline())
+            .min()
     }
 
     /// Does what is due. Calling it too early does nothing.
@@ -109,43 +121,41 @@ impl CheckpointCoordinator {
             return;
         }
         self.commits.on_time(now.monotonic, out);
-        self.retry_publish(now, out);
-        if self
-            .pending
-            .as_ref()
-            .is_some_and(|pending| pending.deadline <= now.monotonic)
-        {
-            self.on_deadline(now, out);
-        }
-        self.start_due(now, out);
+        self.retry_claims(now, out);
+        self.expire(now, out);
+        self.go_on(now, out);
     }
 
-    /// Asks for a checkpoint, now if nothing is under way, without regard to the minimum pause.
+    /// Asks for a checkpoint or savepoint. It starts as soon as there is room, without regard to the
+    /// minimum pause; savepoints come first. The answer is [`CoordinatorAction::RequestDone`].
     ///
-    /// A final one ends the periodic ones, and is tried again until it succeeds or too many
-    /// checkpoints have failed.
+    /// `Final`, `Suspend` and `Drain` end the periodic ones. A final checkpoint is tried again until
+    /// it succeeds or too many checkpoints have failed.
     ///
     /// # Errors
-    /// `Cancelled` when the final checkpoint was asked for already or the coordinator has stopped.
+    /// `Cancelled` when the job is ending or has ended, `Unavailable` while tasks restart.
     pub fn trigger(
         &mut self,
         kind: CheckpointKind,
         now: Moment,
         out: &mut Vec<CoordinatorAction>,
-    ) -> Result<Triggered> {
+    ) -> Result<RequestId> {
         if self.life != Life::Running {
             return Err(Error::cancelled(
                 "no checkpoint can be taken: the coordinator has stopped",
             ));
         }
-        if self.schedule.is_final_requested() {
-            return Err(Error::cancelled("no checkpoint can be taken after the final one"));
+        if self.schedule.is_ending() {
+            return Err(Error::cancelled("no checkpoint can be taken after the last one"));
         }
-        self.schedule.request(kind, now.monotonic);
-        match self.start_due(now, out) {
-            Some(checkpoint) => Ok(Triggered::Started(checkpoint)),
-            None => Ok(Triggered::Queued),
+        if !self.tasks.are_running() {
+            return Err(Error::unavailable(
+                "no checkpoint can be taken while tasks restart; try again",
+            ));
         }
+        let request = self.enqueue(kind, now, out);
+        self.go_on(now, out);
+        Ok(request)
     }
 
     /// Takes no more checkpoints but on request.
@@ -159,73 +169,34 @@ impl CheckpointCoordinator {
     /// is discarded when it is certain that nothing refers to it; otherwise the garbage collection
     /// of the store decides.
     pub fn acknowledge(&mut self, ack: Acknowledgement, now: Moment, out: &mut Vec<CoordinatorAction>) {
-        if self.life != Life::Running || ack.attempt != self.context.attempt {
+        if self.life == Life::Stopped || ack.attempt != self.context.attempt {
             return;
         }
-        match &mut self.pending {
-            Some(pending) if pending.id() == ack.checkpoint => match pending.acknowledge(ack, &self.tasks) {
-                Counted::Last => self.seal(now, out),
+        let checkpoint = ack.checkpoint;
+        match self.pending.get_mut(&checkpoint) {
+            Some(pending) => match pending.acknowledge(ack, &self.tasks, now.monotonic) {
+                Counted::Last => self.seal(checkpoint, now, out),
                 Counted::Waiting => {}
                 Counted::UnknownTask(ack) => self.discard_of_unknown_task(&ack, out),
             },
-            _ if self.aborted.contains(&ack.checkpoint) => {
-                self.discard(ack.checkpoint, acknowledged_handles(&ack), out);
-            }
-            _ => {}
+            None => self.discard_late(&ack, out),
         }
-        self.start_due(now, out);
+        self.go_on(now, out);
     }
 
-    /// Gives up the checkpoint that a task has declined. Anything but the pending checkpoint of this
+    /// Gives up the checkpoint that a task has declined. Anything but a pending checkpoint of this
     /// attempt, declined by one of its tasks, is ignored.
     pub fn decline(&mut self, decline: Decline, now: Moment, out: &mut Vec<CoordinatorAction>) {
-        let is_collecting = self.pending.as_ref().is_some_and(|pending| {
-            pending.id() == decline.checkpoint && matches!(pending.phase, Phase::Collecting(_))
-        });
+        let checkpoint = decline.checkpoint;
+        let pending = self.pending.get(&checkpoint);
+        let is_collecting = pending.is_some_and(PendingCheckpoint::is_collecting);
         let is_ours = decline.attempt == self.context.attempt && self.tasks.contains(&decline.task);
-        if self.life == Life::Running && is_collecting && is_ours {
+        if self.life != Life::Stopped && is_collecting && is_ours {
             let task = decline.task;
             let cause = decline.cause.map(|cause| cause.with("task", task));
-            self.abort(decline.reason, cause, now, out);
-            self.start_due(now, out);
+            self.abort(checkpoint, decline.reason, cause, now, out);
+            self.go_on(now, out);
         }
-    }
-
-    /// Takes the outcome of [`CoordinatorAction::Publish`].
-    ///
-    /// `Unavailable` and `Cancelled` leave the outcome open: the same claim is tried again, and
-    /// nothing is deleted. Any other error of a first try means that nothing was claimed.
-    pub fn on_published(
-        &mut self,
-        checkpoint: CheckpointId,
-        outcome: Result<PublishOutcome>,
-        now: Moment,
-        out: &mut Vec<CoordinatorAction>,
-    ) {
-        let pending = self.pending.as_mut().filter(|pending| pending.id() == checkpoint);
-        let Some(Phase::Publishing(publishing)) = pending.map(|pending| &mut pending.phase) else {
-            return;
-        };
-        match outcome {
-            _ if self.life == Life::Stopped => {}
-            Ok(PublishOutcome::Published) => self.complete(now, out),
-            Ok(PublishOutcome::Fenced { attempt }) => self.fail(fenced(checkpoint, attempt), out),
-            Ok(PublishOutcome::NotStored { reason }) if !publishing.outcome_unknown => {
-                let cause = Error::unavailable("the manifest could not be stored").because(reason);
-                self.abort(FailureReason::FinalizationFailed, Some(cause), now, out);
-            }
-            Ok(PublishOutcome::NotStored { reason }) => {
-                tracing::warn!(%checkpoint, reason, "the checkpoint could not be published; trying again");
-                publishing.retry.on_failure(now.monotonic);
-            }
-            Err(error) if publishing.leaves_open(&error) => {
-                tracing::warn!(%checkpoint, %error, "the checkpoint could not be published; trying again");
-                publishing.outcome_unknown = true;
-                publishing.retry.on_failure(now.monotonic);
-            }
-            Err(error) => self.abort(FailureReason::FinalizationFailed, Some(error), now, out),
-        }
-        self.start_due(now, out);
     }
 
     /// Takes the outcome of [`CoordinatorAction::Commit`].
@@ -250,24 +221,32 @@ impl CheckpointCoordinator {
             }
             Err(error) => self.fail(error.with("checkpoint", checkpoint), out),
         }
+        self.go_on(now, out);
     }
 
     /// Takes no more checkpoints, because the job stops or restarts. One that is being published is
     /// left alone: the claim decides.
     pub fn stop(&mut self, now: Moment, out: &mut Vec<CoordinatorAction>) {
-        let is_collecting = self
-            .pending
-            .as_ref()
-            .is_some_and(|pending| matches!(pending.phase, Phase::Collecting(_)));
-        if self.life == Life::Running && is_collecting {
-            self.abort(FailureReason::JobStopping, None, now, out);
+        if self.life != Life::Stopped {
+            self.life = Life::Stopped;
+            self.abort_undecided(FailureReason::JobStopping, now, out);
+            self.dismiss_all(&stopped(), out);
         }
-        self.life = Life::Stopped;
     }
 
-    /// Whether the final checkpoint is complete and all its commits are confirmed.
+    /// As [`CheckpointCoordinator::stop`], for a job that was cancelled: its checkpoints are deleted
+    /// if `checkpoints.retention` says so.
+    pub fn cancel(&mut self, now: Moment, out: &mut Vec<CoordinatorAction>) {
+        self.stop(now, out);
+        if self.settings.retention == CheckpointRetention::DeleteOnCancel {
+            out.push(CoordinatorAction::DeleteCheckpoints);
+        }
+    }
+
+    /// Whether the job may end: the last checkpoint is complete, all commits are confirmed, and no
+    /// savepoint is under way any more.
     pub fn is_finished(&self) -> bool {
-        self.life == Life::Finished && self.commits.is_empty()
+        self.life == Life::Finished && self.commits.is_empty() && self.pending.is_empty()
     }
 
     /// The newest completed checkpoint, be it of this attempt or the restored one.
@@ -276,23 +255,27 @@ impl CheckpointCoordinator {
     }
 
     /// How checkpoints have been doing.
-    pub fn statistics(&self) -> CheckpointStatistics {
-        let tasks = self.tasks.len();
+    pub fn statistics(&self, now: Moment) -> CheckpointStatistics {
+        let in_progress = self.pending.values().map(|pending| {
+            let report = self.report(pending, CheckpointStatus::InProgress, now);
+            Arc::new(report)
+        });
         CheckpointStatistics {
             consecutive_failures: self.failures.count(),
-            in_progress: self.pending.as_ref().map(|pending| InProgress {
-                checkpoint: pending.id(),
-                acknowledged: tasks - pending.missing(),
-                tasks,
-            }),
+            in_progress: in_progress.collect(),
             uncommitted: self.commits.len(),
-            ..self.statistics.clone()
+            ..self.history.statistics()
         }
+    }
+
+    /// What follows from what has happened, whatever it was.
+    fn go_on(&mut self, now: Moment, out: &mut Vec<CoordinatorAction>) {
+        self.publish_next(now, out);
+        self.start_due(now, out);
+        self.answer_last(out);
     }
 }
 
-fn fenced(checkpoint: CheckpointId, attempt: AttemptId) -> Error {
-    Error::conflict("another process leads this job; this one must stop")
-        .with("checkpoint", checkpoint)
-        .with("attempt of the other", attempt)
+fn stopped() -> Error {
+    Error::cancelled("the job has stopped before the checkpoint was known to be complete")
 }

@@ -1,7 +1,10 @@
-//! Which failures of checkpoints count, and when there were too many.
+//! Why checkpoints fail, and when there were too many failures.
 
-use snapline_core::CheckpointId;
-use std::collections::BTreeSet;
+mod counter;
+
+pub(crate) use counter::{FailureCounter, Verdict};
+
+use snapline_core::{CheckpointKind, Error, ErrorKind};
 use std::fmt;
 
 /// Why a checkpoint was given up.
@@ -24,12 +27,16 @@ pub enum FailureReason {
     TaskNotReady,
     /// A task has ended.
     TaskEnded,
-    /// A task has seen the barrier of a newer checkpoint.
+    /// A task has failed.
+    TaskFailed,
+    /// A newer checkpoint overtook it: a task has seen its barrier, or it is complete.
     Subsumed,
     /// A task upstream gave the checkpoint up.
     CancelMarker,
     /// The job is stopping or restarting.
     JobStopping,
+    /// Too many requests were waiting.
+    TooManyRequests,
 }
 
 impl FailureReason {
@@ -45,9 +52,52 @@ impl FailureReason {
             | Self::InconsistentCut => true,
             Self::TaskNotReady
             | Self::TaskEnded
+            | Self::TaskFailed
             | Self::Subsumed
             | Self::CancelMarker
-            | Self::JobStopping => false,
+            | Self::JobStopping
+            | Self::TooManyRequests => false,
+        }
+    }
+
+    /// What may help, for people.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::StorageFailed => "see whether the checkpoint storage answers and has room",
+            Self::SnapshotFailed => "the cause names what could not be taken or encoded",
+            Self::Declined => "the cause names what the task ran into",
+            Self::Expired => {
+                "see in the statistics which tasks were missing: a long start delay or alignment means that \
+                 records queue before them; speed them up, make checkpoints unaligned, or raise \
+                 checkpoints.timeout_ms"
+            }
+            Self::FinalizationFailed => "see whether the checkpoint storage answers and has room",
+            Self::InconsistentCut => "this is a defect in Snapline; the last good checkpoint stays in use",
+            Self::TaskNotReady => "it is tried again when all tasks run",
+            Self::TaskEnded | Self::CancelMarker | Self::Subsumed => "nothing needs to be done",
+            Self::TaskFailed => "it is tried again when the task runs again; the log says why it failed",
+            Self::JobStopping => "start the job again to take checkpoints",
+            Self::TooManyRequests => "ask for fewer checkpoints at a time",
+        }
+    }
+
+    /// What somebody who has asked for the checkpoint is told.
+    pub(crate) fn to_error(self, kind: CheckpointKind, cause: Option<Error>) -> Error {
+        let what = match kind.is_savepoint() {
+            true => "the savepoint was given up",
+            false => "the checkpoint was given up",
+        };
+        let kind = match self {
+            Self::JobStopping => ErrorKind::Cancelled,
+            Self::InconsistentCut => ErrorKind::Internal,
+            _ => ErrorKind::Unavailable,
+        };
+        let error = Error::new(kind, what)
+            .with("reason", self)
+            .with("advice", self.advice());
+        match cause {
+            Some(cause) => error.because(cause),
+            None => error,
         }
     }
 }
@@ -63,163 +113,11 @@ impl fmt::Display for FailureReason {
             Self::InconsistentCut => "the cut is not consistent",
             Self::TaskNotReady => "a task was not running yet",
             Self::TaskEnded => "a task has ended",
-            Self::Subsumed => "a task has seen a newer barrier",
+            Self::TaskFailed => "a task has failed",
+            Self::Subsumed => "a newer checkpoint overtook it",
             Self::CancelMarker => "a task upstream gave it up",
             Self::JobStopping => "the job is stopping",
+            Self::TooManyRequests => "too many requests were waiting",
         })
-    }
-}
-
-/// Counts failures of checkpoints since the last success, each checkpoint once.
-#[derive(Debug)]
-pub(crate) struct FailureCounter {
-    tolerable: u32,
-    count: u32,
-    counted: BTreeSet<CheckpointId>,
-    last_success: CheckpointId,
-}
-
-/// Whether the job can go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Verdict {
-    Tolerable,
-    TooMany,
-}
-
-impl FailureCounter {
-    pub(crate) fn new(tolerable: u32) -> Self {
-        Self {
-            tolerable,
-            count: 0,
-            counted: BTreeSet::new(),
-            last_success: CheckpointId::NONE,
-        }
-    }
-
-    pub(crate) fn count(&self) -> u32 {
-        self.count
-    }
-
-    pub(crate) fn on_success(&mut self, checkpoint: CheckpointId) {
-        self.last_success = self.last_success.max(checkpoint);
-        self.count = 0;
-        self.counted.clear();
-    }
-
-    /// Failures of checkpoints up to the last success are old news.
-    pub(crate) fn on_failure(&mut self, checkpoint: CheckpointId, reason: FailureReason) -> Verdict {
-        if reason.counts() && checkpoint > self.last_success && self.counted.insert(checkpoint) {
-            self.count = self.count.saturating_add(1);
-        }
-        self.verdict()
-    }
-
-    /// A checkpoint that is neither complete nor given up for another timeout counts again:
-    /// otherwise a storage that never answers would go unnoticed for ever.
-    pub(crate) fn on_stall(&mut self) -> Verdict {
-        self.count = self.count.saturating_add(1);
-        self.verdict()
-    }
-
-    fn verdict(&self) -> Verdict {
-        if self.count > self.tolerable {
-            Verdict::TooMany
-        } else {
-            Verdict::Tolerable
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use FailureReason::*;
-
-    enum Step {
-        Fails(u64, FailureReason),
-        Succeeds(u64),
-    }
-    use Step::*;
-
-    fn check(tolerable: u32, steps: &[Step], fails_at: Option<usize>) {
-        let mut counter = FailureCounter::new(tolerable);
-        let mut failed = None;
-        for (at, step) in steps.iter().enumerate() {
-            let verdict = match *step {
-                Fails(id, reason) => counter.on_failure(CheckpointId(id), reason),
-                Succeeds(id) => {
-                    counter.on_success(CheckpointId(id));
-                    Verdict::Tolerable
-                }
-            };
-            if verdict == Verdict::TooMany {
-                failed = failed.or(Some(at));
-            }
-        }
-        assert_eq!(failed, fails_at);
-    }
-
-    #[test]
-    fn a_late_failure_of_a_checkpoint_up_to_the_last_success_is_ignored() {
-        // C-31
-        let late = [
-            Fails(1, Expired),
-            Fails(2, Expired),
-            Succeeds(2),
-            Fails(1, Expired),
-            Fails(3, Expired),
-            Fails(4, Expired),
-        ];
-        check(2, &late, None);
-    }
-
-    #[test]
-    fn a_success_resets_the_count_and_a_reason_that_does_not_count_does_not() {
-        // C-33
-        let reset = [
-            Fails(1, StorageFailed),
-            Fails(2, Declined),
-            Fails(3, Subsumed),
-            Succeeds(4),
-            Fails(5, Expired),
-        ];
-        check(2, &reset, None);
-        let no_reset = [
-            Fails(1, Expired),
-            Fails(2, Expired),
-            Fails(3, Subsumed),
-            Fails(4, Expired),
-        ];
-        check(2, &no_reset, Some(3));
-    }
-
-    #[test]
-    fn a_checkpoint_counts_once_however_many_tasks_decline_it() {
-        check(
-            1,
-            &[Fails(1, Declined), Fails(1, Declined), Fails(1, Expired)],
-            None,
-        );
-    }
-
-    #[test]
-    fn only_lasting_defects_count() {
-        // C-34, and the cut check, which others do not have.
-        let counting = [
-            StorageFailed,
-            SnapshotFailed,
-            Declined,
-            Expired,
-            FinalizationFailed,
-            InconsistentCut,
-        ];
-        let passing = [TaskNotReady, TaskEnded, Subsumed, CancelMarker, JobStopping];
-        for reason in counting {
-            check(0, &[Fails(1, reason)], Some(0));
-        }
-        for reason in passing {
-            check(0, &[Fails(1, reason)], None);
-        }
     }
 }

@@ -86,6 +86,7 @@
 //!     operators: vec![],
 //!     last_used: CheckpointId::NONE,
 //!     latest_completed: None,
+//!     finished: vec![],
 //! };
 //! let mut coordinator = CheckpointCoordinator::new(context, at(0));
 //! let mut actions = Vec::new();
@@ -106,7 +107,7 @@
 //! let Some(CoordinatorAction::Publish(manifest)) = actions.pop() else { panic!() };
 //!
 //! coordinator.on_published(manifest.checkpoint, Ok(PublishOutcome::Published), at(120), &mut actions);
-//! assert!(matches!(actions[0], CoordinatorAction::NotifyComplete { checkpoint: CheckpointId(1) }));
+//! assert!(matches!(actions[0], CoordinatorAction::NotifyComplete { checkpoint: CheckpointId(1), .. }));
 //! # Ok::<(), snapline_core::Error>(())
 //! ```
 
@@ -120,21 +121,27 @@ mod manifest;
 mod moment;
 mod pending;
 mod plan;
+mod request;
 mod restart;
 mod retry;
 mod schedule;
 mod statistics;
 mod store;
+mod tasks;
 
 pub use acknowledgement::{Acknowledgement, Decline, SubtaskStatistics};
 pub use action::CoordinatorAction;
-pub use coordinator::{CheckpointCoordinator, Triggered};
+pub use coordinator::CheckpointCoordinator;
 pub use failure::FailureReason;
 pub use manifest::{Manifest, ManifestSizes, OperatorManifest, SubtaskCommit, SubtaskCut};
 pub use moment::Moment;
 pub use plan::{CoordinatorContext, OperatorPlan};
+pub use request::RequestId;
 pub use restart::RestartStrategy;
-pub use statistics::{CheckpointStatistics, CompletedSummary, InProgress};
+pub use statistics::{
+    CheckpointReport, CheckpointStatistics, CheckpointStatus, CheckpointSummary, CompletedSummary,
+    CutEvidence, RestoreReport, Spread, SubtaskReport,
+};
 pub use store::{
     AttemptInfo, CheckpointStore, GarbageReport, PublishOutcome, Restored, Verification, verify_handles,
 };

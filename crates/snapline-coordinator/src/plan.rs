@@ -4,11 +4,11 @@ use crate::manifest::{Manifest, ManifestSizes, OperatorManifest, SubtaskCommit};
 use crate::pending::Collected;
 use crate::store::layout;
 use snapline_core::{
-    AttemptId, CheckpointBarrier, CheckpointId, CheckpointKind, CheckpointSettings, Error, JobId,
-    MaxParallelism, OperatorUid, Result, SubtaskId, SubtaskIndex,
+    AttemptId, CheckpointBarrier, CheckpointId, CheckpointSettings, Error, JobId, MaxParallelism,
+    OperatorUid, Result, SubtaskId, SubtaskIndex,
 };
 use snapline_state::{StateHandle, StateLocation, SubtaskState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a [`crate::CheckpointCoordinator`] needs to know about the job.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct CoordinatorContext {
     pub last_used: CheckpointId,
     /// The checkpoint that the job was restored from, all of whose commits are done.
     pub latest_completed: Option<CheckpointId>,
+    /// The tasks that had finished in that checkpoint: nothing is asked of them.
+    pub finished: Vec<SubtaskId>,
 }
 
 /// An operator whose state may be in a checkpoint.
@@ -40,6 +42,8 @@ pub struct OperatorPlan {
     pub name: String,
     /// How many subtasks it has.
     pub parallelism: u32,
+    /// The first operator of its chain: its subtasks run in the tasks of that name.
+    pub chain: OperatorUid,
 }
 
 impl CoordinatorContext {
@@ -58,6 +62,7 @@ impl CoordinatorContext {
         for (uid, subtask, state) in &collected.operators {
             place(&mut operators, uid, *subtask, state)?;
         }
+        self.mark_finished(&mut operators, &collected.finished);
         operators.retain(|_, operator| operator.subtasks.iter().any(|state| !state.is_empty()));
         let mut manifest = Manifest {
             job: self.job.clone(),
@@ -65,7 +70,7 @@ impl CoordinatorContext {
             checkpoint: barrier.checkpoint,
             parent,
             kind: barrier.options.kind,
-            finished: barrier.options.kind == CheckpointKind::Final,
+            finished: barrier.options.kind.ends_data(),
             created: barrier.created,
             max_parallelism: self.max_parallelism,
             sizes: ManifestSizes::default(),
@@ -73,7 +78,7 @@ impl CoordinatorContext {
             uncommitted,
             cuts: collected.cuts.clone(),
         };
-        manifest.sizes = self.sizes(&manifest);
+        manifest.sizes = self.sizes(&manifest, barrier);
         Ok(manifest)
     }
 
@@ -83,6 +88,37 @@ impl CoordinatorContext {
         let folder = layout::checkpoint_folder(&self.job, self.attempt, checkpoint);
         matches!(&handle.location, StateLocation::File { key, .. }
             if key.as_str().strip_prefix(&folder).is_some_and(|rest| rest.starts_with('/')))
+    }
+
+    /// How many bytes were written for this checkpoint.
+    pub(crate) fn written(&self, handle: &StateHandle, barrier: &CheckpointBarrier) -> u64 {
+        let is_file = matches!(handle.location, StateLocation::File { .. });
+        let is_own = match barrier.options.kind.is_savepoint() {
+            true => is_file,
+            false => self.is_own_file(handle, barrier.checkpoint),
+        };
+        if is_own { handle.len } else { 0 }
+    }
+
+    /// A finished subtask keeps what its task acknowledged before it finished, which is nothing in
+    /// later checkpoints.
+    fn mark_finished(
+        &self,
+        operators: &mut BTreeMap<OperatorUid, OperatorManifest>,
+        finished: &BTreeSet<SubtaskId>,
+    ) {
+        for plan in &self.operators {
+            let Some(operator) = operators.get_mut(&plan.uid) else {
+                continue;
+            };
+            for (index, state) in (0..).map(SubtaskIndex).zip(&mut operator.subtasks) {
+                let task = SubtaskId {
+                    operator: plan.chain.clone(),
+                    index,
+                };
+                state.finished |= finished.contains(&task);
+            }
+        }
     }
 
     fn empty_operators(&self) -> BTreeMap<OperatorUid, OperatorManifest> {
@@ -97,17 +133,15 @@ impl CoordinatorContext {
             .collect()
     }
 
-    fn sizes(&self, manifest: &Manifest) -> ManifestSizes {
+    fn sizes(&self, manifest: &Manifest, barrier: &CheckpointBarrier) -> ManifestSizes {
         let subtasks = manifest
             .operators
             .values()
             .flat_map(|operator| &operator.subtasks);
-        let own = manifest
-            .handles()
-            .filter(|handle| self.is_own_file(handle, manifest.checkpoint));
+        let written = manifest.handles().map(|handle| self.written(handle, barrier));
         ManifestSizes {
             total: subtasks.map(SubtaskState::len).sum(),
-            written: own.map(|handle| handle.len).sum(),
+            written: written.sum(),
         }
     }
 }

@@ -1,20 +1,30 @@
-//! When the next checkpoint starts.
+//! When a checkpoint starts by itself.
 
+use crate::request::RequestId;
 use snapline_core::{CheckpointKind, CheckpointSettings};
 use std::time::Duration;
 
 /// How long a failed final checkpoint waits before it is tried again.
 const FINAL_RETRY: Duration = Duration::from_millis(100);
 
-/// Knows what to start and when, as long as nothing is under way.
+/// Periodic checkpoints and the final one.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     interval: Duration,
     min_pause: Duration,
     periodic: Option<Duration>,
     earliest_periodic: Duration,
-    requested: bool,
-    last: Option<Duration>,
+    ending: Ending,
+}
+
+/// How the job is going to end, as far as that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Open,
+    /// Nothing starts by itself any more.
+    Closed,
+    /// With the final checkpoint, which starts at this time unless it is under way.
+    Final(RequestId, Option<Duration>),
 }
 
 impl Schedule {
@@ -28,70 +38,71 @@ impl Schedule {
             min_pause,
             periodic: settings.map(|_| now.saturating_add(interval)),
             earliest_periodic: Duration::ZERO,
-            requested: false,
-            last: None,
+            ending: Ending::Open,
         }
     }
 
-    /// A checkpoint is wanted as soon as nothing is under way. A final one ends all others.
-    pub(crate) fn request(&mut self, kind: CheckpointKind, now: Duration) {
-        if kind == CheckpointKind::Final {
-            self.stop_periodic();
-            self.requested = false;
-            self.last = Some(now);
-        } else {
-            self.requested = true;
+    /// A final checkpoint is wanted as soon as there is room.
+    pub(crate) fn end_with_final(&mut self, request: RequestId, now: Duration) {
+        self.ending = Ending::Final(request, Some(now));
+    }
+
+    /// Nothing starts by itself from now on.
+    pub(crate) fn end(&mut self) {
+        self.ending = Ending::Closed;
+    }
+
+    /// The job does not end after all. Returns the request of the final checkpoint.
+    pub(crate) fn reopen(&mut self) -> Option<RequestId> {
+        match std::mem::replace(&mut self.ending, Ending::Open) {
+            Ending::Final(request, _) => Some(request),
+            _ => None,
         }
     }
 
-    pub(crate) fn is_final_requested(&self) -> bool {
-        self.last.is_some()
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending != Ending::Open
     }
 
     pub(crate) fn stop_periodic(&mut self) {
         self.periodic = None;
     }
 
-    /// What to start now.
-    pub(crate) fn due(&self, now: Duration) -> Option<CheckpointKind> {
-        if self.last.is_some_and(|at| at <= now) {
-            return Some(CheckpointKind::Final);
-        }
-        let is_due = self.requested || self.next_periodic().is_some_and(|at| at <= now);
-        is_due.then_some(CheckpointKind::Checkpoint)
+    /// What to start now if there is room.
+    pub(crate) fn due(&self, now: Duration) -> Option<(CheckpointKind, Option<RequestId>)> {
+        let is_due = self.deadline().is_some_and(|at| at <= now);
+        let next = match self.ending {
+            Ending::Final(request, _) => (CheckpointKind::Final, Some(request)),
+            _ => (CheckpointKind::Checkpoint, None),
+        };
+        is_due.then_some(next)
     }
 
-    /// When [`Schedule::due`] will next have something, if nothing is requested before.
+    /// When [`Schedule::due`] will next have something.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        let requested = self.requested.then_some(Duration::ZERO);
-        [requested, self.last, self.next_periodic()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    pub(crate) fn on_start(&mut self, now: Duration) {
-        self.requested = false;
-        if let Some(at) = &mut self.periodic {
-            *at = now.saturating_add(self.interval);
+        match self.ending {
+            Ending::Open => self.periodic.map(|at| at.max(self.earliest_periodic)),
+            Ending::Closed => None,
+            Ending::Final(_, at) => at,
         }
     }
 
-    pub(crate) fn on_completed(&mut self, kind: CheckpointKind, now: Duration) {
+    pub(crate) fn on_start(&mut self, kind: CheckpointKind, now: Duration) {
+        match (&mut self.periodic, &mut self.ending) {
+            (Some(at), _) if kind == CheckpointKind::Checkpoint => *at = now.saturating_add(self.interval),
+            (_, Ending::Final(_, at)) if kind == CheckpointKind::Final => *at = None,
+            _ => {}
+        }
+    }
+
+    pub(crate) fn on_end(&mut self, now: Duration) {
         self.earliest_periodic = now.saturating_add(self.min_pause);
-        if kind == CheckpointKind::Final {
-            self.last = None;
-        }
     }
 
-    pub(crate) fn on_aborted(&mut self, kind: CheckpointKind, now: Duration) {
-        self.earliest_periodic = now.saturating_add(self.min_pause);
-        if kind == CheckpointKind::Final {
-            self.last = Some(now.saturating_add(FINAL_RETRY));
+    /// The final checkpoint has failed and is tried again.
+    pub(crate) fn retry_final(&mut self, now: Duration) {
+        if let Ending::Final(_, at) = &mut self.ending {
+            *at = Some(now.saturating_add(FINAL_RETRY));
         }
-    }
-
-    fn next_periodic(&self) -> Option<Duration> {
-        self.periodic.map(|at| at.max(self.earliest_periodic))
     }
 }

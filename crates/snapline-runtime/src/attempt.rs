@@ -163,7 +163,12 @@ impl Attempt {
                     .on_committed(checkpoint, committed, now, &mut self.actions);
             }
         }
-        self.shared.on_statistics(&self.coordinator.statistics());
+        self.on_statistics();
+    }
+
+    fn on_statistics(&self) {
+        let now = Moment::of(&*self.cluster.clock);
+        self.shared.on_statistics(&self.coordinator.statistics(now));
     }
 
     async fn stop(&mut self, reports: &mut mpsc::UnboundedReceiver<(AttemptId, TaskReport)>) {

@@ -107,7 +107,7 @@ impl<'a> JobStep<'a> {
         match action {
             CoordinatorAction::TriggerSources(barrier) => Some(Self::Trigger(barrier)),
             CoordinatorAction::Publish(manifest) => Some(Self::Publish(manifest.checkpoint)),
-            CoordinatorAction::NotifyComplete { checkpoint } => Some(Self::Complete(*checkpoint)),
+            CoordinatorAction::NotifyComplete { checkpoint, .. } => Some(Self::Complete(*checkpoint)),
             CoordinatorAction::NotifyAborted { checkpoint, .. } => Some(Self::Abort(*checkpoint)),
             CoordinatorAction::Commit { checkpoint, .. } => Some(Self::Commit(*checkpoint)),
             _ => None,

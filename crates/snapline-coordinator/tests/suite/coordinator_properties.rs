@@ -170,7 +170,7 @@ impl World {
                 self.newest = barrier.checkpoint.0;
             }
             CoordinatorAction::Publish(manifest) => self.check_publish(manifest),
-            CoordinatorAction::NotifyComplete { checkpoint } => {
+            CoordinatorAction::NotifyComplete { checkpoint, .. } => {
                 assert!(self.exists.contains_key(&checkpoint.0), "{checkpoint}");
                 self.decide(checkpoint.0);
             }
@@ -192,7 +192,11 @@ impl World {
                 assert_eq!(self.committing.replace(checkpoint.0), None);
             }
             CoordinatorAction::Discard(handles) => self.check_discard(handles),
-            CoordinatorAction::CollectGarbage => {}
+            CoordinatorAction::CollectGarbage | CoordinatorAction::RequestDone { .. } => {}
+            CoordinatorAction::BeginSavepoint { .. }
+            | CoordinatorAction::PublishSavepoint(_)
+            | CoordinatorAction::DiscardSavepoint { .. }
+            | CoordinatorAction::DeleteCheckpoints => panic!("{action:?}"),
             CoordinatorAction::FailJob(_) => self.failed = true,
         }
     }

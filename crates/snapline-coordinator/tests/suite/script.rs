@@ -4,7 +4,7 @@ use bytes::Bytes;
 use snapline_barrier::{ChannelCut, TaskCut};
 use snapline_coordinator::{
     Acknowledgement, CheckpointCoordinator, CoordinatorAction, CoordinatorContext, Decline, FailureReason,
-    Moment, OperatorPlan, PublishOutcome, SubtaskStatistics, Triggered,
+    Moment, OperatorPlan, PublishOutcome, SubtaskStatistics,
 };
 use snapline_core::{
     AttemptId, CheckpointId, CheckpointKind, CheckpointSettings, Error, JobId, MaxParallelism, OperatorUid,
@@ -54,9 +54,11 @@ pub(crate) fn coordinator(tasks: u32, settings: Option<CheckpointSettings>) -> C
             uid: uid(),
             name: "Operator".to_owned(),
             parallelism: tasks,
+            chain: uid(),
         }],
         last_used: CheckpointId(4),
         latest_completed: Some(CheckpointId(3)),
+        finished: vec![],
     };
     CheckpointCoordinator::new(context, at(0))
 }
@@ -122,6 +124,7 @@ fn happen(
     let words: Vec<&str> = line.split_whitespace().collect();
     let number = |at: usize| words[at].parse::<u64>().unwrap();
     let id = |at: usize| CheckpointId(number(at));
+    let tasks = || -> Vec<SubtaskId> { (1..words.len()).map(|at| task(number(at) as u32)).collect() };
     match words[0] {
         "ack" => {
             let mut ack = ack(number(1), number(2) as u32);
@@ -144,18 +147,19 @@ fn happen(
         }
         "published" => coordinator.on_published(id(1), published(words[2]), *now, out),
         "committed" => coordinator.on_committed(id(1), outcome(words[2]), *now, out),
+        "stored" => coordinator.on_savepoint_published(id(1), outcome(words[2]), *now, out),
         "request" => {
-            let kind = if words[1] == "final" {
-                CheckpointKind::Final
-            } else {
-                CheckpointKind::Checkpoint
-            };
-            return Some(match coordinator.trigger(kind, *now, out) {
-                Ok(Triggered::Started(id)) => format!("started {id}"),
-                Ok(Triggered::Queued) => "queued".to_owned(),
+            return Some(match coordinator.trigger(kind(words[1]), *now, out) {
+                Ok(request) => format!("request {request}"),
                 Err(error) => format!("refused: {:?}", error.kind()),
             });
         }
+        "finish" => coordinator.on_task_finished(&task(number(1) as u32), *now, out),
+        "failed" => coordinator.on_tasks_failed(tasks(), *now, out),
+        "running" => coordinator.on_tasks_running(&tasks(), *now, out),
+        "abort-all" => coordinator.abort_pending(FailureReason::TaskFailed, *now, out),
+        "publishing" => return Some(format!("{:?}", coordinator.publishing().map(|id| id.0))),
+        "cancel" => coordinator.cancel(*now, out),
         "stop-periodic" => coordinator.stop_periodic(),
         "stop" => coordinator.stop(*now, out),
         "next" => return Some(format!("{:?}", coordinator.next_deadline())),
@@ -177,6 +181,17 @@ fn alter(ack: &mut Acknowledgement, word: &str) {
         "commit" => state.committables.push(Committable(Bytes::from_static(b"part"))),
         "stateless" => *state = SubtaskState::default(),
         "foreign" => ack.operators[0].0 = OperatorUid::new("unknown").unwrap(),
+        _ => panic!("{word}"),
+    }
+}
+
+fn kind(word: &str) -> CheckpointKind {
+    match word {
+        "checkpoint" => CheckpointKind::Checkpoint,
+        "savepoint" => CheckpointKind::Savepoint,
+        "suspend" => CheckpointKind::Suspend,
+        "drain" => CheckpointKind::Drain,
+        "final" => CheckpointKind::Final,
         _ => panic!("{word}"),
     }
 }
@@ -210,10 +225,18 @@ fn outcome(word: &str) -> Result<()> {
 
 fn render(action: &CoordinatorAction) -> String {
     match action {
+        CoordinatorAction::BeginSavepoint { request, checkpoint } => {
+            format!("begin {checkpoint} for {request}")
+        }
         CoordinatorAction::TriggerSources(barrier) => match barrier.options.kind {
-            CheckpointKind::Final => format!("trigger-final {}", barrier.checkpoint),
-            _ => format!("trigger {}", barrier.checkpoint),
+            CheckpointKind::Checkpoint => format!("trigger {}", barrier.checkpoint),
+            kind => format!(
+                "trigger-{} {}",
+                format!("{kind:?}").to_lowercase(),
+                barrier.checkpoint
+            ),
         },
+        CoordinatorAction::PublishSavepoint(manifest) => format!("store {}", manifest.checkpoint),
         CoordinatorAction::Publish(manifest) => {
             let carried: Vec<String> = manifest
                 .uncommitted
@@ -225,7 +248,7 @@ fn render(action: &CoordinatorAction) -> String {
                 false => format!("publish {} with {}", manifest.checkpoint, carried.join("+")),
             }
         }
-        CoordinatorAction::NotifyComplete { checkpoint } => format!("complete {checkpoint}"),
+        CoordinatorAction::NotifyComplete { checkpoint, .. } => format!("complete {checkpoint}"),
         CoordinatorAction::NotifyAborted {
             checkpoint,
             latest_completed,
@@ -240,6 +263,20 @@ fn render(action: &CoordinatorAction) -> String {
                 _ => panic!("{handle:?}"),
             });
             format!("discard {}", names.collect::<Vec<_>>().join(" "))
+        }
+        CoordinatorAction::DiscardSavepoint { checkpoint } => format!("discard-savepoint {checkpoint}"),
+        CoordinatorAction::DeleteCheckpoints => "delete".to_owned(),
+        CoordinatorAction::RequestDone {
+            request,
+            outcome: Ok(manifest),
+        } => {
+            format!("answer {request} with {}", manifest.checkpoint)
+        }
+        CoordinatorAction::RequestDone {
+            request,
+            outcome: Err(error),
+        } => {
+            format!("answer {request} {:?}", error.kind())
         }
         CoordinatorAction::CollectGarbage => "collect".to_owned(),
         CoordinatorAction::FailJob(error) => format!("fail {:?}", error.kind()),

@@ -20,12 +20,12 @@ impl Attempt {
                     self.tell_sources(TaskControl::Trigger(barrier))
                 }
                 CoordinatorAction::Publish(manifest) => self.publish(manifest),
-                CoordinatorAction::NotifyComplete { checkpoint } => {
+                CoordinatorAction::NotifyComplete { checkpoint, .. } => {
                     self.tell_all(TaskControl::Complete(checkpoint))
                 }
                 CoordinatorAction::NotifyAborted { checkpoint, .. } => {
                     self.tell_all(TaskControl::Abort(checkpoint));
-                    self.shared.on_statistics(&self.coordinator.statistics());
+                    self.on_statistics();
                 }
                 CoordinatorAction::Commit { checkpoint, commits } => self.commit(checkpoint, commits),
                 CoordinatorAction::Discard(handles) => {
@@ -42,6 +42,11 @@ impl Attempt {
                         .map_or(1, |settings| settings.retained);
                     self.in_background(async move { store.collect_garbage(retained).await.map(|_| ()) });
                 }
+                CoordinatorAction::BeginSavepoint { .. }
+                | CoordinatorAction::PublishSavepoint(_)
+                | CoordinatorAction::DiscardSavepoint { .. }
+                | CoordinatorAction::RequestDone { .. }
+                | CoordinatorAction::DeleteCheckpoints => {}
                 CoordinatorAction::FailJob(error) => return Err(error),
             }
         }

@@ -127,6 +127,7 @@ impl Start {
             uid: node.uid.clone(),
             name: node.node.name.clone(),
             parallelism: node.parallelism,
+            chain: self.job.nodes[self.job.vertices[node.vertex].head.0].uid.clone(),
         };
         let context = CoordinatorContext {
             job: self.job.job.clone(),
@@ -137,6 +138,7 @@ impl Start {
             operators: self.job.nodes.iter().map(plan).collect(),
             last_used: self.restored.last_used,
             latest_completed: self.restored.checkpoint(),
+            finished: Vec::new(),
         };
         let (sender, outcomes) = mpsc::unbounded();
         let attempt = Attempt {

@@ -124,7 +124,10 @@ struct Master {
     shared: Arc<Shared>,
     store: Arc<CheckpointStore>,
     strategy: RestartStrategy,
+    /// The newest attempt of this process.
     attempt: Option<AttemptId>,
+    /// Whether an attempt of this process has restored its state, or begun without.
+    has_begun: bool,
 }
 
 impl Master {
@@ -141,6 +144,7 @@ impl Master {
             store,
             strategy,
             attempt: None,
+            has_begun: false,
         }
     }
 
@@ -222,24 +226,19 @@ impl Master {
             parallelism: self.job.settings.parallelism,
         };
         let attempt = self.store.claim_attempt(&info).await?;
-        if self.attempt.is_some_and(|last| last.next() != attempt) {
-            return Err(
-                Error::conflict("another process leads this job; this one must stop")
-                    .with("attempt", attempt),
-            );
+        if let Some(last) = self.attempt {
+            self.store.check_no_rival(last, attempt, info.nonce).await?;
         }
+        self.attempt = Some(attempt);
         Ok(attempt)
     }
 
     async fn restore(&mut self, attempt: AttemptId) -> Result<Restored> {
-        let is_first = self.attempt.is_none();
-        let restored = match self.job.settings.fresh && is_first {
+        let restored = match self.job.settings.fresh && !self.has_begun {
             true => self.store.start_over(attempt).await,
             false => self.store.take_over(attempt, Verification::Checksums).await,
         };
-        if restored.is_ok() {
-            self.attempt = Some(attempt);
-        }
+        self.has_begun |= restored.is_ok();
         restored
     }
 }

@@ -29,6 +29,26 @@ impl CheckpointStore {
         Ok(attempt)
     }
 
+    /// Checks that nobody else has claimed an attempt between two of this process: `last`, which it has
+    /// led, and `newest`, which it has just claimed. A claim whose answer was lost may lie between them.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody has; otherwise the storage's error.
+    pub async fn check_no_rival(&self, last: AttemptId, newest: AttemptId, nonce: u64) -> Result<()> {
+        for attempt in (last.next().0..newest.0).map(AttemptId) {
+            let claim = self.storage.get(&self.layout.attempt(attempt)?, None).await?;
+            let claim = claim.map(|bytes| AttemptInfo::decode(&bytes)).transpose()?;
+            if claim.is_none_or(|claim| claim.nonce != nonce) {
+                return Err(
+                    Error::conflict("another process leads this job; this one must stop")
+                        .with("attempt", newest)
+                        .with("attempt of the other", attempt),
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the job over and says what to restore.
     ///
     /// First it claims an epoch that repeats the newest one: from then on no older attempt can

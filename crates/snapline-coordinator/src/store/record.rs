@@ -20,7 +20,7 @@ const fn format(name: &'static str) -> DocumentFormat {
 pub struct AttemptInfo {
     /// The machine.
     pub host: String,
-    /// Different for every process and every claim: it tells a retry from a rival.
+    /// Different for every process: it tells a retry from a rival.
     pub nonce: u64,
     /// When the attempt started.
     pub started: Timestamp,
@@ -58,6 +58,10 @@ struct Boundary {
 impl AttemptInfo {
     pub(crate) fn encode(&self) -> Result<Bytes> {
         document::encode(ATTEMPT, self)
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        document::decode(ATTEMPT, bytes)
     }
 }
 

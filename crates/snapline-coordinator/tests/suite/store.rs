@@ -346,6 +346,22 @@ fn a_publish_that_outlives_its_attempt_does_not_speak_for_the_next_one() {
 }
 
 #[test]
+fn a_process_tells_its_own_claims_from_those_of_a_rival() {
+    let objects = Objects::default();
+    block_on(async {
+        let store = open(&objects);
+        for nonce in [1, 1, 1, 2, 1] {
+            let _ = store.claim_attempt(&info(nonce)).await.unwrap();
+        }
+        let check = |last, newest| store.check_no_rival(AttemptId(last), AttemptId(newest), 1);
+        check(1, 2).await.unwrap();
+        check(1, 3).await.unwrap();
+        assert_eq!(check(3, 5).await.unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(check(1, 5).await.unwrap_err().kind(), ErrorKind::Conflict);
+    });
+}
+
+#[test]
 fn every_call_can_be_awaited_on_another_thread() {
     fn check<T: Send>(_: T) {}
     let store = open(&Objects::default());

@@ -34,6 +34,8 @@
 //! | [`BarrierHandler`] | the receiving rule of one task: events in, [`AlignmentAction`]s out |
 //! | [`BarrierAligner`] | exactly once: blocks channels until all barriers are in |
 //! | [`BarrierTracker`] | at least once: blocks nothing and counts |
+//! | [`LoopHead`] | either of them with a loop behind it: logs what is inside the loop at the cut |
+//! | [`LoopTermination`] | when a loop is over: a checkpoint has shown it empty |
 //! | [`ChannelSender`], [`ChannelReceiver`] | batch and barrier counts of the two ends of a channel |
 //! | [`verify_aligned_cut`] | what a task checks before it takes an aligned snapshot |
 //! | [`ConsistentCut`] | what the coordinator checks before a checkpoint counts |
@@ -111,6 +113,7 @@ mod channel;
 mod clock;
 mod cut;
 mod handler;
+mod loop_head;
 mod recorder;
 mod tracker;
 mod violation;
@@ -120,6 +123,7 @@ pub use channel::{ChannelReceiver, ChannelSender, verify_aligned_cut, verify_una
 pub use clock::{ChannelClock, TaskHistory, VectorClock};
 pub use cut::{ChannelCut, ChannelFlaw, ConsistentCut, RecordedRun, TaskClock, TaskCut};
 pub use handler::{AlignmentAction, BarrierHandler, ChannelIndex, DeclineReason, EndOfInputRule};
+pub use loop_head::{LoopHead, LoopState, LoopTermination, TaskActivity};
 pub use recorder::{ChannelStateRecorder, LateRecording, RecordedChannel};
 pub use tracker::BarrierTracker;
 pub use violation::{Breach, CutViolation, ProtocolViolation};

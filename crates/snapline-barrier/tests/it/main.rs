@@ -8,6 +8,7 @@ mod doubles;
 mod gate;
 mod history;
 mod interleavings;
+mod loops;
 mod marbles;
 mod overtaking;
 mod random;

@@ -1,6 +1,6 @@
 //! The scenarios of a loop head, as data.
 //!
-//! Events: `x@e` a record on channel `e`, `b1@r` barrier 1, `c1@r` cancel marker 1, `eop@r` the end,
+//! Events: `x@e` a record on channel `e`, `b1@r` barrier 1, `u1@r` the same unaligned, `c1@r` cancel marker 1, `eop@r` the end,
 //! `announce1@e` barrier 1 is queued, `abort1` the coordinator aborts 1, `trigger1` it triggers 1 here.
 //!
 //! The trace: `T1(xy)` a snapshot of 1 after x and y, `C1[e:xy]` its log is whole, `F1` a cancel
@@ -11,7 +11,7 @@ use crate::gate::barrier;
 use snapline_barrier::{
     AlignmentAction, BarrierAligner, BarrierHandler, BarrierTracker, ChannelIndex, EndOfInputRule, LoopHead,
 };
-use snapline_core::{CheckpointId, Timestamp};
+use snapline_core::{BarrierAlignment, CheckpointBarrier, CheckpointId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Label, regular inputs, back edges, events, trace.
@@ -195,6 +195,40 @@ const EXACTLY_ONCE: &[Case] = &[
     ),
 ];
 
+/// Barriers that overtake on the regular inputs.
+const UNALIGNED: &[Case] = &[
+    (
+        "two inputs",
+        "rs",
+        "e",
+        "u1@r x@s y@e u1@e z@e u1@s w@s",
+        "T1() C1[s:x e:y]",
+    ),
+    (
+        "the loop is slower",
+        "rs",
+        "e",
+        "u1@r x@s y@e u1@s z@e u1@e",
+        "T1() C1[s:x e:yz]",
+    ),
+    (
+        "given up outside",
+        "rs",
+        "e",
+        "u1@r x@s y@e c1@s u1@e",
+        "T1() D1 X1",
+    ),
+    ("given up inside", "rs", "e", "u1@r x@s c1@e u1@s", "T1() D1 X1"),
+    ("aborted", "rs", "e", "u1@r x@s y@e abort1 u1@e u1@s", "T1() X1"),
+    (
+        "subsumed",
+        "rs",
+        "e",
+        "u1@r x@s y@e u2@s u2@r z@e u2@e",
+        "T1() D1 X1 T2(xy) C2[r: e:z]",
+    ),
+];
+
 /// The at-least-once rule for the regular inputs, which blocks nothing. The log is as exact.
 const AT_LEAST_ONCE: &[Case] = &[
     ("L-01", "r", "e", "b1@r x@e y@e b1@e", "T1() C1[e:xy]"),
@@ -233,6 +267,7 @@ impl<H: BarrierHandler> Script<H> {
             "announce" => head.on_announcement(channel, barrier(id), now, &mut out),
             "abort" => head.on_abort(CheckpointId(id), now, &mut out),
             "eop" => head.on_end_of_input(channel, now, &mut out),
+            "u" if id > 0 => head.on_barrier(channel, unaligned(id), now, &mut out),
             "b" if id > 0 => head.on_barrier(channel, barrier(id), now, &mut out),
             "c" if id > 0 => head.on_cancel(channel, CheckpointId(id), now, &mut out),
             record => self.data(record, channel),
@@ -296,6 +331,12 @@ impl<H: BarrierHandler> Script<H> {
     }
 }
 
+fn unaligned(checkpoint: u64) -> CheckpointBarrier {
+    let mut barrier = barrier(checkpoint);
+    barrier.options.alignment = BarrierAlignment::Unaligned;
+    barrier
+}
+
 fn check<H: BarrierHandler>(cases: &[Case], handler: fn(u32) -> H) {
     for (label, regular, back, events, expected) in cases {
         let names: Vec<char> = regular.chars().chain(back.chars()).collect();
@@ -324,6 +365,13 @@ fn check<H: BarrierHandler>(cases: &[Case], handler: fn(u32) -> H) {
 #[test]
 fn a_loop_head_aligns_its_regular_inputs_and_logs_its_back_edges() {
     check(EXACTLY_ONCE, |channels| {
+        BarrierAligner::new(channels, EndOfInputRule::StandsIn)
+    });
+}
+
+#[test]
+fn a_loop_head_records_what_its_regular_barriers_overtake_and_its_back_edges() {
+    check(UNALIGNED, |channels| {
         BarrierAligner::new(channels, EndOfInputRule::StandsIn)
     });
 }

@@ -1,6 +1,8 @@
 //! Where in a storage the parts of a snapshot are.
 
 use crate::format::base64_bytes;
+use crate::local_copies::LocalCopy;
+use crate::pieces::Pieces;
 use crate::storage::CheckpointStorage;
 use crate::storage_key::StorageKey;
 use bytes::Bytes;
@@ -69,6 +71,34 @@ impl StateHandle {
     /// # Errors
     /// `Corrupted` naming the object when it is missing, cut short, or altered; otherwise the storage's error.
     pub async fn read(&self, storage: &dyn CheckpointStorage) -> Result<Bytes> {
+        self.read_pieces(storage).await.map(Pieces::into_bytes)
+    }
+
+    /// Reads the piece as it lies in memory, when this process still [has it](Self::is_local), and otherwise
+    /// from the storage. Its length and checksum are checked either way; a damaged copy is passed over with a warning.
+    ///
+    /// # Errors
+    /// As [`StateHandle::read`].
+    pub async fn read_pieces(&self, storage: &dyn CheckpointStorage) -> Result<Pieces> {
+        if let Some(copy) = LocalCopy::of(self, storage) {
+            match copy.checked() {
+                Some(pieces) => return Ok(pieces),
+                None => tracing::warn!(
+                    file = self.name(),
+                    "the copy of a state file in memory is damaged; the file is read"
+                ),
+            }
+        }
+        self.read_stored(storage).await.map(Pieces::from)
+    }
+
+    /// Whether this process still has the piece in memory, written with the length and checksum of this handle.
+    /// Reads nothing.
+    pub fn is_local(&self, storage: &dyn CheckpointStorage) -> bool {
+        LocalCopy::of(self, storage).is_some()
+    }
+
+    async fn read_stored(&self, storage: &dyn CheckpointStorage) -> Result<Bytes> {
         let bytes = match &self.location {
             StateLocation::Inline(bytes) => bytes.clone(),
             StateLocation::File { key, offset } => storage

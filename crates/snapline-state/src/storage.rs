@@ -1,5 +1,6 @@
 //! Where snapshots live.
 
+use crate::local_copies::LocalCopy;
 use crate::storage_key::StorageKey;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -69,6 +70,13 @@ pub trait CheckpointStorage: Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// `Unavailable`; some of the objects may be gone.
     async fn delete(&self, keys: &[StorageKey]) -> Result<()>;
+
+    /// An object as this process still has it in memory, see [`crate::LocalCopies`]; it may differ from what
+    /// is stored. Reads nothing. A storage has none unless it says otherwise.
+    fn local_copy(&self, key: &StorageKey) -> Option<LocalCopy> {
+        let _ = key;
+        None
+    }
 }
 
 /// The outcome of [`CheckpointStorage::create`].

@@ -10,6 +10,7 @@
 pub(crate) mod restore;
 
 use crate::format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};
+use crate::pieces::Pieces;
 use crate::snapshot::BlockSender;
 use crate::spec::TableId;
 use bytes::Bytes;
@@ -18,6 +19,8 @@ use snapline_core::{Error, KeyGroupRange, Result, encode_into};
 
 const HEADER_LEN: usize = 24;
 const BLOCK_BYTES: usize = 256 * 1024;
+/// By how much a block is usually longer: a little more than what a table drains at a time.
+const ROOM: usize = 24 * 1024;
 
 /// What a table in a file is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,10 +195,14 @@ impl BlockWriter {
 
     fn send_block(&mut self, kind: u8) {
         // After a full block another is likely: room at once saves copying it as it grows.
-        let next = self.buffer.len().min(2 * BLOCK_BYTES);
-        let mut next = Vec::with_capacity(if next < BLOCK_BYTES { HEADER_LEN } else { next });
+        let is_full = self.buffer.len() >= BLOCK_BYTES;
+        let mut next = Vec::with_capacity(if is_full { BLOCK_BYTES + ROOM } else { HEADER_LEN });
         next.resize(HEADER_LEN, 0);
         let mut block = std::mem::replace(&mut self.buffer, next);
+        if block.capacity() > block.len() + ROOM {
+            // The block may be kept for as long as its checkpoint.
+            block.shrink_to_fit();
+        }
         let payload_len = (block.len() - HEADER_LEN) as u32;
         block[..4].copy_from_slice(&payload_len.to_le_bytes());
         block[4..8].copy_from_slice(&self.entries.to_le_bytes());
@@ -203,7 +210,8 @@ impl BlockWriter {
         block[10] = kind;
         block[12..16].copy_from_slice(&self.key_groups.start().to_le_bytes());
         block[16..20].copy_from_slice(&self.key_groups.end().to_le_bytes());
-        let checksum = block_checksum(&block);
+        let (header, payload) = block.split_at(HEADER_LEN);
+        let checksum = block_checksum(header, payload);
         block[20..24].copy_from_slice(&checksum.to_le_bytes());
         self.entries = 0;
         self.key_groups = KeyGroupRange::new(0, 0);
@@ -214,7 +222,7 @@ impl BlockWriter {
 /// Reads the blocks of a file in order, checking each.
 #[derive(Debug)]
 pub struct BlockReader {
-    rest: Bytes,
+    rest: Pieces,
     done: bool,
 }
 
@@ -223,31 +231,26 @@ impl BlockReader {
     ///
     /// # Errors
     /// `Corrupted` or `Unsupported`, see [`Envelope::decode`].
-    pub fn new(file: Bytes) -> Result<Self> {
-        if Envelope::decode(&file)?.kind != FileKind::KeyedState {
+    pub fn new(file: impl Into<Pieces>) -> Result<Self> {
+        let mut rest = file.into();
+        let envelope = rest.split_to(ENVELOPE_LEN.min(rest.len())).unwrap_or_default();
+        if Envelope::decode(&envelope)?.kind != FileKind::KeyedState {
             return Err(Error::corrupted("a file of keyed state holds something else"));
         }
-        Ok(Self {
-            rest: file.slice(ENVELOPE_LEN..),
-            done: false,
-        })
+        Ok(Self { rest, done: false })
     }
 
     fn next_block(&mut self) -> Result<Option<Block>> {
         let torn = || Error::corrupted("a state file ends in the middle of a block");
-        let header: [u8; HEADER_LEN] = *self.rest.first_chunk().ok_or_else(torn)?;
+        let header = self.rest.split_to(HEADER_LEN).ok_or_else(torn)?;
+        let header: &[u8; HEADER_LEN] = header.first_chunk().ok_or_else(torn)?;
         let [len, entries, _, start, end, checksum] = [0, 4, 8, 12, 16, 20]
             .map(|at| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
-        let block_len = HEADER_LEN + len as usize;
-        if self.rest.len() < block_len {
-            return Err(torn());
-        }
-        let block = self.rest.split_to(block_len);
-        if block_checksum(&block) != checksum {
+        let payload = self.rest.split_to(len as usize).ok_or_else(torn)?;
+        if block_checksum(header, &payload) != checksum {
             return Err(Error::corrupted("the checksum of a block does not match"));
         }
         let table = TableId(u16::from_le_bytes([header[8], header[9]]));
-        let payload = block.slice(HEADER_LEN..);
         match header[10] {
             0 => Ok(Some(Block::Meta(table, parse_meta(&payload)?))),
             1 if entries > 0 => Ok(Some(Block::Entries {
@@ -279,8 +282,8 @@ fn parse_meta(payload: &[u8]) -> Result<TableMeta> {
         .map_err(|error| Error::corrupted("table meta cannot be read").because(error))
 }
 
-fn block_checksum(block: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&block[..20]), &block[HEADER_LEN..])
+fn block_checksum(header: &[u8], payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&header[..20]), payload)
 }
 
 fn hull(a: KeyGroupRange, b: KeyGroupRange) -> KeyGroupRange {

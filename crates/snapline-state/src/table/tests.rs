@@ -3,6 +3,7 @@
 use super::*;
 use crate::format::block::{Block, BlockReader, Entry, TableMeta};
 use crate::snapshot::block_channel;
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::executor::block_on;
 use proptest::prelude::*;
@@ -48,7 +49,7 @@ fn drained(table: &mut Counts, mut meanwhile: impl FnMut(&mut Counts)) -> BTreeM
 
 fn read(table: &Counts, file: Vec<u8>) -> BTreeMap<u64, String> {
     let mut found = BTreeMap::new();
-    for block in BlockReader::new(file.into()).unwrap() {
+    for block in BlockReader::new(Bytes::from(file)).unwrap() {
         let Block::Entries {
             payload, key_groups, ..
         } = block.unwrap()

@@ -4,6 +4,7 @@ mod claim;
 mod garbage;
 pub(crate) mod layout;
 mod lead;
+mod local;
 mod record;
 mod restore;
 mod verify;
@@ -17,7 +18,9 @@ use crate::manifest::Manifest;
 use layout::Layout;
 use record::EpochRecord;
 use snapline_core::{AttemptId, CheckpointId, Error, JobId, OperatorUid, Result, SubtaskIndex};
-use snapline_state::{CheckpointStorage, SnapshotTarget, StateHandle, StateLocation, StorageKey};
+use snapline_state::{
+    CheckpointStorage, LocalCopies, SnapshotTarget, StateHandle, StateLocation, StorageKey,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,8 +47,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 ///   [`CheckpointStore::publish`] and [`CheckpointStore::collect_garbage`].
 /// * A manifest refers to files of its own checkpoint and of the newest completed one, no others.
 /// * Every error of kind `Unavailable` may be answered by the same call again.
+/// * With [local copies](CheckpointStore::with_local_copies), state whose copy has the length and checksum of the
+///   manifest is not read to verify it.
 pub struct CheckpointStore {
     storage: Arc<dyn CheckpointStorage>,
+    local_copies: Option<Arc<LocalCopies>>,
     layout: Layout,
     chain: Mutex<Option<Chain>>,
     known: Mutex<Known>,
@@ -100,6 +106,7 @@ impl CheckpointStore {
     pub fn new(storage: Arc<dyn CheckpointStorage>, job: JobId) -> Self {
         Self {
             storage,
+            local_copies: None,
             layout: Layout::new(job),
             chain: Mutex::new(None),
             known: Mutex::default(),

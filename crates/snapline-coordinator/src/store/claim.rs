@@ -129,6 +129,7 @@ impl CheckpointStore {
         self.extend_chain(&chain);
         let files = manifest.files().cloned().collect();
         lock(&self.known).files.insert(current.manifest, files);
+        self.subsume_copies(manifest);
         Ok(PublishOutcome::Published)
     }
 

@@ -61,6 +61,7 @@ impl CheckpointStore {
     pub async fn take_over(&self, attempt: AttemptId, verification: Verification) -> Result<Restored> {
         let head = self.fence(attempt, Resume::Newest).await?;
         let restored = self.latest(verification).await?;
+        self.restrict_copies(restored.manifest.as_ref());
         let current = restored.manifest.as_ref().map(|manifest| {
             let key = self.layout.manifest(manifest.attempt, manifest.checkpoint)?;
             let checkpoint = manifest.checkpoint;
@@ -84,6 +85,7 @@ impl CheckpointStore {
     /// `Conflict` when a newer attempt has taken over; otherwise the storage's error.
     pub async fn start_over(&self, attempt: AttemptId) -> Result<Restored> {
         let head = self.fence(attempt, Resume::Nothing).await?;
+        self.restrict_copies(None);
         self.lead(attempt, head, None, BTreeSet::new());
         Ok(Restored {
             manifest: None,

@@ -23,7 +23,8 @@ pub enum Verification {
     Checksums,
 }
 
-/// Checks the state of a checkpoint in bounded memory.
+/// Checks the state of a checkpoint in bounded memory. State of which the process has a
+/// [copy](StateHandle::is_local) is not read.
 ///
 /// # Errors
 /// `Corrupted` naming the first file found missing, cut short or altered; otherwise the storage's error.
@@ -34,7 +35,7 @@ pub async fn verify_handles(
 ) -> Result<()> {
     // Boxed one by one: a closure in the stream would keep the caller's future from being `Send`.
     let mut checks = Vec::new();
-    for handle in manifest.handles() {
+    for handle in manifest.handles().filter(|handle| !handle.is_local(storage)) {
         checks.push(match verification {
             Verification::Manifest => continue,
             Verification::Lengths => check_length(storage, handle).boxed(),

@@ -5,6 +5,7 @@ mod coordinator;
 mod coordinator_properties;
 mod crash;
 mod garbage;
+mod local;
 mod races;
 mod script;
 mod storage;

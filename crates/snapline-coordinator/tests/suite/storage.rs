@@ -28,6 +28,7 @@ pub(crate) struct TestStorage {
     objects: Objects,
     calls: AtomicU64,
     crash: Option<(u64, Crash)>,
+    capability: StorageCapability,
 }
 
 impl TestStorage {
@@ -36,6 +37,17 @@ impl TestStorage {
             objects: objects.clone(),
             calls: AtomicU64::new(0),
             crash: None,
+            capability: StorageCapability::FULL,
+        })
+    }
+
+    /// It says that it lives in memory.
+    pub(crate) fn volatile(objects: &Objects) -> Arc<Self> {
+        Arc::new(Self {
+            objects: objects.clone(),
+            calls: AtomicU64::new(0),
+            crash: None,
+            capability: StorageCapability::FULL.volatile(),
         })
     }
 
@@ -45,6 +57,7 @@ impl TestStorage {
             objects: objects.clone(),
             calls: AtomicU64::new(0),
             crash: Some((call, crash)),
+            capability: StorageCapability::FULL,
         })
     }
 
@@ -83,7 +96,7 @@ async fn let_others_run() {
 #[async_trait]
 impl CheckpointStorage for TestStorage {
     fn capability(&self) -> StorageCapability {
-        StorageCapability::FULL.volatile()
+        self.capability
     }
 
     fn location(&self) -> String {

@@ -32,8 +32,9 @@ pub struct JobSettings {
     pub restore: Option<RestoreSettings>,
     /// Lets a checkpoint be restored that has state of operators which no longer exist.
     pub allow_non_restored_state: bool,
-    /// Keeps a copy of the newest state in memory, from which a failed task restarts without reading
-    /// the storage.
+    /// Keeps the state of the newest checkpoint in memory as it is written, from which a failed task
+    /// restarts without reading the storage. Takes as much memory as a checkpoint is long, and twice as much
+    /// while the next one is written. Without a restart strategy, or with a storage in memory, nothing is kept.
     pub local_recovery: bool,
     /// How many records a batch has at the most. At least 1.
     pub batch_records: usize,

@@ -11,7 +11,9 @@ use futures::future::{Either, select};
 use snapline_coordinator::{
     AttemptInfo, CheckpointStore, CoordinatorAction, RestartStrategy, Restored, Verification,
 };
-use snapline_core::{AttemptId, Clock, Error, ErrorKind, MaxParallelism, Result, SystemClock};
+use snapline_core::{
+    AttemptId, Clock, Error, ErrorKind, MaxParallelism, RestartSettings, Result, SystemClock,
+};
 use snapline_dataflow::{JobGraph, JobHandle, JobRunner, JobState};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -131,17 +133,20 @@ struct Master {
 }
 
 impl Master {
-    fn new(job: JobGraph, cluster: ClusterParts, shared: Arc<Shared>) -> Self {
-        let store = Arc::new(CheckpointStore::new(
-            job.components.storage.clone(),
-            job.job.clone(),
-        ));
-        let strategy = RestartStrategy::from(&job.settings.restart_strategy());
+    fn new(mut job: JobGraph, cluster: ClusterParts, shared: Arc<Shared>) -> Self {
+        let restart = job.settings.restart_strategy();
+        let mut store = CheckpointStore::new(job.components.storage.clone(), job.job.clone());
+        if job.settings.local_recovery && restart != RestartSettings::None {
+            store = store.with_local_copies();
+            // Tasks restore from where the copies are.
+            job.components.storage = store.storage().clone();
+        }
+        let strategy = RestartStrategy::from(&restart);
         Self {
             job: Arc::new(job),
             cluster,
             shared,
-            store,
+            store: Arc::new(store),
             strategy,
             attempt: None,
             has_begun: false,

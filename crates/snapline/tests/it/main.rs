@@ -4,6 +4,7 @@
 
 mod api;
 mod cancel;
+mod local;
 mod recovery;
 mod resume;
 mod storage;

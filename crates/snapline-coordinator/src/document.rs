@@ -51,6 +51,11 @@ pub(crate) fn encode<T: Serialize>(format: DocumentFormat, body: &T) -> Result<B
     Ok(bytes.into())
 }
 
+/// Whether bytes say that they are a document of this format, of whatever version.
+pub(crate) fn is(format: DocumentFormat, bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Read<'_>>(bytes).is_ok_and(|document| document.format == format.name)
+}
+
 pub(crate) fn decode<T: DeserializeOwned>(format: DocumentFormat, bytes: &[u8]) -> Result<T> {
     let damaged = |message: &str| Error::corrupted(message).with("format", format.name);
     let unreadable = "a document of the checkpoint store cannot be read";

@@ -143,5 +143,6 @@ pub use statistics::{
     CutEvidence, RestoreReport, Spread, SubtaskReport,
 };
 pub use store::{
-    AttemptInfo, CheckpointStore, GarbageReport, PublishOutcome, Restored, Verification, verify_handles,
+    AttemptInfo, CheckpointProof, CheckpointStore, GarbageReport, PublishOutcome, Restored, Savepoint,
+    SavepointTarget, StoredCheckpoint, Verification, copy_checkpoint, verify_checkpoint, verify_handles,
 };

@@ -1,17 +1,18 @@
 //! What a completed checkpoint consists of.
 
 use crate::document::{self, DocumentFormat};
+use crate::store::LAST_ID;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use snapline_barrier::TaskCut;
+use snapline_barrier::{ConsistentCut, CutViolation, TaskCut};
 use snapline_core::{
-    AttemptId, CheckpointId, CheckpointKind, Error, JobId, MaxParallelism, OperatorUid, Result, SubtaskId,
-    SubtaskIndex, Timestamp,
+    AttemptId, BarrierAlignment, CheckpointId, CheckpointKind, Error, JobId, MaxParallelism, OperatorUid,
+    Result, SubtaskId, SubtaskIndex, Timestamp,
 };
 use snapline_state::{Committable, StateHandle, StateLocation, StorageKey, SubtaskState};
 use std::collections::BTreeMap;
 
-const FORMAT: DocumentFormat = DocumentFormat {
+pub(crate) const FORMAT: DocumentFormat = DocumentFormat {
     name: "snapline-manifest",
     version: 1,
 };
@@ -31,6 +32,9 @@ pub struct Manifest {
     pub parent: Option<CheckpointId>,
     /// What it was taken for.
     pub kind: CheckpointKind,
+    /// How its barriers were aligned, which decides what [`Manifest::verify_cut`] asks of the cuts.
+    #[serde(default = "aligned")]
+    pub alignment: BarrierAlignment,
     /// Whether the job had ended: nothing is left to do but the commits.
     pub finished: bool,
     /// When it was started, in milliseconds since the Unix epoch.
@@ -107,15 +111,42 @@ impl Manifest {
     /// `Corrupted` when they are not what [`Manifest::encode`] has written, `Unsupported` when a
     /// newer version wrote them.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let manifest: Self = document::decode(FORMAT, bytes)?;
+        Self::decode_as(FORMAT, bytes)
+    }
+
+    pub(crate) fn decode_as(format: DocumentFormat, bytes: &[u8]) -> Result<Self> {
+        let manifest: Self = document::decode(format, bytes)?;
         manifest.handles().try_for_each(check_handle)?;
+        manifest.cuts.iter().try_for_each(check_cut)?;
+        if manifest.checkpoint.0 > LAST_ID {
+            return Err(
+                Error::corrupted("a manifest has an impossible id").with("checkpoint", manifest.checkpoint)
+            );
+        }
         Ok(manifest)
+    }
+
+    /// Proves that the snapshots of the tasks are a consistent cut, from what they have stored of it.
+    ///
+    /// # Errors
+    /// The first contradiction.
+    pub fn verify_cut(&self) -> Result<ConsistentCut, CutViolation> {
+        let cuts = self.cuts.iter().map(|cut| (&cut.task, &cut.cut));
+        ConsistentCut::verify(cuts, self.alignment)
     }
 
     /// All state handles of all operators.
     pub fn handles(&self) -> impl Iterator<Item = &StateHandle> {
         let subtasks = self.operators.values().flat_map(|operator| &operator.subtasks);
         subtasks.flat_map(SubtaskState::handles)
+    }
+
+    pub(crate) fn handles_mut(&mut self) -> impl Iterator<Item = &mut StateHandle> {
+        let subtasks = self
+            .operators
+            .values_mut()
+            .flat_map(|operator| &mut operator.subtasks);
+        subtasks.flat_map(handles_mut)
     }
 
     /// The files that the manifest needs, each as often as it is referred to.
@@ -168,6 +199,17 @@ impl Manifest {
     }
 }
 
+/// All handles of a subtask.
+pub(crate) fn handles_mut(state: &mut SubtaskState) -> impl Iterator<Item = &mut StateHandle> {
+    let single = state.operator.iter_mut().chain(&mut state.channels);
+    state.keyed.iter_mut().chain(single)
+}
+
+/// Manifests that do not say it are of aligned checkpoints.
+fn aligned() -> BarrierAlignment {
+    BarrierAlignment::Aligned
+}
+
 /// What a later reader takes for granted and a checksum does not show.
 fn check_handle(handle: &StateHandle) -> Result<()> {
     match &handle.location {
@@ -175,6 +217,16 @@ fn check_handle(handle: &StateHandle) -> Result<()> {
             Error::corrupted("a manifest has a state handle with an impossible range"),
         ),
         _ => Ok(()),
+    }
+}
+
+fn check_cut(cut: &SubtaskCut) -> Result<()> {
+    let mut runs = cut.cut.channels.iter().flat_map(|channel| &channel.recorded);
+    match runs.find(|run| run.from > run.to) {
+        None => Ok(()),
+        Some(_) => {
+            Err(Error::corrupted("a manifest has an impossible run of batches").with("task", &cut.task))
+        }
     }
 }
 

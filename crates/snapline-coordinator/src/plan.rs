@@ -70,6 +70,7 @@ impl CoordinatorContext {
             checkpoint: barrier.checkpoint,
             parent,
             kind: barrier.options.kind,
+            alignment: barrier.options.alignment,
             finished: barrier.options.kind.ends_data(),
             created: barrier.created,
             max_parallelism: self.max_parallelism,

@@ -1,29 +1,41 @@
 //! The storage layout: how checkpoints exist, and who may make them.
 
 mod claim;
+mod copy;
+mod delete;
 mod garbage;
+mod inventory;
 pub(crate) mod layout;
 mod lead;
 mod local;
+mod origin;
+mod proof;
+mod publish;
 mod record;
 mod restore;
+mod savepoint;
+mod targets;
 mod verify;
 
+pub use copy::copy_checkpoint;
 pub use garbage::GarbageReport;
+pub use inventory::StoredCheckpoint;
+pub use proof::{CheckpointProof, verify_checkpoint};
+pub use publish::PublishOutcome;
 pub use record::AttemptInfo;
+pub(crate) use record::LAST_ID;
 pub use restore::Restored;
+pub use savepoint::{Savepoint, SavepointTarget};
 pub use verify::{Verification, verify_handles};
 
-use crate::manifest::Manifest;
 use layout::Layout;
-use record::EpochRecord;
-use snapline_core::{AttemptId, CheckpointId, Error, JobId, OperatorUid, Result, SubtaskIndex};
-use snapline_state::{
-    CheckpointStorage, LocalCopies, SnapshotTarget, StateHandle, StateLocation, StorageKey,
-};
+use record::{Epoch, EpochRecord, Era};
+use snapline_core::{AttemptId, CheckpointId, Error, JobId, Result};
+use snapline_state::{CheckpointStorage, LocalCopies, StorageKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use targets::Registered;
 
 /// The checkpoints of one job in a [`CheckpointStorage`].
 ///
@@ -55,36 +67,28 @@ pub struct CheckpointStore {
     layout: Layout,
     chain: Mutex<Option<Chain>>,
     known: Mutex<Known>,
-}
-
-/// What became of [`CheckpointStore::publish`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-#[allow(clippy::exhaustive_enums, reason = "a caller must treat every outcome")]
-pub enum PublishOutcome {
-    /// The checkpoint is complete.
-    Published,
-    /// Another attempt has taken over; the checkpoint will never be complete.
-    Fenced {
-        /// The attempt that leads.
-        attempt: AttemptId,
-    },
-    /// The manifest could not be stored, so nothing was claimed by this call.
-    NotStored {
-        /// What the storage said.
-        reason: String,
-    },
+    targets: Mutex<BTreeMap<(AttemptId, CheckpointId), Registered>>,
 }
 
 /// The end of the chain of epoch records, as far as this leader has written it.
 #[derive(Debug, Clone)]
 struct Chain {
     attempt: AttemptId,
-    head: CheckpointId,
+    head: Epoch,
+    era: Era,
     /// What a restore would use.
     current: Option<Current>,
     /// Checkpoints that the take-over could not restore.
     damaged: Arc<BTreeSet<CheckpointId>>,
+    /// The savepoint from which the era began, when it is the job's to delete and may still be there.
+    claimed: Option<Savepoint>,
+}
+
+impl Chain {
+    /// The newest id that is used.
+    fn newest_id(&self) -> CheckpointId {
+        self.era.offset.checkpoint(self.head)
+    }
 }
 
 /// The checkpoint that a chain of records stands for.
@@ -97,7 +101,7 @@ struct Current {
 /// Objects that never change, so that they need not be read again.
 #[derive(Debug, Default)]
 struct Known {
-    records: BTreeMap<CheckpointId, EpochRecord>,
+    records: BTreeMap<Epoch, EpochRecord>,
     files: BTreeMap<StorageKey, Arc<[StorageKey]>>,
 }
 
@@ -110,6 +114,7 @@ impl CheckpointStore {
             layout: Layout::new(job),
             chain: Mutex::new(None),
             known: Mutex::default(),
+            targets: Mutex::default(),
         }
     }
 
@@ -121,77 +126,6 @@ impl CheckpointStore {
     /// The storage.
     pub fn storage(&self) -> &Arc<dyn CheckpointStorage> {
         &self.storage
-    }
-
-    /// Where one subtask of an operator stores its part of a checkpoint.
-    ///
-    /// # Errors
-    /// None that a valid id could cause.
-    pub fn snapshot_target(
-        &self,
-        attempt: AttemptId,
-        checkpoint: CheckpointId,
-        operator: &OperatorUid,
-        subtask: SubtaskIndex,
-    ) -> Result<SnapshotTarget> {
-        let prefix = self.layout.state(attempt, checkpoint, operator, subtask)?;
-        Ok(SnapshotTarget::new(self.storage.clone(), prefix))
-    }
-
-    /// Deletes the files of state that nothing refers to.
-    ///
-    /// # Errors
-    /// The storage's error; the garbage collection will find what is left.
-    pub async fn discard(&self, handles: &[StateHandle]) -> Result<()> {
-        let folder = self.layout.checkpoints();
-        let mut keys: Vec<StorageKey> = Vec::new();
-        for handle in handles {
-            if let StateLocation::File { key, .. } = &handle.location
-                && key.as_str().starts_with(&folder)
-            {
-                keys.push(key.clone());
-            }
-        }
-        keys.dedup();
-        self.storage.delete(&keys).await
-    }
-
-    /// Makes a checkpoint complete: stores its manifest, then claims its epoch.
-    ///
-    /// Calling it again with the same manifest is a retry of the same claim.
-    ///
-    /// # Errors
-    /// `Unavailable` when the outcome is not known: call again with the same manifest. Any other
-    /// kind: nothing was claimed by this call.
-    pub async fn publish(&self, manifest: &Manifest) -> Result<PublishOutcome> {
-        let chain = self.chain()?;
-        let (id, attempt) = (manifest.checkpoint, manifest.attempt);
-        if attempt != chain.attempt || manifest.job != *self.job() {
-            return Err(
-                Error::internal("a manifest of another job or attempt cannot be published")
-                    .with("attempt", attempt)
-                    .with("leading", chain.attempt),
-            );
-        }
-        let key = self.layout.manifest(attempt, id)?;
-        if chain
-            .current
-            .as_ref()
-            .is_some_and(|current| current.manifest == key)
-        {
-            return Ok(PublishOutcome::Published);
-        }
-        if id <= chain.head {
-            return Err(Error::internal("an id that is used already cannot be published")
-                .with("checkpoint", id)
-                .with("newest", chain.head));
-        }
-        if let Err(error) = self.put(&key, manifest.encode()?).await {
-            return Ok(PublishOutcome::NotStored {
-                reason: error.to_string(),
-            });
-        }
-        self.claim_up_to(chain, manifest, key).await
     }
 
     /// Notes that all sinks have committed everything up to this checkpoint.

@@ -58,6 +58,7 @@ fn sample() -> Manifest {
         checkpoint: CheckpointId(12),
         parent: Some(CheckpointId(11)),
         kind: CheckpointKind::Checkpoint,
+        alignment: BarrierAlignment::Aligned,
         finished: false,
         created: Timestamp(1_700_000_000_000),
         max_parallelism: MaxParallelism::DEFAULT,

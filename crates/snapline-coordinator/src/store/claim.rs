@@ -1,11 +1,11 @@
 //! Epoch records: one after the other, each written once.
 
-use super::record::EpochRecord;
+use super::record::{Epoch, EpochRecord};
 use super::{Chain, CheckpointStore, Current, PublishOutcome, lock};
 use crate::manifest::Manifest;
 use bytes::Bytes;
 use futures::StreamExt;
-use snapline_core::{AttemptId, CheckpointId, Error, Result};
+use snapline_core::{AttemptId, Error, Result};
 use snapline_state::{Created, StorageKey};
 
 /// What became of a claim.
@@ -21,13 +21,13 @@ pub(super) enum Claim {
 /// The epoch records that count.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scan {
-    pub(super) boundary: CheckpointId,
+    pub(super) boundary: Epoch,
     /// Above the boundary, oldest first.
-    pub(super) epochs: Vec<CheckpointId>,
+    pub(super) epochs: Vec<Epoch>,
 }
 
 impl Scan {
-    pub(super) fn last_used(&self) -> CheckpointId {
+    pub(super) fn last_used(&self) -> Epoch {
         self.epochs.last().copied().unwrap_or(self.boundary)
     }
 }
@@ -39,23 +39,23 @@ impl CheckpointStore {
         let boundary = self.boundary().await?;
         let epochs = epochs
             .into_iter()
-            .map(CheckpointId)
-            .filter(|id| *id > boundary)
+            .map(Epoch)
+            .filter(|epoch| *epoch > boundary)
             .collect();
         Ok(Scan { boundary, epochs })
     }
 
-    /// The id up to which ids are burnt.
-    pub(super) async fn boundary(&self) -> Result<CheckpointId> {
+    /// The number up to which numbers are burnt.
+    pub(super) async fn boundary(&self) -> Result<Epoch> {
         let boundaries = self.numbers(&self.layout.boundaries()).await?;
-        Ok(CheckpointId(boundaries.last().copied().unwrap_or(0)))
+        Ok(Epoch(boundaries.last().copied().unwrap_or(0)))
     }
 
     /// Reads an epoch record.
     ///
     /// # Errors
     /// `Corrupted` when it is missing or damaged; otherwise the storage's error.
-    pub(super) async fn record(&self, id: CheckpointId) -> Result<EpochRecord> {
+    pub(super) async fn record(&self, id: Epoch) -> Result<EpochRecord> {
         if let Some(record) = lock(&self.known).records.get(&id) {
             return Ok(record.clone());
         }
@@ -74,7 +74,7 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// `Unavailable` when the record may have been created; anything else: it was not.
-    pub(super) async fn claim(&self, id: CheckpointId, record: &EpochRecord) -> Result<Claim> {
+    pub(super) async fn claim(&self, id: Epoch, record: &EpochRecord) -> Result<Claim> {
         let key = self.layout.epoch(id)?;
         let created = self.storage.create(&key, record.encode()?).await;
         match created.map_err(|error| open_outcome(id, error))? {
@@ -104,19 +104,16 @@ impl CheckpointStore {
             checkpoint: manifest.checkpoint,
             manifest: key,
         };
-        while chain.head < manifest.checkpoint {
+        let last = chain.era.offset.epoch(manifest.checkpoint);
+        while chain.head < last {
             let id = chain.head.next();
             let before = chain.current.as_ref();
             let record = EpochRecord {
                 attempt: chain.attempt,
-                manifest: if id == manifest.checkpoint {
-                    Some(&current)
-                } else {
-                    before
-                }
-                .map(|current| current.manifest.clone()),
+                manifest: if id == last { Some(&current) } else { before }
+                    .map(|current| current.manifest.clone()),
                 parent: before.map(|current| current.checkpoint),
-                fresh: false,
+                era: chain.era.clone(),
             };
             match self.claim(id, &record).await? {
                 Claim::Won => chain.head = id,
@@ -145,7 +142,7 @@ impl CheckpointStore {
     }
 }
 
-fn open_outcome(id: CheckpointId, error: Error) -> Error {
+fn open_outcome(id: Epoch, error: Error) -> Error {
     Error::unavailable("it is not known whether an epoch was claimed")
         .with("epoch", id)
         .because(error)

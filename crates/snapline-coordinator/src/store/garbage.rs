@@ -1,8 +1,9 @@
 //! Deleting what no checkpoint needs any more.
 
-use super::record::encode_boundary;
+use super::lead::led_by_another;
+use super::record::{Epoch, encode_boundary};
 use super::{Chain, CheckpointStore, layout, lock};
-use snapline_core::{CheckpointId, Error, ErrorKind, Result};
+use snapline_core::{AttemptId, CheckpointId, ErrorKind, Result};
 use snapline_state::StorageKey;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ struct Keep {
     /// Checkpoints that cannot be restored: they do not count, and none of their own files is touched
     /// as long as their record is there.
     unreadable: BTreeSet<CheckpointId>,
-    oldest_record: Option<CheckpointId>,
+    oldest_record: Option<Epoch>,
 }
 
 impl CheckpointStore {
@@ -35,7 +36,8 @@ impl CheckpointStore {
     /// boundary is advanced, so that no name can be used again, then what no retained manifest
     /// refers to is deleted.
     ///
-    /// What belongs to a pending checkpoint of the leading attempt is not touched.
+    /// What belongs to a pending checkpoint of the leading attempt is not touched. A savepoint that the
+    /// job was started from and has claimed is deleted as soon as there is a checkpoint to retain.
     ///
     /// # Errors
     /// `Conflict` when a newer attempt has taken over; otherwise the storage's error. Calling it
@@ -45,24 +47,22 @@ impl CheckpointStore {
         let before = self.boundary().await?;
         let Some(keep) = self.classify(&chain, retained.max(1)).await? else {
             return Ok(GarbageReport {
-                boundary: before,
+                boundary: chain.era.offset.checkpoint(before),
                 files: 0,
                 records: 0,
             });
         };
         let below = keep.oldest_record.map_or(0, |oldest| oldest.0.saturating_sub(1));
-        let boundary = before.max(CheckpointId(below));
-        if boundary > before {
-            let key = self.layout.boundary(boundary)?;
-            let _ = self.storage.create(&key, encode_boundary(boundary)?).await?;
-        }
+        let boundary = before.max(Epoch(below));
+        self.advance_boundary(before, boundary).await?;
         let files = self.unneeded_files(&chain, &keep).await?;
         self.storage.delete(&files).await?;
-        let records = self.unneeded_records(boundary).await?;
+        let records = self.unneeded_records(boundary, chain.attempt).await?;
         self.storage.delete(&records).await?;
         self.forget(&keep, boundary);
+        self.delete_claimed(&chain, &keep).await?;
         Ok(GarbageReport {
-            boundary,
+            boundary: chain.era.offset.checkpoint(boundary),
             files: files.len(),
             records: records.len(),
         })
@@ -72,22 +72,17 @@ impl CheckpointStore {
     /// is nothing to retain, and so no reason to delete anything.
     async fn classify(&self, chain: &Chain, retained: usize) -> Result<Option<Keep>> {
         let mut keep = Keep::default();
-        for id in self.scan().await?.epochs.into_iter().rev() {
+        let epochs = self.scan().await?.epochs;
+        for id in epochs.into_iter().rev().take_while(|id| chain.era.includes(*id)) {
             let record = match self.record(id).await {
                 Err(error) if error.kind() == ErrorKind::Corrupted => {
-                    keep.unreadable.insert(id);
+                    keep.unreadable.insert(chain.era.offset.checkpoint(id));
                     continue;
                 }
                 other => other?,
             };
             if record.attempt > chain.attempt {
-                return Err(
-                    Error::conflict("another process leads this job; this one must stop")
-                        .with("attempt of the other", record.attempt),
-                );
-            }
-            if record.fresh {
-                break;
+                return Err(led_by_another(record.attempt));
             }
             let Some(manifest) = record.manifest.filter(|key| !keep.manifests.contains(key)) else {
                 continue;
@@ -133,7 +128,7 @@ impl CheckpointStore {
                 return false;
             };
             let is_decided =
-                attempt < chain.attempt || (attempt == chain.attempt && checkpoint <= chain.head);
+                attempt < chain.attempt || (attempt == chain.attempt && checkpoint <= chain.newest_id());
             let is_needed = keep.files.contains(key)
                 || keep.manifests.contains(key)
                 || keep.unreadable.contains(&checkpoint);
@@ -142,10 +137,21 @@ impl CheckpointStore {
         Ok(files)
     }
 
-    /// Epoch records that the boundary covers, and all but the newest of the others.
-    async fn unneeded_records(&self, boundary: CheckpointId) -> Result<Vec<StorageKey>> {
+    /// Epoch records that the boundary covers, attempts before the last one, and all but the newest of
+    /// the others.
+    ///
+    /// An attempt that is deleted has been taken over by one whose record is newer, so nobody can lead
+    /// under its number again.
+    pub(super) async fn unneeded_records(
+        &self,
+        boundary: Epoch,
+        attempt: AttemptId,
+    ) -> Result<Vec<StorageKey>> {
         let mut unneeded = self.storage.list(&self.layout.epochs(), None).await?;
         unneeded.retain(|key| layout::number(key).is_some_and(|id| id <= boundary.0));
+        let mut attempts = self.storage.list(&self.layout.attempts(), None).await?;
+        attempts.retain(|key| layout::number(key).is_some_and(|old| old.saturating_add(1) < attempt.0));
+        unneeded.extend(attempts);
         for folder in [self.layout.boundaries(), self.layout.commits()] {
             let mut keys = self.storage.list(&folder, None).await?;
             keys.retain(|key| layout::number(key).is_some());
@@ -155,7 +161,31 @@ impl CheckpointStore {
         Ok(unneeded)
     }
 
-    fn forget(&self, keep: &Keep, boundary: CheckpointId) {
+    /// No number up to this one will be used again.
+    pub(super) async fn advance_boundary(&self, before: Epoch, boundary: Epoch) -> Result<()> {
+        if boundary > before {
+            let key = self.layout.boundary(boundary)?;
+            let _ = self.storage.create(&key, encode_boundary(boundary)?).await?;
+        }
+        Ok(())
+    }
+
+    /// A retained checkpoint is what a later run resumes from, so the savepoint is not needed any more.
+    async fn delete_claimed(&self, chain: &Chain, keep: &Keep) -> Result<()> {
+        let Some(savepoint) = &chain.claimed else {
+            return Ok(());
+        };
+        let folder = format!("{}/", savepoint.path());
+        if !keep.files.iter().any(|file| file.as_str().starts_with(&folder)) {
+            savepoint.delete().await?;
+            if let Some(chain) = lock(&self.chain).as_mut() {
+                chain.claimed = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&self, keep: &Keep, boundary: Epoch) {
         let mut known = lock(&self.known);
         known.records.retain(|id, _| *id > boundary);
         known

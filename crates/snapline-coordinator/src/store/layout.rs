@@ -1,7 +1,11 @@
 //! The names of everything.
 
+use super::record::Epoch;
 use snapline_core::{AttemptId, CheckpointId, JobId, OperatorUid, Result, SubtaskIndex};
 use snapline_state::StorageKey;
+
+/// The name of the manifest in its folder.
+pub(super) const MANIFEST: &str = "manifest.json";
 
 /// Numbers are padded so that the order of names is the order of numbers.
 const DIGITS: usize = 20;
@@ -49,7 +53,7 @@ impl Layout {
         numbered(&self.attempts(), attempt.0)
     }
 
-    pub(crate) fn epoch(&self, epoch: CheckpointId) -> Result<StorageKey> {
+    pub(crate) fn epoch(&self, epoch: Epoch) -> Result<StorageKey> {
         numbered(&self.epochs(), epoch.0)
     }
 
@@ -57,13 +61,13 @@ impl Layout {
         numbered(&self.commits(), checkpoint.0)
     }
 
-    pub(crate) fn boundary(&self, boundary: CheckpointId) -> Result<StorageKey> {
+    pub(crate) fn boundary(&self, boundary: Epoch) -> Result<StorageKey> {
         numbered(&self.boundaries(), boundary.0)
     }
 
     pub(crate) fn manifest(&self, attempt: AttemptId, checkpoint: CheckpointId) -> Result<StorageKey> {
         StorageKey::new(format!(
-            "{}/manifest.json",
+            "{}/{MANIFEST}",
             checkpoint_folder(&self.job, attempt, checkpoint)
         ))
     }
@@ -76,8 +80,30 @@ impl Layout {
         operator: &OperatorUid,
         subtask: SubtaskIndex,
     ) -> Result<StorageKey> {
-        let folder = checkpoint_folder(&self.job, attempt, checkpoint);
-        StorageKey::new(format!("{folder}/state/{operator}/{subtask}"))
+        state_folder(&self.job, attempt, checkpoint)?.join(&format!("{operator}/{subtask}"))
+    }
+
+    /// The folder of the state of one savepoint, in which nobody else writes.
+    pub(crate) fn savepoint(
+        &self,
+        path: &StorageKey,
+        attempt: AttemptId,
+        checkpoint: CheckpointId,
+    ) -> Result<StorageKey> {
+        path.join(&format!("state/{}/a{attempt}-e{checkpoint}", self.job))
+    }
+
+    /// Whether the store keeps something of its own at this path.
+    pub(crate) fn is_reserved(&self, path: &StorageKey) -> bool {
+        let folders = [
+            self.attempts(),
+            self.epochs(),
+            self.checkpoints(),
+            self.commits(),
+            format!("{}/gc/", self.job),
+        ];
+        let path = format!("{path}/");
+        folders.iter().any(|folder| path.starts_with(folder))
     }
 
     /// Which checkpoint of which attempt a file was written for.
@@ -95,6 +121,11 @@ impl Layout {
 /// The folder of one checkpoint, without a slash at the end.
 pub(crate) fn checkpoint_folder(job: &JobId, attempt: AttemptId, checkpoint: CheckpointId) -> String {
     format!("{job}/checkpoint/a{attempt}-e{checkpoint}")
+}
+
+/// The folder of the state of one checkpoint.
+pub(crate) fn state_folder(job: &JobId, attempt: AttemptId, checkpoint: CheckpointId) -> Result<StorageKey> {
+    StorageKey::new(format!("{}/state", checkpoint_folder(job, attempt, checkpoint)))
 }
 
 /// The number that a numbered key ends in; `None` for a foreign name.
@@ -118,7 +149,7 @@ mod tests {
         let (attempt, checkpoint) = (AttemptId(7), CheckpointId(1234));
         let names = [
             (layout.attempt(attempt), "job/attempt/00000000000000000007.json"),
-            (layout.epoch(checkpoint), "job/epoch/00000000000000001234.json"),
+            (layout.epoch(Epoch(1234)), "job/epoch/00000000000000001234.json"),
             (
                 layout.manifest(attempt, checkpoint),
                 "job/checkpoint/a7-e1234/manifest.json",
@@ -128,14 +159,14 @@ mod tests {
                 "job/committed/00000000000000001234.json",
             ),
             (
-                layout.boundary(CheckpointId(42)),
+                layout.boundary(Epoch(42)),
                 "job/gc/boundary/00000000000000000042.json",
             ),
         ];
         for (key, name) in names {
             assert_eq!(key.unwrap().as_str(), name);
         }
-        assert_eq!(number(&layout.epoch(checkpoint).unwrap()), Some(1234));
+        assert_eq!(number(&layout.epoch(Epoch(1234)).unwrap()), Some(1234));
         let uid = OperatorUid::new("sum").unwrap();
         let state = layout.state(attempt, checkpoint, &uid, SubtaskIndex(3)).unwrap();
         assert_eq!(state.as_str(), "job/checkpoint/a7-e1234/state/sum/3");

@@ -1,15 +1,47 @@
 //! Taking over a job.
 
 use super::claim::{Claim, Scan};
-use super::record::{AttemptInfo, EpochRecord};
-use super::{Chain, CheckpointStore, Current, Restored, Verification, lock};
+use super::origin::Origin;
+use super::record::{AttemptInfo, Epoch, EpochRecord, Era};
+use super::{Chain, CheckpointStore, Current, Restored, Savepoint, Verification, lock};
 use snapline_core::{AttemptId, CheckpointId, Error, ErrorKind, Result};
 use snapline_state::Created;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How often a race is run again before the storage is taken to be out of order.
 const TRIES: usize = 1000;
+
+/// The record with which an attempt has taken over.
+#[derive(Debug)]
+pub(super) struct Fence {
+    head: Epoch,
+    record: EpochRecord,
+}
+
+impl Fence {
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.record.era.origin.as_ref()
+    }
+
+    pub(super) fn last_used(&self) -> CheckpointId {
+        self.record.era.offset.checkpoint(self.head)
+    }
+}
+
+/// What the record of a take-over says.
+#[derive(Debug, Clone)]
+pub(super) enum Resume {
+    /// What the record before it says.
+    Newest,
+    /// Nothing before it counts.
+    Nothing,
+    /// The same, unless the job has already started from this savepoint.
+    From {
+        origin: Origin,
+        /// The id of the savepoint; or why the job cannot start from it.
+        id: Result<CheckpointId>,
+    },
+}
 
 impl CheckpointStore {
     /// Claims the next attempt. This alone takes nothing away from the attempt before.
@@ -17,16 +49,34 @@ impl CheckpointStore {
     /// # Errors
     /// The storage's error.
     pub async fn claim_attempt(&self, info: &AttemptInfo) -> Result<AttemptId> {
-        let newest = self.numbers(&self.layout.attempts()).await?.last().copied();
-        let mut attempt = AttemptId(newest.unwrap_or(0)).next();
-        while let Created::AlreadyExists(_) = self
-            .storage
-            .create(&self.layout.attempt(attempt)?, info.encode()?)
-            .await?
-        {
-            attempt = attempt.next();
+        loop {
+            let newest = self.numbers(&self.layout.attempts()).await?.last().copied();
+            let mut attempt = AttemptId(newest.unwrap_or(0)).next();
+            while let Created::AlreadyExists(_) = self
+                .storage
+                .create(&self.layout.attempt(attempt)?, info.encode()?)
+                .await?
+            {
+                attempt = attempt.next();
+            }
+            // The name of an attempt that has led may be free because it was collected. Who has found
+            // it so was slow, and looks again.
+            let newest = self.newest_record(&self.scan().await?).await?;
+            if newest.is_none_or(|(_, newest)| newest.attempt < attempt) {
+                return Ok(attempt);
+            }
         }
-        Ok(attempt)
+    }
+
+    /// What the leader of an attempt has told of itself; `None` when it is not known any more.
+    ///
+    /// # Errors
+    /// `Corrupted` when it cannot be read; otherwise the storage's error.
+    pub async fn attempt_info(&self, attempt: AttemptId) -> Result<Option<AttemptInfo>> {
+        let key = self.layout.attempt(attempt)?;
+        let bytes = self.storage.get(&key, None).await?;
+        let info = bytes.map(|bytes| AttemptInfo::decode(&bytes)).transpose();
+        info.map_err(|error| error.with("file", &key))
     }
 
     /// Checks that nobody else has claimed an attempt between two of this process: `last`, which it has
@@ -56,26 +106,24 @@ impl CheckpointStore {
     /// [`CheckpointStore::latest`].
     ///
     /// # Errors
-    /// `Conflict` when a newer attempt has taken over; otherwise those of
-    /// [`CheckpointStore::latest`]. Calling it again is safe.
+    /// `Conflict` when a newer attempt has taken over; `Invalid` when the job was started from a
+    /// savepoint and has no checkpoint since, see [`CheckpointStore::take_over_from`]; otherwise those
+    /// of [`CheckpointStore::latest`]. Calling it again is safe.
     pub async fn take_over(&self, attempt: AttemptId, verification: Verification) -> Result<Restored> {
-        let head = self.fence(attempt, Resume::Newest).await?;
-        let restored = self.latest(verification).await?;
-        self.restrict_copies(restored.manifest.as_ref());
-        let current = restored.manifest.as_ref().map(|manifest| {
-            let key = self.layout.manifest(manifest.attempt, manifest.checkpoint)?;
-            let checkpoint = manifest.checkpoint;
-            Ok::<_, Error>(Current {
-                checkpoint,
-                manifest: key,
-            })
-        });
-        let damaged = restored.skipped.iter().map(|(id, _)| *id).collect();
-        self.lead(attempt, head, current.transpose()?, damaged);
-        Ok(Restored {
-            last_used: head,
-            ..restored
-        })
+        let fence = self.fence(attempt, &Resume::Newest).await?;
+        let mut restored = self.latest(verification).await?;
+        restored.last_used = fence.last_used();
+        if let (None, Some(origin)) = (&restored.manifest, fence.origin()) {
+            return Err(Error::invalid(
+                "the job was started from a savepoint and has no checkpoint since then; set restore to the savepoint \
+                 again, or start fresh",
+            )
+            .with("job", self.job())
+            .with("savepoint", &origin.path)
+            .with("storage", &origin.location));
+        }
+        self.lead(attempt, fence, &restored, None)?;
+        Ok(restored)
     }
 
     /// Takes the job over and starts at the beginning: the checkpoints that there are will not be
@@ -84,34 +132,24 @@ impl CheckpointStore {
     /// # Errors
     /// `Conflict` when a newer attempt has taken over; otherwise the storage's error.
     pub async fn start_over(&self, attempt: AttemptId) -> Result<Restored> {
-        let head = self.fence(attempt, Resume::Nothing).await?;
-        self.restrict_copies(None);
-        self.lead(attempt, head, None, BTreeSet::new());
-        Ok(Restored {
-            manifest: None,
-            last_used: head,
-            committed: None,
-            skipped: Vec::new(),
-        })
+        let fence = self.fence(attempt, &Resume::Nothing).await?;
+        let restored = Restored::nothing(self.storage.clone(), fence.last_used());
+        self.lead(attempt, fence, &restored, None)?;
+        Ok(restored)
     }
 
     /// Claims the next epoch, whatever it takes.
-    async fn fence(&self, attempt: AttemptId, resume: Resume) -> Result<CheckpointId> {
+    pub(super) async fn fence(&self, attempt: AttemptId, resume: &Resume) -> Result<Fence> {
         for _ in 0..TRIES {
             let scan = self.scan().await?;
             let newest = self.newest_record(&scan).await?;
             if let Some((_, newest)) = newest.as_ref().filter(|(_, newest)| newest.attempt > attempt) {
-                return Err(
-                    Error::conflict("another process leads this job; this one must stop")
-                        .with("attempt", attempt)
-                        .with("attempt of the other", newest.attempt),
-                );
+                return Err(led_by_another(newest.attempt).with("attempt", attempt));
             }
-            let id = scan.last_used().next();
-            let readable = newest.filter(|(newest, _)| *newest == scan.last_used());
-            let record = self.fence_record(attempt, resume, readable.map(|(_, record)| record));
-            if let Claim::Won = self.claim(id, &record).await? {
-                return Ok(id);
+            let head = scan.last_used().next();
+            let record = self.fence_record(attempt, resume, head, newest)?;
+            if let Claim::Won = self.claim(head, &record).await? {
+                return Ok(Fence { head, record });
             }
         }
         Err(Error::unavailable(
@@ -119,23 +157,51 @@ impl CheckpointStore {
         ))
     }
 
-    /// A newest record that cannot be read is not repeated but left to be found, so that it is told.
-    fn fence_record(&self, attempt: AttemptId, resume: Resume, newest: Option<EpochRecord>) -> EpochRecord {
-        let manifest = match resume {
-            Resume::Newest => newest.and_then(|newest| newest.manifest),
-            Resume::Nothing => None,
+    fn fence_record(
+        &self,
+        attempt: AttemptId,
+        resume: &Resume,
+        head: Epoch,
+        newest: Option<(Epoch, EpochRecord)>,
+    ) -> Result<EpochRecord> {
+        let last = newest
+            .as_ref()
+            .map(|(_, newest)| newest.era.clone())
+            .unwrap_or_default();
+        let began = Some(head);
+        let era = match resume {
+            Resume::Newest => last,
+            Resume::Nothing => Era {
+                began,
+                offset: last.offset,
+                origin: None,
+            },
+            Resume::From { origin, id } => match last.origin.as_ref().filter(|last| origin.continues(last)) {
+                Some(last_origin) => Era {
+                    origin: Some(origin.clone().or_identity(last_origin)),
+                    ..last
+                },
+                None => Era {
+                    began,
+                    offset: last.offset.beyond(id.clone()?, head),
+                    origin: Some(origin.clone()),
+                },
+            },
         };
+        // A newest record that cannot be read is not repeated but left to be found, so that it is told.
+        let repeated = newest.filter(|(newest, _)| newest.next() == head && era.includes(head));
+        let manifest = repeated.and_then(|(_, newest)| newest.manifest);
         let owner = manifest.as_ref().and_then(|manifest| self.layout.owner(manifest));
-        EpochRecord {
+        Ok(EpochRecord {
             attempt,
             manifest,
             parent: owner.map(|(_, checkpoint)| checkpoint),
-            fresh: resume == Resume::Nothing,
-        }
+            era,
+        })
     }
 
     /// The newest record that can be read.
-    async fn newest_record(&self, scan: &Scan) -> Result<Option<(CheckpointId, EpochRecord)>> {
+    pub(super) async fn newest_record(&self, scan: &Scan) -> Result<Option<(Epoch, EpochRecord)>> {
         for id in scan.epochs.iter().rev().copied() {
             match self.record(id).await {
                 Ok(record) => return Ok(Some((id, record))),
@@ -146,25 +212,39 @@ impl CheckpointStore {
         Ok(None)
     }
 
-    fn lead(
+    pub(super) fn lead(
         &self,
         attempt: AttemptId,
-        head: CheckpointId,
-        current: Option<Current>,
-        damaged: BTreeSet<CheckpointId>,
-    ) {
-        lock(&self.chain).replace(Chain {
-            attempt,
-            head,
-            current,
-            damaged: Arc::new(damaged),
+        fence: Fence,
+        restored: &Restored,
+        claimed: Option<Savepoint>,
+    ) -> Result<()> {
+        let own = restored
+            .manifest
+            .as_ref()
+            .filter(|_| restored.savepoint().is_none());
+        self.restrict_copies(own);
+        let current = own.map(|manifest| {
+            Ok::<_, Error>(Current {
+                checkpoint: manifest.checkpoint,
+                manifest: self.layout.manifest(manifest.attempt, manifest.checkpoint)?,
+            })
         });
+        let damaged = restored.skipped.iter().map(|(id, _)| *id).collect();
+        let chain = Chain {
+            attempt,
+            head: fence.head,
+            era: fence.record.era,
+            current: current.transpose()?,
+            damaged: Arc::new(damaged),
+            claimed,
+        };
+        lock(&self.chain).replace(chain);
+        self.forget_targets_before(attempt);
+        Ok(())
     }
 }
 
-/// What the record of a take-over says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Resume {
-    Newest,
-    Nothing,
+pub(super) fn led_by_another(other: AttemptId) -> Error {
+    Error::conflict("another process leads this job; this one must stop").with("attempt of the other", other)
 }

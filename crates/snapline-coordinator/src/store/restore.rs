@@ -1,11 +1,12 @@
 //! Finding the newest checkpoint that can be restored.
 
 use super::claim::Scan;
-use super::{CheckpointStore, Verification, verify_handles};
+use super::{CheckpointStore, Savepoint, Verification, verify_handles};
 use crate::manifest::{Manifest, SubtaskCommit};
 use snapline_core::{CheckpointId, Error, ErrorKind, Result};
-use snapline_state::StorageKey;
+use snapline_state::{CheckpointStorage, StorageKey};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// How often a walk is repeated that a garbage collection got in the way of.
 const TRIES: usize = 8;
@@ -13,7 +14,7 @@ const TRIES: usize = 8;
 /// What a job starts from.
 #[derive(Debug)]
 pub struct Restored {
-    /// The checkpoint; `None`: start at the beginning.
+    /// The checkpoint or savepoint; `None`: start at the beginning.
     pub manifest: Option<Manifest>,
     /// The newest id that was ever used.
     pub last_used: CheckpointId,
@@ -21,9 +22,40 @@ pub struct Restored {
     pub committed: Option<CheckpointId>,
     /// Newer checkpoints that cannot be restored, and why, newest first. Tell the user.
     pub skipped: Vec<(CheckpointId, Error)>,
+    storage: Arc<dyn CheckpointStorage>,
+    savepoint: Option<Savepoint>,
 }
 
 impl Restored {
+    pub(super) fn nothing(storage: Arc<dyn CheckpointStorage>, last_used: CheckpointId) -> Self {
+        Self {
+            manifest: None,
+            last_used,
+            committed: None,
+            skipped: Vec::new(),
+            storage,
+            savepoint: None,
+        }
+    }
+
+    /// What this job has committed says nothing about a savepoint.
+    pub(super) fn start_from(&mut self, savepoint: Savepoint, manifest: Manifest) {
+        self.storage = savepoint.storage().clone();
+        self.savepoint = Some(savepoint);
+        self.manifest = Some(manifest);
+        self.committed = None;
+    }
+
+    /// From where the state has to be read: the storage of the job or that of the savepoint.
+    pub fn storage(&self) -> &Arc<dyn CheckpointStorage> {
+        &self.storage
+    }
+
+    /// The savepoint from which the job starts; `None` when it resumes from a checkpoint of its own.
+    pub fn savepoint(&self) -> Option<&Savepoint> {
+        self.savepoint.as_ref()
+    }
+
     /// The checkpoint.
     pub fn checkpoint(&self) -> Option<CheckpointId> {
         self.manifest.as_ref().map(|manifest| manifest.checkpoint)
@@ -50,6 +82,17 @@ impl CheckpointStore {
     /// help. `Unsupported` when a newer version of Snapline wrote the newest one, `Invalid` when it is
     /// of another job, and `Unavailable`; in none of these cases an older one is restored.
     pub async fn latest(&self, verification: Verification) -> Result<Restored> {
+        let mut restored = self.newest(verification).await?;
+        if restored.manifest.is_none()
+            && let Some(error) = self.none_left(std::mem::take(&mut restored.skipped))
+        {
+            return Err(error);
+        }
+        Ok(restored)
+    }
+
+    /// The same, but nothing when there are checkpoints of which none can be restored.
+    pub(super) async fn newest(&self, verification: Verification) -> Result<Restored> {
         let mut scan = self.scan().await?;
         let mut restored = self.walk(&scan, verification).await?;
         for _ in 0..TRIES {
@@ -61,42 +104,41 @@ impl CheckpointStore {
             }
             restored = self.walk(&scan, verification).await?;
         }
-        match restored.skipped.pop() {
-            Some((id, error)) if restored.manifest.is_none() => Err(Error::invalid(
+        restored.committed = self.committed().await?;
+        Ok(restored)
+    }
+
+    /// Why nothing can be restored, if something was passed over.
+    pub(super) fn none_left(&self, mut skipped: Vec<(CheckpointId, Error)>) -> Option<Error> {
+        let (oldest, error) = skipped.pop()?;
+        Some(
+            Error::invalid(
                 "no checkpoint of this job can be restored; repair the storage, or start fresh and lose them",
             )
             .with("job", self.job())
             .with("storage", self.storage.location())
-            .with("oldest", id)
-            .because(error)),
-            skipped => {
-                restored.skipped.extend(skipped);
-                restored.committed = self.committed().await?;
-                Ok(restored)
-            }
-        }
+            .with("oldest", oldest)
+            .because(error),
+        )
     }
 
     /// From the newest record to the oldest.
     async fn walk(&self, scan: &Scan, verification: Verification) -> Result<Restored> {
-        let mut restored = Restored {
-            manifest: None,
-            last_used: scan.last_used(),
-            committed: None,
-            skipped: Vec::new(),
-        };
+        let newest = self.newest_record(scan).await?;
+        let era = newest.map(|(_, newest)| newest.era).unwrap_or_default();
+        let last_used = era.offset.checkpoint(scan.last_used());
+        let mut restored = Restored::nothing(self.storage.clone(), last_used);
         let mut tried = BTreeSet::new();
-        for id in scan.epochs.iter().rev().copied() {
+        let records = scan.epochs.iter().rev().copied();
+        for id in records.take_while(|id| era.includes(*id)) {
             let record = match self.record(id).await {
                 Ok(record) => record,
                 Err(error) => {
+                    let id = era.offset.checkpoint(id);
                     restored.skipped.push((id, only_damage(error)?));
                     continue;
                 }
             };
-            if record.fresh {
-                break;
-            }
             let Some(key) = record.manifest.filter(|key| tried.insert(key.clone())) else {
                 continue;
             };
@@ -106,7 +148,8 @@ impl CheckpointStore {
                     break;
                 }
                 Err(error) => {
-                    let id = self.layout.owner(&key).map_or(id, |(_, checkpoint)| checkpoint);
+                    let owner = self.layout.owner(&key);
+                    let id = owner.map_or(era.offset.checkpoint(id), |(_, checkpoint)| checkpoint);
                     restored.skipped.push((id, only_damage(error)?));
                 }
             }

@@ -6,9 +6,9 @@ use snapline_core::{Error, Result};
 use snapline_state::{CheckpointStorage, StateHandle, StateLocation, StorageKey};
 
 /// How much is read at a time.
-const PIECE: u64 = 1024 * 1024;
+pub(super) const PIECE: u64 = 1024 * 1024;
 /// How many pieces of state are read at the same time.
-const CONCURRENT: usize = 8;
+pub(super) const CONCURRENT: usize = 8;
 
 /// How much of a checkpoint is looked at before it is restored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ async fn check_length(storage: &dyn CheckpointStorage, handle: &StateHandle) -> 
     }
 }
 
-async fn check_content(storage: &dyn CheckpointStorage, handle: &StateHandle) -> Result<()> {
+pub(super) async fn check_content(storage: &dyn CheckpointStorage, handle: &StateHandle) -> Result<()> {
     let (key, offset) = match &handle.location {
         StateLocation::File { key, offset } => (key, *offset),
         _ => return handle.read(storage).await.map(|_| ()),
@@ -78,7 +78,7 @@ async fn check_content(storage: &dyn CheckpointStorage, handle: &StateHandle) ->
     Ok(())
 }
 
-async fn read(
+pub(super) async fn read(
     storage: &dyn CheckpointStorage,
     key: &StorageKey,
     from: u64,

@@ -4,9 +4,12 @@ use crate::storage::Objects;
 use crate::world::*;
 use bytes::Bytes;
 use futures::executor::block_on;
-use snapline_coordinator::{CheckpointStore, PublishOutcome, Restored, Verification};
-use snapline_core::{AttemptId, CheckpointId, ErrorKind, JobId, OperatorUid};
-use snapline_state::HandleKind;
+use snapline_coordinator::{
+    CheckpointStore, PublishOutcome, Restored, SavepointTarget, Verification, copy_checkpoint,
+    verify_checkpoint,
+};
+use snapline_core::{AttemptId, CheckpointId, ClaimMode, ErrorKind, JobId, OperatorUid};
+use snapline_state::{HandleKind, StorageKey};
 
 /// A store that leads, and its attempt.
 async fn lead(objects: &Objects) -> (CheckpointStore, AttemptId, Restored) {
@@ -374,4 +377,25 @@ fn every_call_can_be_awaited_on_another_thread() {
     check(store.mark_committed(CheckpointId(1)));
     check(store.collect_garbage(1));
     check(store.discard(&[]));
+    let target = SavepointTarget {
+        storage: store.storage().clone(),
+        path: StorageKey::new("savepoint").unwrap(),
+    };
+    let savepoint = target.savepoint();
+    check(store.prepare_savepoint(&target));
+    check(store.discard_savepoint(AttemptId(1), CheckpointId(1)));
+    check(target.write_manifest(&manifest));
+    check(savepoint.read(Verification::Checksums));
+    check(store.take_over_from(
+        AttemptId(1),
+        &savepoint,
+        ClaimMode::Claim,
+        Verification::Checksums,
+    ));
+    check(store.delete_all());
+    check(store.checkpoints());
+    check(store.attempt_info(AttemptId(1)));
+    check(verify_checkpoint(store.storage().as_ref(), &manifest));
+    let to = store.storage().as_ref();
+    check(copy_checkpoint(&manifest, store.storage(), to, savepoint.path()));
 }

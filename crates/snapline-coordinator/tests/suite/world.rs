@@ -7,8 +7,8 @@ use snapline_coordinator::{
     AttemptInfo, CheckpointStore, Manifest, ManifestSizes, OperatorManifest, PublishOutcome,
 };
 use snapline_core::{
-    AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, OperatorUid, Result, SubtaskIndex,
-    Timestamp,
+    AttemptId, BarrierAlignment, CheckpointId, CheckpointKind, JobId, MaxParallelism, OperatorUid, Result,
+    SubtaskIndex, Timestamp,
 };
 use snapline_state::{HandleKind, StateHandle, StateLocation, StorageKey, SubtaskState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +79,7 @@ pub(crate) fn manifest(attempt: AttemptId, id: u64, keyed: Vec<StateHandle>) -> 
         checkpoint: CheckpointId(id),
         parent: None,
         kind: CheckpointKind::Checkpoint,
+        alignment: BarrierAlignment::Aligned,
         finished: false,
         created: Timestamp(0),
         max_parallelism: MaxParallelism::DEFAULT,

@@ -15,6 +15,8 @@ mod torn;
 pub use amnesiac::Amnesiac;
 pub use flaky::Flaky;
 pub use lying::Lying;
+#[cfg(feature = "simulation")]
+pub(crate) use schedule::splitmix64;
 pub use schedule::{Operation, Schedule};
 pub use torn::Torn;
 

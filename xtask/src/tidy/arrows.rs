@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "snapline-runtime",
             "snapline-dataflow",
             "snapline-state",
+            "snapline-state-memory",
             "snapline-connector",
             "snapline-core",
         ],

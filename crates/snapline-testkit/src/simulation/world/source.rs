@@ -1,0 +1,135 @@
+//! A source whose records come when the seed wants.
+
+use super::super::dice::Dice;
+use super::super::time::Sleep;
+use super::World;
+use async_trait::async_trait;
+use futures::FutureExt;
+use serde::{Deserialize, Serialize};
+use snapline_connector::{
+    DiscoveryContext, ReaderContext, ReaderStatus, Source, SourceReader, SourceSplit, SplitEnumerator,
+};
+use snapline_core::{Batch, CheckpointId, Data, Result};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// How many splits there are at the most, and how many records come at once.
+const SPLITS: u64 = 4;
+const PORTION: u64 = 6;
+/// The longest time without a record, in microseconds.
+const LONGEST_PAUSE: u64 = 4_000;
+
+/// The given records in a few splits, which can be read again from any position.
+#[derive(Debug)]
+pub struct WorldSource<T> {
+    world: World,
+    records: Arc<Vec<T>>,
+}
+
+/// What is still to be read of one part of the records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorldSplit {
+    next: u64,
+    end: u64,
+}
+
+impl SourceSplit for WorldSplit {
+    fn weight(&self) -> u64 {
+        self.end - self.next
+    }
+}
+
+impl<T> WorldSource<T> {
+    pub(super) fn new(world: World, records: Vec<T>) -> Self {
+        Self {
+            world,
+            records: Arc::new(records),
+        }
+    }
+}
+
+impl<T: Data + Sync> Source for WorldSource<T> {
+    type Item = T;
+    type Split = WorldSplit;
+
+    fn enumerator(&self) -> Result<Box<dyn SplitEnumerator<WorldSplit>>> {
+        let splits = Dice::new(self.world.seed(), "splits").between(1..=SPLITS);
+        let records = self.records.len() as u64;
+        Ok(Box::new(Splits { splits, records }))
+    }
+
+    fn reader(&self, _: ReaderContext) -> Result<Box<dyn SourceReader<T, WorldSplit>>> {
+        Ok(Box::new(Reader {
+            world: self.world.clone(),
+            records: self.records.clone(),
+            splits: Vec::new(),
+            pause: None,
+        }))
+    }
+}
+
+struct Splits {
+    splits: u64,
+    records: u64,
+}
+
+#[async_trait]
+impl SplitEnumerator<WorldSplit> for Splits {
+    async fn discover(&mut self, _: &DiscoveryContext) -> Result<Vec<WorldSplit>> {
+        let cut = |split: u64| self.records * split / self.splits;
+        let splits = (0..self.splits).map(|split| WorldSplit {
+            next: cut(split),
+            end: cut(split + 1),
+        });
+        Ok(splits.collect())
+    }
+}
+
+struct Reader<T> {
+    world: World,
+    records: Arc<Vec<T>>,
+    splits: Vec<WorldSplit>,
+    pause: Option<Sleep>,
+}
+
+impl<T: Data + Sync> SourceReader<T, WorldSplit> for Reader<T> {
+    fn add_splits(&mut self, mut splits: Vec<WorldSplit>) {
+        self.splits.append(&mut splits);
+    }
+
+    fn poll_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Batch<T>,
+        limit: usize,
+    ) -> Poll<Result<ReaderStatus>> {
+        let outside = &self.world.shared;
+        if let Some(pause) = &mut self.pause {
+            std::task::ready!(pause.poll_unpin(cx));
+            self.pause = None;
+        } else if outside.dice.one_in(2) {
+            let mut pause = outside.time.sleep_micros(outside.dice.scale(LONGEST_PAUSE));
+            if pause.poll_unpin(cx).is_pending() {
+                self.pause = Some(pause);
+                return Poll::Pending;
+            }
+        }
+        self.splits.retain(|split| split.weight() > 0);
+        let Some(index) = (!self.splits.is_empty()).then(|| outside.dice.below(self.splits.len() as u64))
+        else {
+            return Poll::Ready(Ok(ReaderStatus::EndOfData));
+        };
+        let split = &mut self.splits[index as usize];
+        let portion = outside.dice.between(1..=PORTION);
+        let count = portion.min(split.weight()).min(limit as u64);
+        let range = split.next as usize..(split.next + count) as usize;
+        batch.records.extend_from_slice(&self.records[range]);
+        split.next += count;
+        Poll::Ready(Ok(ReaderStatus::More))
+    }
+
+    fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<WorldSplit>> {
+        let unfinished = self.splits.iter().filter(|split| split.weight() > 0);
+        Ok(unfinished.cloned().collect())
+    }
+}

@@ -1,0 +1,157 @@
+//! The jobs: small, and between them every kind of operator and of channel.
+
+use snapline_connector::{CollectionSource, SequenceSource};
+use snapline_dataflow::Emit;
+use snapline_testkit::simulation::{Faults, Report, Simulation};
+use std::ops::Range;
+
+/// Records and keys of a job that counts.
+const RECORDS: u64 = 100;
+const KEYS: u64 = 7;
+
+fn counted() -> impl Iterator<Item = (u64, u64)> {
+    (0..RECORDS).map(|number| (number % KEYS, number / KEYS + 1))
+}
+
+fn sums() -> impl Iterator<Item = (u64, u64)> {
+    let sum = |key| (0..RECORDS).filter(|number| number % KEYS == key).sum();
+    (0..KEYS).map(move |key| (key, sum(key)))
+}
+
+/// No state but the position of the source; source and sink are in one task.
+pub(crate) fn map_and_filter(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS), "numbers")
+                .filter(|number| number % 3 != 0)
+                .map(|number| number * 2)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(
+            (0..RECORDS)
+                .filter(|number| number % 3 != 0)
+                .map(|number| number * 2),
+        )
+}
+
+/// Every update of every key.
+pub(crate) fn keyed_sum(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS), "numbers")
+                .map(|number| (number % KEYS, 1_u64))
+                .key_by(|(key, _)| *key)
+                .sum(|(_, count)| count)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(counted())
+}
+
+/// The same with another parallelism each time the process starts, and a sink behind a shuffle.
+pub(crate) fn rescaled_sum(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .rescale(1..=4)
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS), "numbers")
+                .map(|number| (number % KEYS, 1_u64))
+                .key_by(|(key, _)| *key)
+                .sum(|(_, count)| count)
+                .rebalance()
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(counted())
+}
+
+/// A task with channels of two sources that run at different speeds.
+pub(crate) fn union_of_two_sources(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .run(|env, world| {
+            let slow = env.from_source(world.source(0..RECORDS / 2), "slow");
+            let fast = env.from_source(SequenceSource::new(RECORDS / 2..RECORDS), "fast");
+            slow.union(&fast)
+                .map(|number| (number % KEYS, 1_u64))
+                .key_by(|(key, _)| *key)
+                .sum(|(_, count)| count)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(counted())
+}
+
+/// Results only at the end of the data: all state is in the checkpoints, none in the output.
+pub(crate) fn final_reduce(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .rescale(1..=3)
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS), "numbers")
+                .map(|number| (number % KEYS, number))
+                .key_by(|(key, _)| *key)
+                .emit(Emit::Final)
+                .reduce(|so_far, record| so_far.1 += record.1)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(sums())
+}
+
+/// A stream that is used twice, and two sinks.
+pub(crate) fn two_sinks(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .run(|env, world| {
+            let numbers = env.from_source(world.source(0..RECORDS), "numbers");
+            numbers.map(|number| number).rebalance().sink_to(world.sink());
+            let odd = numbers.flat_map(|number, out| {
+                if number % 2 == 1 {
+                    out.collect(number);
+                    out.collect(number);
+                }
+            });
+            odd.sink_to(world.sink());
+        })
+        .expect_exactly_once((0..RECORDS).flat_map(|number| {
+            let times = if number % 2 == 1 { 3 } else { 1 };
+            std::iter::repeat_n(number, times)
+        }))
+}
+
+/// A source that has everything at once: it is often at its end before the first checkpoint.
+pub(crate) fn short_input(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .at_least_checkpoints(0)
+        .run(|env, world| {
+            env.from_source(CollectionSource::new(0..RECORDS), "numbers")
+                .map(|number| (number % KEYS, 1_u64))
+                .key_by(|(key, _)| *key)
+                .sum(|(_, count)| count)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(counted())
+}
+
+/// Many crashes and nothing else.
+pub(crate) fn only_crashes(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .faults(Faults::none().crashes(8))
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS), "numbers")
+                .map(|number| (number % KEYS, 1_u64))
+                .key_by(|(key, _)| *key)
+                .sum(|(_, count)| count)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(counted())
+}
+
+/// Any order of steps and messages, but nothing that fails.
+pub(crate) fn without_faults(seeds: Range<u64>) -> Report {
+    let report = Simulation::seeds(seeds)
+        .faults(Faults::none().delays(1_000))
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS), "numbers")
+                .map(|number| (number % KEYS, 1_u64))
+                .key_by(|(key, _)| *key)
+                .sum(|(_, count)| count)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(counted());
+    assert_eq!((report.crashes, report.panics, report.storage_faults), (0, 0, 0));
+    report
+}

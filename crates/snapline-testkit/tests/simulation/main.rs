@@ -1,0 +1,64 @@
+//! Jobs over thousands of crashes.
+//!
+//! Each job runs with 125 seeds here. `cargo xtask sim` runs more of them, and says so by environment
+//! variables. `broken` shows that a job, a source or a sink that is not exactly once is found.
+
+#![allow(clippy::print_stdout, reason = "a long run says how far it is")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail by panicking"
+)]
+
+mod broken;
+mod jobs;
+mod promises;
+
+use snapline_testkit::simulation::Report;
+use std::ops::Range;
+
+/// How many seeds each job gets when nobody says.
+const SEEDS: u64 = 125;
+/// After how many seeds a long run says how far it is.
+const PORTION: u64 = 100;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+fn check(name: &str, job: fn(Range<u64>) -> Report) {
+    let from = number("SNAPLINE_SIM_FROM").unwrap_or(0);
+    let Some(seeds) = number("SNAPLINE_SIM_SEEDS") else {
+        println!("{name}: {}", job(from..from + SEEDS));
+        return;
+    };
+    let mut next = from;
+    while next < from + seeds {
+        let end = (next + PORTION).min(from + seeds);
+        println!("{name}: seeds {next}..{end}: {}", job(next..end));
+        next = end;
+    }
+}
+
+macro_rules! jobs {
+    ($($name:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                check(stringify!($name), jobs::$name);
+            }
+        )*
+    };
+}
+
+jobs! {
+    map_and_filter,
+    keyed_sum,
+    rescaled_sum,
+    union_of_two_sources,
+    final_reduce,
+    two_sinks,
+    short_input,
+    only_crashes,
+    without_faults,
+}

@@ -58,14 +58,14 @@ fn main() -> Result<()> {
         inner: TokioExecutor::with_workers(1)?,
         spawned: AtomicUsize::new(0),
     });
-    let components = Components {
-        storage: Arc::new(MemoryCheckpointStorage::new()),
-        backend: Arc::new(MemoryStateBackend::new()),
-        runner: Arc::new(LocalCluster::with_parts(
+    let components = Components::new(
+        Arc::new(MemoryCheckpointStorage::new()),
+        Arc::new(MemoryStateBackend::new()),
+        Arc::new(LocalCluster::with_parts(
             executor.clone(),
             Arc::new(SystemClock::new()),
         )),
-    };
+    );
     let env = StreamExecutionEnvironment::new(JobSettings::default(), components);
     env.from_source(SequenceSource::new(1..11), "numbers")
         .map(|number| {

@@ -61,6 +61,9 @@ struct Arguments {
     /// How often there is a checkpoint.
     #[arg(long, default_value_t = 1000)]
     checkpoint_interval_ms: u64,
+    /// Whether a checkpoint waits for records that queue, or takes them along.
+    #[arg(long, value_enum, default_value_t = Alignment::Aligned)]
+    alignment: Alignment,
     /// How many subtasks each operator has.
     #[arg(long, default_value_t = 1)]
     parallelism: u32,
@@ -82,6 +85,26 @@ struct Arguments {
 enum Updates {
     Updates,
     Final,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Alignment {
+    /// Wait: small checkpoints.
+    Aligned,
+    /// Take along: fast checkpoints however much queues.
+    Unaligned,
+    /// Wait for 100 ms, then take along.
+    Auto,
+}
+
+impl From<Alignment> for AlignmentSettings {
+    fn from(alignment: Alignment) -> Self {
+        match alignment {
+            Alignment::Aligned => Self::Aligned,
+            Alignment::Unaligned => Self::Unaligned,
+            Alignment::Auto => Self::AlignedWithTimeout { timeout_ms: 100 },
+        }
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -138,6 +161,9 @@ fn environment(arguments: &Arguments) -> Result<StreamExecutionEnvironment> {
         .build()?;
     refuse_other_jobs(folder)?;
     env.enable_checkpointing(Duration::from_millis(arguments.checkpoint_interval_ms));
+    env.configure(|settings| {
+        settings.checkpoints.get_or_insert_default().alignment = arguments.alignment.into();
+    });
     Ok(env)
 }
 

@@ -40,6 +40,9 @@ const REQUIRED: [&[Phase]; 3] = [
     &[Phase::Commit],
 ];
 
+/// Each round has another.
+const ALIGNMENTS: [&str; 3] = ["aligned", "unaligned", "auto"];
+
 struct Plan {
     kills: u64,
     time: Duration,
@@ -95,7 +98,7 @@ fn survive(parallelism: u64) {
     let mut plan = Plan::read(parallelism);
     let clock = start_clock();
     let mut hits: BTreeMap<Phase, u64> = BTreeMap::new();
-    let mut round = 0;
+    let mut round = 0_usize;
     while !plan.is_done(&hits, clock.elapsed()) {
         round += 1;
         assert!(
@@ -107,6 +110,8 @@ fn survive(parallelism: u64) {
             &parallelism.to_string(),
             "--checkpoint-interval-ms",
             "100",
+            "--alignment",
+            ALIGNMENTS[round % ALIGNMENTS.len()],
         ]);
         support::write_text_file(&program.input(), TEXT_BYTES, plan.random.next_u64());
         let expected = count_words(&std::fs::read_to_string(program.input()).unwrap());

@@ -1,6 +1,6 @@
 //! A `Vec` in the program's memory.
 
-use crate::sink::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use crate::sink::{Committer, CommitterContext, RecoveryScope, Sink, SinkWriter, WriterContext};
 use async_trait::async_trait;
 use futures::future::{BoxFuture, FutureExt, ready};
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,10 @@ impl<T: Data> Sink<T> for CollectSink<T> {
 
     fn committer(&self, _: CommitterContext) -> Result<Box<dyn Committer<CollectedPart<T>>>> {
         Ok(Box::new(CollectCommitter(self.collected.clone())))
+    }
+
+    fn recovery_scope(&self) -> RecoveryScope {
+        RecoveryScope::Subtask
     }
 }
 

@@ -1,7 +1,7 @@
 //! Nowhere.
 
 use crate::no_commit::{NoCommitter, nothing_to_commit};
-use crate::sink::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use crate::sink::{Committer, CommitterContext, RecoveryScope, Sink, SinkWriter, WriterContext};
 use futures::future::BoxFuture;
 use snapline_core::{Batch, CheckpointId, Result};
 
@@ -18,6 +18,10 @@ impl<T> Sink<T> for DiscardSink {
 
     fn committer(&self, _: CommitterContext) -> Result<Box<dyn Committer<()>>> {
         Ok(Box::new(NoCommitter))
+    }
+
+    fn recovery_scope(&self) -> RecoveryScope {
+        RecoveryScope::Subtask
     }
 }
 

@@ -1,7 +1,7 @@
 //! A closure of the program.
 
 use crate::no_commit::{NoCommitter, nothing_to_commit};
-use crate::sink::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use crate::sink::{Committer, CommitterContext, RecoveryScope, Sink, SinkWriter, WriterContext};
 use futures::future::BoxFuture;
 use snapline_core::{Batch, CheckpointId, Result};
 
@@ -47,6 +47,10 @@ impl<T, F: FnMut(&mut Batch<T>) + Clone + Send + Sync + 'static> Sink<T> for For
 
     fn committer(&self, _: CommitterContext) -> Result<Box<dyn Committer<()>>> {
         Ok(Box::new(NoCommitter))
+    }
+
+    fn recovery_scope(&self) -> RecoveryScope {
+        RecoveryScope::Subtask
     }
 }
 

@@ -32,7 +32,7 @@ pub use no_commit::{NoCommitter, nothing_to_commit};
 pub use print::PrintSink;
 pub use range::RangeSplit;
 pub use sequence::SequenceSource;
-pub use sink::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+pub use sink::{Committer, CommitterContext, RecoveryScope, Sink, SinkWriter, WriterContext};
 pub use source::{
     DiscoveryContext, ReaderContext, ReaderProgress, ReaderStatus, Source, SourceReader, SourceSplit,
     SplitEnumerator, deal_splits,

@@ -1,7 +1,7 @@
 //! Text for people.
 
 use crate::no_commit::{NoCommitter, nothing_to_commit};
-use crate::sink::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use crate::sink::{Committer, CommitterContext, RecoveryScope, Sink, SinkWriter, WriterContext};
 use futures::future::BoxFuture;
 use snapline_core::{Batch, CheckpointId, Error, Result};
 use std::any::Any;
@@ -80,6 +80,10 @@ impl<T: 'static> Sink<T> for PrintSink<T> {
 
     fn committer(&self, _: CommitterContext) -> Result<Box<dyn Committer<()>>> {
         Ok(Box::new(NoCommitter))
+    }
+
+    fn recovery_scope(&self) -> RecoveryScope {
+        RecoveryScope::Subtask
     }
 }
 

@@ -38,6 +38,23 @@ pub trait Sink<T>: Send + Sync + 'static {
     /// # Errors
     /// What keeps the sink from being reached, naming it.
     fn committer(&self, context: CommitterContext) -> Result<Box<dyn Committer<Self::Committable>>>;
+
+    /// What [`Committer::recover`] touches. Subtasks of a sink that recovers as a whole always restart
+    /// together.
+    fn recovery_scope(&self) -> RecoveryScope {
+        RecoveryScope::Sink
+    }
+}
+
+/// What the recovery of a sink touches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RecoveryScope {
+    /// What any writer has written since the restored checkpoint.
+    #[default]
+    Sink,
+    /// Nothing that a writer which goes on has written: one subtask may restart alone.
+    Subtask,
 }
 
 /// What a [`SinkWriter`] may want to know.

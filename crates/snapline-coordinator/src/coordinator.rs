@@ -254,6 +254,16 @@ impl CheckpointCoordinator {
         self.latest_completed
     }
 
+    /// The newest checkpoint that was started, or any before it.
+    pub fn last_used(&self) -> CheckpointId {
+        self.last_used
+    }
+
+    /// How many completed checkpoints still wait for their sinks to commit.
+    pub fn uncommitted(&self) -> usize {
+        self.commits.len()
+    }
+
     /// How checkpoints have been doing.
     pub fn statistics(&self, now: Moment) -> CheckpointStatistics {
         let in_progress = self.pending.values().map(|pending| {

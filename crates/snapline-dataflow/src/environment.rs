@@ -21,6 +21,24 @@ pub struct Components {
     pub backend: Arc<dyn StateBackend>,
     /// What runs jobs.
     pub runner: Arc<dyn JobRunner>,
+    /// Where the savepoint of `JobSettings::restore` is; in `storage` when unset.
+    pub savepoints: Option<Arc<dyn CheckpointStorage>>,
+}
+
+impl Components {
+    /// These parts, with savepoints where checkpoints are.
+    pub fn new(
+        storage: Arc<dyn CheckpointStorage>,
+        backend: Arc<dyn StateBackend>,
+        runner: Arc<dyn JobRunner>,
+    ) -> Self {
+        Self {
+            storage,
+            backend,
+            runner,
+            savepoints: None,
+        }
+    }
 }
 
 /// Where a program describes its streams and starts its jobs.

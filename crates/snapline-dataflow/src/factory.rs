@@ -5,6 +5,7 @@ use crate::head::{InputHead, SourceHead, TaskHead};
 use crate::link::Next;
 use crate::output::{Output, OutputPort, Partitioning, Tee};
 use async_trait::async_trait;
+use snapline_connector::RecoveryScope;
 use snapline_core::{
     AttemptId, Batch, BoxedBatch, CheckpointId, Data, Error, JobId, MaxParallelism, OperatorUid, Result,
 };
@@ -77,6 +78,9 @@ pub trait SinkFactory: Send + Sync {
     /// # Errors
     /// What keeps the sink from being written.
     fn link(&self, context: OperatorContext) -> Result<ErasedLink>;
+
+    /// Which subtasks have to restart together.
+    fn recovery_scope(&self) -> RecoveryScope;
 
     /// The committer for all subtasks.
     ///

@@ -1,10 +1,15 @@
 //! A job that was submitted.
 
+mod savepoint;
+mod status;
+
+pub use savepoint::{SavepointInfo, SavepointKind, SavepointRequest};
+pub use status::{CheckpointCounts, FailureAnswer, JobFailure, JobResult, JobState, JobStatus};
+
 use crate::plan::JobGraph;
 use async_trait::async_trait;
-use snapline_core::{AttemptId, CheckpointId, JobId, Result};
+use snapline_core::Result;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Runs jobs: in this process, in a simulation, anywhere.
 #[async_trait]
@@ -24,6 +29,12 @@ pub trait JobControl: Send + Sync + 'static {
 
     /// Asks the job to stop. Its checkpoints stay.
     fn cancel(&self);
+
+    /// Takes a savepoint.
+    ///
+    /// # Errors
+    /// See [`JobHandle::savepoint`].
+    async fn savepoint(&self, request: SavepointRequest) -> Result<SavepointInfo>;
 
     /// Waits for the end of the job.
     ///
@@ -55,6 +66,28 @@ impl JobHandle {
         self.control.cancel();
     }
 
+    /// Takes a savepoint: a checkpoint that the user owns, complete in itself, under a path of the
+    /// user's. The job goes on, or stops when the request says so.
+    ///
+    /// ```no_run
+    /// # async fn example(job: snapline_dataflow::JobHandle) -> snapline_core::Result<()> {
+    /// use snapline_dataflow::SavepointRequest;
+    ///
+    /// let before = job.savepoint("savepoints/before-upgrade".into()).await?;
+    /// println!("checkpoint {} is at {}", before.checkpoint, before.location);
+    /// job.savepoint(SavepointRequest::new("savepoints/last").suspend()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Invalid` when there is something at the path already, `Unavailable` when the job is not
+    /// running or the savepoint could not be taken; the message tells when one was written
+    /// nevertheless.
+    pub async fn savepoint(&self, request: SavepointRequest) -> Result<SavepointInfo> {
+        self.control.savepoint(request).await
+    }
+
     /// Waits for the end of the job: all input read, all results committed.
     ///
     /// # Errors
@@ -67,105 +100,5 @@ impl JobHandle {
 impl std::fmt::Debug for JobHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("JobHandle").field(&self.status()).finish()
-    }
-}
-
-/// Where a job is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum JobState {
-    /// It looks for its checkpoint and starts its tasks.
-    Starting,
-    /// Its tasks run.
-    Running,
-    /// A task failed; the job starts again after a delay.
-    Restarting,
-    /// Everything was read and committed.
-    Finished,
-    /// It failed for good.
-    Failed,
-    /// It was cancelled.
-    Cancelled,
-}
-
-/// How a job is doing.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct JobStatus {
-    /// The job.
-    pub job: JobId,
-    /// Where it is in its life.
-    pub state: JobState,
-    /// Its incarnation.
-    pub attempt: AttemptId,
-    /// The checkpoint from which it has resumed, if any; meaningful when it is no longer starting.
-    pub restored: Option<CheckpointId>,
-    /// What went wrong on the way without ending the job, for people, newest last: unreadable
-    /// checkpoints that were passed over, failures that led to restarts.
-    pub incidents: Vec<String>,
-    /// How often it was restarted in this process.
-    pub restarts: u32,
-    /// How many records its sources have read in this process.
-    pub records: u64,
-    /// How much its sources have read and have to read since the last start, in a unit of theirs.
-    pub progress: Option<(u64, u64)>,
-    /// Its checkpoints.
-    pub checkpoints: CheckpointCounts,
-    /// The longest time that a freeze has kept a task from its records.
-    pub longest_freeze: Duration,
-}
-
-/// The checkpoints of a job in this process.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CheckpointCounts {
-    /// How many are complete.
-    pub completed: u64,
-    /// How many failed.
-    pub failed: u64,
-    /// The newest complete one.
-    pub latest: Option<CheckpointId>,
-    /// The size of the newest complete one in bytes.
-    pub latest_bytes: u64,
-    /// The size of all complete ones in bytes.
-    pub total_bytes: u64,
-    /// From trigger to completion, of the newest.
-    pub latest_duration: Duration,
-    /// From trigger to completion, of all together.
-    pub total_duration: Duration,
-    /// From trigger to completion, of the slowest.
-    pub longest_duration: Duration,
-}
-
-impl JobStatus {
-    /// The status of a job that was just submitted.
-    pub fn starting(job: JobId) -> Self {
-        Self {
-            job,
-            state: JobState::Starting,
-            attempt: AttemptId(0),
-            restored: None,
-            incidents: Vec::new(),
-            restarts: 0,
-            records: 0,
-            progress: None,
-            checkpoints: CheckpointCounts::default(),
-            longest_freeze: Duration::ZERO,
-        }
-    }
-}
-
-/// What a job that has ended well has done.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct JobResult {
-    /// Its last status.
-    pub status: JobStatus,
-}
-
-impl JobResult {
-    /// The result of a job with this last status.
-    pub fn new(status: JobStatus) -> Self {
-        Self { status }
     }
 }

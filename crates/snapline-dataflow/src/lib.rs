@@ -28,7 +28,10 @@ pub use environment::{Components, StreamExecutionEnvironment};
 pub use factory::{ErasedCommitter, ErasedLink, OperatorFactory, OutputFactory, SinkFactory, SourceFactory};
 pub use graph::{NodeFactory, NodeId, StreamEdge, StreamGraph, StreamNode};
 pub use head::{SourceHead, TaskHead};
-pub use job::{CheckpointCounts, JobControl, JobHandle, JobResult, JobRunner, JobState, JobStatus};
+pub use job::{
+    CheckpointCounts, FailureAnswer, JobControl, JobFailure, JobHandle, JobResult, JobRunner, JobState,
+    JobStatus, SavepointInfo, SavepointKind, SavepointRequest,
+};
 pub use link::{Link, Next, Signal};
 pub use operator::collector::Collector;
 pub use operator::reduce::Emit;

@@ -72,6 +72,7 @@ pub(crate) fn environment(parallelism: u32) -> StreamExecutionEnvironment {
         storage: Arc::new(Nothing),
         backend: Arc::new(Nothing),
         runner: Arc::new(Nothing),
+        savepoints: None,
     };
     StreamExecutionEnvironment::new(
         JobSettings {

@@ -1,7 +1,7 @@
 //! The environment with defaults filled in.
 
 use snapline_connector_file::TextFileSource;
-use snapline_core::{JobSettings, MaxParallelism, RestartSettings, Result};
+use snapline_core::{ClaimMode, JobSettings, MaxParallelism, RestartSettings, RestoreSettings, Result};
 use snapline_dataflow::{Components, DataStream, JobRunner};
 use snapline_runtime::LocalCluster;
 use snapline_state::{CheckpointStorage, StateBackend};
@@ -49,6 +49,7 @@ pub struct EnvironmentBuilder {
     storage: Option<Arc<dyn CheckpointStorage>>,
     backend: Option<Arc<dyn StateBackend>>,
     runner: Option<Arc<dyn JobRunner>>,
+    savepoints: Option<Arc<dyn CheckpointStorage>>,
 }
 
 impl EnvironmentBuilder {
@@ -88,6 +89,22 @@ impl EnvironmentBuilder {
         self
     }
 
+    /// Starts from a savepoint in the checkpoint storage instead of the newest checkpoint. A run that
+    /// was started from it before and has taken checkpoints since resumes from these.
+    #[must_use]
+    pub fn restore_from(mut self, path: impl Into<String>, claim: ClaimMode) -> Self {
+        let path = path.into();
+        self.settings.restore = Some(RestoreSettings { path, claim });
+        self
+    }
+
+    /// The storage of the savepoint that [`Self::restore_from`] names; the checkpoint storage when not set.
+    #[must_use]
+    pub fn savepoint_storage(mut self, storage: impl CheckpointStorage) -> Self {
+        self.savepoints = Some(Arc::new(storage));
+        self
+    }
+
     /// Where snapshots go; memory when not set, which survives failures of tasks but not the end of
     /// the process.
     #[must_use]
@@ -124,6 +141,7 @@ impl EnvironmentBuilder {
                 .backend
                 .unwrap_or_else(|| Arc::new(MemoryStateBackend::new())),
             runner: self.runner.unwrap_or_else(|| Arc::new(LocalCluster::new())),
+            savepoints: self.savepoints,
         };
         let inner = snapline_dataflow::StreamExecutionEnvironment::new(self.settings, components);
         Ok(StreamExecutionEnvironment { inner })

@@ -74,7 +74,9 @@ pub mod prelude {
         SequenceSource,
     };
     pub use snapline_connector_file::{FileSink, TextFileSource};
-    pub use snapline_core::{CheckpointMode, CheckpointSettings, JobSettings, RestartSettings};
+    pub use snapline_core::{
+        AlignmentSettings, CheckpointMode, CheckpointSettings, JobSettings, RestartSettings,
+    };
     pub use snapline_dataflow::{Collector, DataStream, Emit, JobHandle, JobState, KeyedStream};
     pub use snapline_state_file::FileCheckpointStorage;
     pub use snapline_state_memory::{MemoryCheckpointStorage, MemoryStateBackend};

@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, Shared, try_join_all};
 use futures::{FutureExt, TryFutureExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use snapline_connector::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use snapline_connector::{Committer, CommitterContext, RecoveryScope, Sink, SinkWriter, WriterContext};
 use snapline_core::{
     AttemptId, Batch, CheckpointId, Data, Error, JobId, OperatorUid, Result, decode, encode_into,
 };
@@ -48,6 +48,10 @@ impl<T: Data, S: Sink<T>> SinkFactory for SinkOf<S, T> {
             unconfirmed: VecDeque::new(),
             failure: Arc::default(),
         })))
+    }
+
+    fn recovery_scope(&self) -> RecoveryScope {
+        self.sink.recovery_scope()
     }
 
     fn committer(

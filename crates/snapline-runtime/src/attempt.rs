@@ -2,25 +2,32 @@
 
 mod act;
 mod commit;
+mod region;
+mod savepoint;
 mod start;
 
 pub(crate) use start::Start;
 
-use crate::cluster::ClusterParts;
+use crate::cluster::{ClusterParts, failure_of};
 use crate::deploy::{DeployedTask, Deployment, panicked};
+use crate::lead::Lead;
 use crate::probe::JobStep;
+use crate::regions::Regions;
 use crate::status::Shared;
 use crate::task::{TaskControl, TaskReport};
 use commit::Committers;
 use futures::channel::mpsc;
 use futures::future::select;
 use futures::{FutureExt, StreamExt};
+use region::{Newest, Rebuilt, RegionRestart};
+use savepoint::{Savepoints, Wanted};
 use snapline_coordinator::{
-    CheckpointCoordinator, CheckpointStore, CoordinatorAction, Decline, FailureReason, Moment, PublishOutcome,
+    CheckpointCoordinator, CheckpointStore, CoordinatorAction, Decline, FailureReason, Manifest, Moment,
+    PublishOutcome,
 };
-use snapline_core::{AttemptId, CheckpointId, CheckpointKind, Error, Result, SubtaskId};
-use snapline_dataflow::{JobGraph, JobState};
-use std::collections::BTreeSet;
+use snapline_core::{AttemptId, CheckpointId, Error, ErrorKind, Result, SubtaskId};
+use snapline_dataflow::{FailureAnswer, JobGraph, JobState, TaskCounters};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +39,19 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 enum Outcome {
     Published(CheckpointId, Result<PublishOutcome>),
     Committed(CheckpointId, Result<()>),
+    Rebuilt(Result<Rebuilt>),
+    /// Whether the target of a savepoint is free.
+    Looked(Wanted, Result<()>),
+    SavepointPublished(CheckpointId, Result<()>),
+}
+
+/// How an attempt has ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttemptEnd {
+    /// Everything was read and committed.
+    Finished,
+    /// The job was stopped with a savepoint.
+    Suspended,
 }
 
 /// One attempt while it runs.
@@ -43,29 +63,52 @@ pub(crate) struct Attempt {
     shared: Arc<Shared>,
     committers: Arc<tokio::sync::Mutex<Committers>>,
     coordinator: CheckpointCoordinator,
-    tasks: Vec<(SubtaskId, bool, mpsc::UnboundedSender<TaskControl>)>,
-    with_data: usize,
+    lead: Arc<Lead>,
+    regions: Regions,
+    deployment: Deployment,
+    newest: Newest,
+    /// Manifests whose claims are under way.
+    publishing: BTreeMap<CheckpointId, Arc<Manifest>>,
+    savepoints: Savepoints,
+    /// The sources whose data has ended, with the newest checkpoint that had started before.
+    ending: BTreeMap<SubtaskId, CheckpointId>,
+    /// How the job will have ended, once its last checkpoint is complete.
+    end: AttemptEnd,
+    restarts: Vec<RegionRestart>,
+    tasks: BTreeMap<SubtaskId, RunningTask>,
+    /// The tasks that have not reached the end of their data.
+    with_data: BTreeSet<SubtaskId>,
+    /// The tasks that have not ended.
     running: BTreeSet<SubtaskId>,
     outcomes: mpsc::UnboundedSender<Outcome>,
     is_finishing: bool,
     actions: Vec<CoordinatorAction>,
 }
 
+/// What the attempt keeps of a task that was spawned.
+struct RunningTask {
+    attempt: AttemptId,
+    is_source: bool,
+    control: mpsc::UnboundedSender<TaskControl>,
+    counters: Arc<TaskCounters>,
+}
+
 impl Attempt {
     async fn run(
         mut self,
-        deployment: Deployment,
         tasks: Vec<DeployedTask>,
         mut reports: mpsc::UnboundedReceiver<(AttemptId, TaskReport)>,
         mut outcomes: mpsc::UnboundedReceiver<Outcome>,
-    ) -> Result<()> {
-        self.shared
-            .on_running(tasks.iter().map(|task| task.counters.clone()).collect());
-        tasks.into_iter().for_each(|task| spawn(&deployment, task));
+    ) -> Result<AttemptEnd> {
+        let deployment = self.deployment.clone();
+        self.adopt(&deployment, tasks);
         drop(deployment);
+        self.shared.change(|status| status.state = JobState::Running);
         let ended = self.watch(&mut reports, &mut outcomes).await;
-        if ended.is_err() {
-            self.stop(&mut reports).await;
+        if let Err(error) = &ended {
+            let is_cancelled = error.kind() == ErrorKind::Cancelled;
+            self.stop(is_cancelled, &mut reports).await;
+            self.delete_checkpoints(&mut outcomes).await;
         }
         ended
     }
@@ -75,53 +118,70 @@ impl Attempt {
         &mut self,
         reports: &mut mpsc::UnboundedReceiver<(AttemptId, TaskReport)>,
         outcomes: &mut mpsc::UnboundedReceiver<Outcome>,
-    ) -> Result<()> {
+    ) -> Result<AttemptEnd> {
         let shared = self.shared.clone();
+        let mut requests = shared.open_requests();
         loop {
-            let deadline = self.sleep_until(self.coordinator.next_deadline());
+            let deadlines = [self.coordinator.next_deadline(), self.restart_deadline()];
+            let deadline = self.sleep_until(deadlines.into_iter().flatten().min());
             futures::pin_mut!(deadline);
             let cancelled = shared.cancelled();
             futures::pin_mut!(cancelled);
             futures::select_biased! {
                 () = cancelled.fuse() => return Err(Error::cancelled("the job was cancelled")),
                 report = reports.next() => {
-                    if let Some((attempt, report)) = report
-                        && attempt == self.attempt
-                    {
-                        self.on_report(report)?;
+                    if let Some((attempt, report)) = report {
+                        self.on_report(attempt, report)?;
                     }
                 }
                 outcome = outcomes.next() => {
                     if let Some(outcome) = outcome {
-                        self.on_outcome(outcome);
+                        self.on_outcome(outcome)?;
+                    }
+                }
+                request = requests.next() => {
+                    if let Some(request) = request {
+                        self.on_request(request);
                     }
                 }
                 () = deadline.fuse() => self.coordinator.on_time(Moment::of(&*self.cluster.clock), &mut self.actions),
             }
             self.carry_out()?;
-            if self.running.is_empty() {
-                return Ok(());
+            self.advance_restarts()?;
+            if self.running.is_empty() && self.restarts.is_empty() {
+                return Ok(self.end);
             }
         }
     }
 
-    fn on_report(&mut self, report: TaskReport) -> Result<()> {
+    /// Reports of tasks whose place was taken by others do not count.
+    fn on_report(&mut self, attempt: AttemptId, report: TaskReport) -> Result<()> {
+        let is_current = |task: &SubtaskId| self.tasks.get(task).is_some_and(|task| task.attempt == attempt);
+        if !is_current(report.task()) {
+            return Ok(());
+        }
         let now = Moment::of(&*self.cluster.clock);
         match report {
             TaskReport::Acknowledge(ack) => self.coordinator.acknowledge(ack, now, &mut self.actions),
             TaskReport::Decline(decline) => self.on_decline(decline, now),
-            TaskReport::EndOfData => {
-                self.with_data -= 1;
-                if self.with_data == 0 {
-                    self.coordinator
-                        .trigger(CheckpointKind::Final, now, &mut self.actions)?;
+            TaskReport::EndOfData(task) => {
+                self.ending.insert(task.clone(), self.coordinator.last_used());
+                self.with_data.remove(&task);
+                if self.with_data.is_empty() {
+                    self.on_all_data_ended()?;
                 }
             }
             TaskReport::Ended(task, outcome) => {
                 self.running.remove(&task);
-                outcome.map_err(|error| error.with("task", &task).with("attempt", self.attempt))?;
-                if !self.is_finishing {
-                    return Err(Error::internal("a task ended before the job").with("task", task));
+                let outcome = outcome.map_err(|error| error.with("task", &task).with("attempt", attempt));
+                let early = || Error::internal("a task ended before the job").with("task", &task);
+                match outcome {
+                    Err(error) => self.on_task_failure(&task, error)?,
+                    Ok(()) if self.is_finishing || self.is_restarting(&task) => {}
+                    Ok(()) if !self.with_data.contains(&task) => {
+                        self.coordinator.on_task_finished(&task, now, &mut self.actions);
+                    }
+                    Ok(()) => self.on_task_failure(&task, early())?,
                 }
             }
         }
@@ -145,10 +205,14 @@ impl Attempt {
         self.coordinator.decline(decline, now, &mut self.actions);
     }
 
-    fn on_outcome(&mut self, outcome: Outcome) {
+    fn on_outcome(&mut self, outcome: Outcome) -> Result<()> {
         let now = Moment::of(&*self.cluster.clock);
         match outcome {
             Outcome::Published(checkpoint, published) => {
+                let manifest = self.publishing.get(&checkpoint);
+                if let (Some(manifest), Ok(PublishOutcome::Published)) = (manifest, &published) {
+                    self.newest = Newest::Completed(manifest.clone());
+                }
                 self.coordinator
                     .on_published(checkpoint, published, now, &mut self.actions);
             }
@@ -162,8 +226,15 @@ impl Attempt {
                 self.coordinator
                     .on_committed(checkpoint, committed, now, &mut self.actions);
             }
+            Outcome::Rebuilt(rebuilt) => self.on_rebuilt(rebuilt?),
+            Outcome::Looked(wanted, outcome) => self.on_looked(wanted, outcome),
+            Outcome::SavepointPublished(checkpoint, outcome) => {
+                self.coordinator
+                    .on_savepoint_published(checkpoint, outcome, now, &mut self.actions);
+            }
         }
         self.on_statistics();
+        Ok(())
     }
 
     fn on_statistics(&self) {
@@ -171,9 +242,39 @@ impl Attempt {
         self.shared.on_statistics(&self.coordinator.statistics(now));
     }
 
-    async fn stop(&mut self, reports: &mut mpsc::UnboundedReceiver<(AttemptId, TaskReport)>) {
-        self.coordinator
-            .stop(Moment::of(&*self.cluster.clock), &mut self.actions);
+    /// Runs tasks that were built.
+    fn adopt(&mut self, deployment: &Deployment, tasks: Vec<DeployedTask>) {
+        for task in tasks {
+            let running = RunningTask {
+                attempt: deployment.attempt,
+                is_source: task.is_source,
+                control: task.control.clone(),
+                counters: task.counters.clone(),
+            };
+            self.tasks.insert(task.id.clone(), running);
+            self.running.insert(task.id.clone());
+            spawn(deployment, task);
+        }
+        let counters = self.tasks.values().map(|task| task.counters.clone());
+        self.shared.set_counters(counters.collect());
+    }
+
+    fn note_failure(&self, error: &Error, answer: FailureAnswer) {
+        let mut failure = failure_of(&self.job, self.cluster.clock.now(), self.attempt, error);
+        failure.answer = answer;
+        self.shared.failure(failure);
+    }
+
+    async fn stop(
+        &mut self,
+        is_cancelled: bool,
+        reports: &mut mpsc::UnboundedReceiver<(AttemptId, TaskReport)>,
+    ) {
+        let now = Moment::of(&*self.cluster.clock);
+        match is_cancelled {
+            true => self.coordinator.cancel(now, &mut self.actions),
+            false => self.coordinator.stop(now, &mut self.actions),
+        }
         self.tell_all(TaskControl::Cancel);
         let running = &mut self.running;
         let all_ended = async {
@@ -210,11 +311,4 @@ fn spawn(deployment: &Deployment, task: DeployedTask) {
             let _ = reports.unbounded_send((attempt, TaskReport::Ended(id, outcome)));
         });
     deployment.executor.spawn(run.boxed());
-}
-
-impl Shared {
-    fn on_running(&self, counters: Vec<Arc<snapline_dataflow::TaskCounters>>) {
-        self.set_counters(counters);
-        self.change(|status| status.state = JobState::Running);
-    }
 }

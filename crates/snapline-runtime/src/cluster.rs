@@ -1,20 +1,21 @@
 //! Jobs in this process.
 
-use crate::attempt::Start;
+use crate::attempt::{AttemptEnd, Start};
 use crate::executor::{Executor, TokioExecutor};
+use crate::lead::Lead;
 use crate::network::Network;
 use crate::probe::{JobStep, Probe};
 use crate::status::Shared;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::{Either, select};
-use snapline_coordinator::{
-    AttemptInfo, CheckpointStore, CoordinatorAction, RestartStrategy, Restored, Verification,
-};
+use snapline_coordinator::{CheckpointStore, CoordinatorAction, Restored, Savepoint, Verification};
 use snapline_core::{
-    AttemptId, Clock, Error, ErrorKind, MaxParallelism, RestartSettings, Result, SystemClock,
+    AttemptId, Clock, Error, ErrorKind, MaxParallelism, RestartSettings, RestoreSettings, Result, SubtaskId,
+    SubtaskIndex, SystemClock, Timestamp,
 };
-use snapline_dataflow::{JobGraph, JobHandle, JobRunner, JobState};
+use snapline_dataflow::{FailureAnswer, JobFailure, JobGraph, JobHandle, JobRunner, JobState};
+use snapline_state::StorageKey;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -125,47 +126,47 @@ struct Master {
     cluster: ClusterParts,
     shared: Arc<Shared>,
     store: Arc<CheckpointStore>,
-    strategy: RestartStrategy,
-    /// The newest attempt of this process.
-    attempt: Option<AttemptId>,
+    lead: Arc<Lead>,
     /// Whether an attempt of this process has restored its state, or begun without.
     has_begun: bool,
 }
 
 impl Master {
     fn new(mut job: JobGraph, cluster: ClusterParts, shared: Arc<Shared>) -> Self {
-        let restart = job.settings.restart_strategy();
         let mut store = CheckpointStore::new(job.components.storage.clone(), job.job.clone());
-        if job.settings.local_recovery && restart != RestartSettings::None {
+        if job.settings.local_recovery && job.settings.restart_strategy() != RestartSettings::None {
             store = store.with_local_copies();
             // Tasks restore from where the copies are.
             job.components.storage = store.storage().clone();
         }
-        let strategy = RestartStrategy::from(&restart);
+        let store = Arc::new(store);
+        let lead = Arc::new(Lead::new(&job, store.clone(), &cluster));
         Self {
             job: Arc::new(job),
             cluster,
             shared,
-            store: Arc::new(store),
-            strategy,
-            attempt: None,
+            store,
+            lead,
             has_begun: false,
         }
     }
 
-    async fn run(mut self) -> Result<()> {
+    async fn run(mut self) -> Result<AttemptEnd> {
         loop {
             let error = match self.run_attempt().await {
-                Ok(()) => return Ok(()),
+                Ok(end) => return Ok(end),
                 Err(error) => error,
             };
             self.shared.on_attempt_end();
             self.cluster
-                .probe(self.attempt.unwrap_or(AttemptId(0)), &JobStep::Fail(&error));
-            if !may_pass(&error) {
-                return Err(error);
-            }
-            let Some(delay) = self.strategy.on_failure(self.cluster.clock.monotonic()) else {
+                .probe(self.lead.last().unwrap_or(AttemptId(0)), &JobStep::Fail(&error));
+            let delay = match may_pass(&error) {
+                true => self.lead.restart_delay(self.cluster.clock.monotonic()),
+                false => None,
+            };
+            let answer = delay.map_or(FailureAnswer::Ended, |_| FailureAnswer::RestartedJob);
+            self.note_failure(&error, answer);
+            let Some(delay) = delay else {
                 return Err(error);
             };
             tracing::warn!(job = %self.job.job, %error, ?delay, "the job failed and restarts");
@@ -183,7 +184,7 @@ impl Master {
         }
     }
 
-    async fn run_attempt(&mut self) -> Result<()> {
+    async fn run_attempt(&mut self) -> Result<AttemptEnd> {
         let shared = self.shared.clone();
         let started = Box::pin(self.start());
         let start = match select(Box::pin(shared.cancelled()), started).await {
@@ -194,7 +195,7 @@ impl Master {
     }
 
     async fn start(&mut self) -> Result<Start> {
-        let attempt = self.claim_attempt().await?;
+        let attempt = self.lead.claim().await?;
         let restored = self.restore(attempt).await?;
         for (checkpoint, error) in &restored.skipped {
             tracing::warn!(%checkpoint, %error, "a checkpoint cannot be read; an older one is used");
@@ -218,33 +219,39 @@ impl Master {
             attempt,
             store: self.store.clone(),
             shared: self.shared.clone(),
+            lead: self.lead.clone(),
             restored,
         })
     }
 
-    /// The next attempt. A restart must not take the job away from another process that took it over.
-    async fn claim_attempt(&mut self) -> Result<AttemptId> {
-        let info = AttemptInfo {
-            host: host(),
-            nonce: self.cluster.nonce,
-            started: self.cluster.clock.now(),
-            parallelism: self.job.settings.parallelism,
-        };
-        let attempt = self.store.claim_attempt(&info).await?;
-        if let Some(last) = self.attempt {
-            self.store.check_no_rival(last, attempt, info.nonce).await?;
+    fn note_failure(&self, error: &Error, answer: FailureAnswer) {
+        if error.kind() != ErrorKind::Cancelled {
+            let attempt = self.lead.last().unwrap_or(AttemptId(0));
+            let mut failure = failure_of(&self.job, self.cluster.clock.now(), attempt, error);
+            failure.answer = answer;
+            self.shared.failure(failure);
         }
-        self.attempt = Some(attempt);
-        Ok(attempt)
     }
 
     async fn restore(&mut self, attempt: AttemptId) -> Result<Restored> {
-        let restored = match self.job.settings.fresh && !self.has_begun {
-            true => self.store.start_over(attempt).await,
-            false => self.store.take_over(attempt, Verification::Checksums).await,
+        let settings = &self.job.settings;
+        let restored = match &settings.restore {
+            Some(restore) => self.restore_from(attempt, restore).await,
+            None if settings.fresh && !self.has_begun => self.store.start_over(attempt).await,
+            None => self.store.take_over(attempt, Verification::Checksums).await,
         };
         self.has_begun |= restored.is_ok();
         restored
+    }
+
+    async fn restore_from(&self, attempt: AttemptId, restore: &RestoreSettings) -> Result<Restored> {
+        let components = &self.job.components;
+        let storage = components.savepoints.as_ref().unwrap_or(&components.storage);
+        let savepoint = Savepoint::new(storage.clone(), StorageKey::new(restore.path.clone())?);
+        let store = &self.store;
+        store
+            .take_over_from(attempt, &savepoint, restore.claim, Verification::Checksums)
+            .await
     }
 }
 
@@ -260,14 +267,38 @@ fn adopt_max_parallelism(job: &mut Arc<JobGraph>, stored: MaxParallelism) {
 }
 
 /// Whether a restart may help. Wrong programs and lost leadership stay what they are.
-fn may_pass(error: &Error) -> bool {
+pub(crate) fn may_pass(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Unavailable | ErrorKind::Internal | ErrorKind::Corrupted
     )
 }
 
-fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+/// A failure with the task and the operators that its error names.
+pub(crate) fn failure_of(job: &JobGraph, at: Timestamp, attempt: AttemptId, error: &Error) -> JobFailure {
+    let mut failure = JobFailure::new(at, attempt, error.clone());
+    let vertices = job.vertices.iter();
+    let tasks = vertices.flat_map(|vertex| {
+        let operator = job.node(vertex.head).uid.clone();
+        (0..vertex.parallelism).map(move |index| {
+            let index = SubtaskIndex(index);
+            (
+                vertex,
+                SubtaskId {
+                    operator: operator.clone(),
+                    index,
+                },
+            )
+        })
+    });
+    let named = error.context("task").unwrap_or_default();
+    for (vertex, task) in tasks.filter(|(_, task)| task.to_string() == named) {
+        failure.task = Some(task);
+        failure.operators = vertex
+            .members
+            .iter()
+            .map(|id| job.node(*id).node.name.clone())
+            .collect();
+    }
+    failure
 }

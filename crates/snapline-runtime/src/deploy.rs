@@ -15,19 +15,25 @@ use snapline_dataflow::{
     ErasedLink, JobGraph, JobVertex, NodeFactory, NodeId, OperatorContext, OutputEdge, Partitioning,
     RestoredState, SourceHead, TaskCounters, TaskHead,
 };
-use std::collections::BTreeMap;
+use snapline_state::CheckpointStorage;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What the tasks of one attempt share.
 #[derive(Clone)]
 pub(crate) struct Deployment {
     pub(crate) job: Arc<JobGraph>,
+    /// The attempt of these tasks.
     pub(crate) attempt: AttemptId,
+    /// The attempt that leads the job.
+    pub(crate) leading: AttemptId,
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) network: Option<Arc<dyn Network>>,
     pub(crate) probe: Option<Arc<dyn Probe>>,
     pub(crate) store: Arc<CheckpointStore>,
+    /// From where tasks restore their state.
+    pub(crate) storage: Arc<dyn CheckpointStorage>,
     pub(crate) reports: mpsc::UnboundedSender<(AttemptId, TaskReport)>,
 }
 
@@ -55,12 +61,39 @@ impl Deployment {
     ///
     /// # Errors
     /// The first that any subtask met.
-    pub(crate) async fn build(&self, states: States) -> Result<Vec<DeployedTask>> {
+    pub(crate) async fn build(&self, states: Arc<States>) -> Result<Vec<DeployedTask>> {
+        self.build_if(states, |_| true).await
+    }
+
+    /// Builds these tasks, which have no channels to others.
+    ///
+    /// # Errors
+    /// The first that any subtask met.
+    pub(crate) async fn build_some(
+        &self,
+        states: Arc<States>,
+        tasks: &BTreeSet<SubtaskId>,
+    ) -> Result<Vec<DeployedTask>> {
+        self.build_if(states, |task| tasks.contains(task)).await
+    }
+
+    async fn build_if(
+        &self,
+        states: Arc<States>,
+        is_wanted: impl Fn(&SubtaskId) -> bool + Send,
+    ) -> Result<Vec<DeployedTask>> {
         let mut wiring = self.wire();
-        let states = Arc::new(states);
         let mut building = Vec::new();
         for (index, vertex) in self.job.vertices.iter().enumerate() {
             for subtask in 0..vertex.parallelism {
+                let operator = self.job.node(vertex.head).uid.clone();
+                let index_of = SubtaskIndex(subtask);
+                if !is_wanted(&SubtaskId {
+                    operator,
+                    index: index_of,
+                }) {
+                    continue;
+                }
                 let gate = wiring.gates.remove(&(index, subtask));
                 let mut take =
                     |output: &OutputEdge| wiring.senders.remove(&(output.vertex, output.input, subtask));
@@ -139,7 +172,7 @@ impl Deployment {
 }
 
 /// For each channel of a subtask, the input that it belongs to and the upstream subtask.
-fn channel_sources(job: &JobGraph, vertex: &JobVertex, subtask: u32) -> Vec<(usize, u32)> {
+pub(crate) fn channel_sources(job: &JobGraph, vertex: &JobVertex, subtask: u32) -> Vec<(usize, u32)> {
     let inputs = vertex.inputs.iter().enumerate();
     inputs
         .flat_map(|(input, edge)| {
@@ -205,6 +238,7 @@ impl Builder {
         Reporter {
             task,
             attempt: self.shared.attempt,
+            leading: self.shared.leading,
             executor: self.shared.executor.clone(),
             clock: self.shared.clock.clone(),
             probe: self.shared.probe.clone(),
@@ -289,7 +323,7 @@ impl Builder {
                 .cloned()
                 .unwrap_or_default(),
             backend: job.components.backend.clone(),
-            storage: job.components.storage.clone(),
+            storage: self.shared.storage.clone(),
             counters: self.counters.clone(),
         }
     }

@@ -31,11 +31,15 @@ pub(crate) fn check_fits(job: &JobGraph, manifest: &Manifest) -> Result<()> {
 ///
 /// # Errors
 /// What keeps a source from being found or state from being read, naming the operator.
-pub(crate) async fn states_of_all(job: &JobGraph, manifest: Option<&Manifest>) -> Result<States> {
+pub(crate) async fn states_of_all(
+    job: &JobGraph,
+    manifest: Option<&Manifest>,
+    storage: &dyn CheckpointStorage,
+) -> Result<States> {
     let mut states = Vec::with_capacity(job.nodes.len());
     for index in 0..job.nodes.len() {
         let node = &job.nodes[index];
-        let state = states_of(node, manifest, job).await;
+        let state = states_of(node, manifest, job, storage).await;
         states.push(state.map_err(|error| error.with("operator", &node.node.name))?);
     }
     Ok(states)
@@ -45,11 +49,12 @@ async fn states_of(
     node: &JobNode,
     manifest: Option<&Manifest>,
     job: &JobGraph,
+    storage: &dyn CheckpointStorage,
 ) -> Result<Vec<RestoredState>> {
     let parallelism = node.parallelism;
     let stored = manifest.and_then(|manifest| manifest.operators.get(&node.uid));
     let old = match stored {
-        Some(stored) => operator_states(stored, &*job.components.storage).await?,
+        Some(stored) => operator_states(stored, storage).await?,
         None => Vec::new(),
     };
     let operator = match &node.node.factory {

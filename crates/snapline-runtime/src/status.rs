@@ -1,9 +1,13 @@
 //! What others may know of a running job.
 
+use crate::attempt::AttemptEnd;
 use async_trait::async_trait;
+use futures::channel::{mpsc, oneshot};
 use snapline_coordinator::{CheckpointStatistics, FailureReason};
 use snapline_core::{CheckpointId, Error, JobId, Result};
-use snapline_dataflow::{JobControl, JobResult, JobState, JobStatus, TaskCounters};
+use snapline_dataflow::{
+    JobControl, JobFailure, JobResult, JobState, JobStatus, SavepointInfo, SavepointRequest, TaskCounters,
+};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,12 +15,22 @@ use tokio::sync::watch;
 
 /// How many incidents are remembered.
 const INCIDENTS: usize = 100;
+/// How many failures are remembered.
+const FAILURES: usize = 100;
 
 /// The state of a job that its handle and its master share.
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
     cancel: watch::Sender<bool>,
+    /// Where requests go while an attempt runs.
+    requests: Mutex<Option<mpsc::UnboundedSender<Request>>>,
     ended: watch::Sender<Option<Result<()>>>,
+}
+
+/// Somebody wants a savepoint.
+pub(crate) struct Request {
+    pub(crate) savepoint: SavepointRequest,
+    pub(crate) reply: oneshot::Sender<Result<SavepointInfo>>,
 }
 
 struct Inner {
@@ -43,8 +57,19 @@ impl Shared {
         Self {
             inner: Mutex::new(inner),
             cancel: watch::Sender::new(false),
+            requests: Mutex::new(None),
             ended: watch::Sender::new(None),
         }
+    }
+
+    /// Requests go to a new attempt, which takes them from here.
+    pub(crate) fn open_requests(&self) -> mpsc::UnboundedReceiver<Request> {
+        let (sender, receiver) = mpsc::unbounded();
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(sender);
+        receiver
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut JobStatus)) {
@@ -63,6 +88,15 @@ impl Shared {
         if inner.status.incidents.len() < INCIDENTS {
             inner.status.incidents.push(text);
         }
+    }
+
+    /// Keeps a failure, and forgets the oldest one when there are too many.
+    pub(crate) fn failure(&self, failure: JobFailure) {
+        let failures = &mut self.lock().status.failures;
+        if failures.len() == FAILURES {
+            failures.remove(0);
+        }
+        failures.push(failure);
     }
 
     pub(crate) fn on_checkpoint_failure(
@@ -118,14 +152,15 @@ impl Shared {
     }
 
     /// The job has ended.
-    pub(crate) fn end(&self, outcome: Result<()>) {
+    pub(crate) fn end(&self, outcome: Result<AttemptEnd>) {
         let state = match &outcome {
-            Ok(()) => JobState::Finished,
+            Ok(AttemptEnd::Finished) => JobState::Finished,
+            Ok(AttemptEnd::Suspended) => JobState::Suspended,
             Err(error) if error.kind() == snapline_core::ErrorKind::Cancelled => JobState::Cancelled,
             Err(_) => JobState::Failed,
         };
         self.change(|status| status.state = state);
-        self.ended.send_replace(Some(outcome));
+        self.ended.send_replace(Some(outcome.map(|_| ())));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -184,6 +219,33 @@ impl JobControl for Shared {
 
     fn cancel(&self) {
         self.cancel.send_replace(true);
+    }
+
+    async fn savepoint(&self, request: SavepointRequest) -> Result<SavepointInfo> {
+        let (reply, answer) = oneshot::channel();
+        let open = self
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let sent = open.is_some_and(|open| {
+            open.unbounded_send(Request {
+                savepoint: request,
+                reply,
+            })
+            .is_ok()
+        });
+        let ended = || {
+            Error::unavailable(
+                "the job stopped or restarted before its savepoint was complete; ask again when it runs",
+            )
+        };
+        match sent {
+            true => answer.await.unwrap_or_else(|_| Err(ended())),
+            false => Err(Error::unavailable(
+                "the job is not running, so it cannot take a savepoint; ask again when it runs",
+            )),
+        }
     }
 
     async fn wait(&self) -> Result<JobResult> {

@@ -24,6 +24,8 @@ pub(crate) enum TaskControl {
     Abort(CheckpointId),
     /// The checkpoint is complete.
     Complete(CheckpointId),
+    /// Act as if all input had been read. For sources only.
+    Drain,
     /// Everything is committed: end. For sources only; the others follow.
     Finish,
     /// Stop at once.

@@ -1,66 +1,127 @@
 //! What the coordinator wants done, done.
 
 use super::commit::commit_all;
-use super::{Attempt, Outcome};
+use super::{Attempt, AttemptEnd, Outcome, STOP_PATIENCE};
 use crate::task::TaskControl;
-use futures::FutureExt;
+use futures::channel::mpsc;
 use futures::future::{Either, select};
+use futures::{FutureExt, StreamExt};
 use snapline_coordinator::{CoordinatorAction, Manifest, SubtaskCommit};
-use snapline_core::{CheckpointId, Error, Result};
+use snapline_core::{CheckpointId, CheckpointKind, Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
 impl Attempt {
+    /// Carries out what the coordinator wants, and what it wants because of that.
     pub(super) fn carry_out(&mut self) -> Result<()> {
-        let mut actions = std::mem::take(&mut self.actions);
-        for action in actions.drain(..) {
-            self.cluster.probe_action(self.attempt, &action);
-            match action {
-                CoordinatorAction::TriggerSources(barrier) => {
-                    self.tell_sources(TaskControl::Trigger(barrier))
-                }
-                CoordinatorAction::Publish(manifest) => self.publish(manifest),
-                CoordinatorAction::NotifyComplete { checkpoint, .. } => {
-                    self.tell_all(TaskControl::Complete(checkpoint))
-                }
-                CoordinatorAction::NotifyAborted { checkpoint, .. } => {
-                    self.tell_all(TaskControl::Abort(checkpoint));
-                    self.on_statistics();
-                }
-                CoordinatorAction::Commit { checkpoint, commits } => self.commit(checkpoint, commits),
-                CoordinatorAction::Discard(handles) => {
-                    let store = self.store.clone();
-                    self.in_background(async move { store.discard(&handles).await });
-                }
-                CoordinatorAction::CollectGarbage => {
-                    let store = self.store.clone();
-                    let retained = self
-                        .job
-                        .settings
-                        .checkpoints
-                        .as_ref()
-                        .map_or(1, |settings| settings.retained);
-                    self.in_background(async move { store.collect_garbage(retained).await.map(|_| ()) });
-                }
-                CoordinatorAction::BeginSavepoint { .. }
-                | CoordinatorAction::PublishSavepoint(_)
-                | CoordinatorAction::DiscardSavepoint { .. }
-                | CoordinatorAction::RequestDone { .. }
-                | CoordinatorAction::DeleteCheckpoints => {}
-                CoordinatorAction::FailJob(error) => return Err(error),
+        while !self.actions.is_empty() {
+            for action in std::mem::take(&mut self.actions) {
+                self.cluster.probe_action(self.attempt, &action);
+                self.act(action)?;
             }
         }
-        self.actions = actions;
         if self.coordinator.is_finished() && !self.is_finishing {
             self.is_finishing = true;
-            self.tell_sources(TaskControl::Finish);
+            match self.end {
+                AttemptEnd::Finished => self.tell_sources(TaskControl::Finish),
+                AttemptEnd::Suspended => self.tell_all(TaskControl::Cancel),
+            }
         }
         Ok(())
     }
 
-    fn publish(&self, manifest: Arc<Manifest>) {
+    fn act(&mut self, action: CoordinatorAction) -> Result<()> {
+        match action {
+            CoordinatorAction::TriggerSources(barrier) => self.tell_sources(TaskControl::Trigger(barrier)),
+            CoordinatorAction::Publish(manifest) => self.publish(manifest),
+            CoordinatorAction::NotifyComplete { checkpoint, .. } => self.on_complete(checkpoint),
+            CoordinatorAction::NotifyAborted { checkpoint, .. } => {
+                self.publishing.remove(&checkpoint);
+                self.tell_all(TaskControl::Abort(checkpoint));
+                self.on_statistics();
+            }
+            CoordinatorAction::Commit { checkpoint, commits } => self.commit(checkpoint, commits),
+            CoordinatorAction::Discard(handles) => {
+                let store = self.store.clone();
+                self.in_background(async move { store.discard(&handles).await });
+            }
+            CoordinatorAction::CollectGarbage => self.collect_garbage(),
+            CoordinatorAction::BeginSavepoint { request, checkpoint } => {
+                self.begin_savepoint(request, checkpoint);
+            }
+            CoordinatorAction::PublishSavepoint(manifest) => self.publish_savepoint(manifest),
+            CoordinatorAction::DiscardSavepoint { checkpoint } => self.discard_savepoint(checkpoint),
+            CoordinatorAction::RequestDone { request, outcome } => self.on_request_done(request, outcome),
+            // The job has stopped when this comes.
+            CoordinatorAction::DeleteCheckpoints => {}
+            CoordinatorAction::FailJob(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn on_complete(&mut self, checkpoint: CheckpointId) {
+        let manifest = self.publishing.remove(&checkpoint);
+        if manifest.is_some_and(|manifest| manifest.kind == CheckpointKind::Suspend) {
+            self.end = AttemptEnd::Suspended;
+        }
+        self.tell_all(TaskControl::Complete(checkpoint));
+        self.finish_sources(checkpoint);
+    }
+
+    /// Sources whose data had ended before this checkpoint started have nothing left to do: all that
+    /// they have done is in it (FLIP-147). The last ones wait for the final checkpoint.
+    fn finish_sources(&mut self, complete: CheckpointId) {
+        if self.with_data.is_empty() {
+            return;
+        }
+        let sources = self.tasks.iter().filter(|(_, task)| task.is_source);
+        for (id, source) in sources {
+            if self.ending.get(id).is_some_and(|before| *before < complete) {
+                let _ = source.control.unbounded_send(TaskControl::Finish);
+            }
+        }
+    }
+
+    /// Deletes all checkpoints of a job that was cancelled and wants that, as soon as no claim is
+    /// under way.
+    pub(super) async fn delete_checkpoints(&mut self, outcomes: &mut mpsc::UnboundedReceiver<Outcome>) {
+        let is_wanted = |action: &CoordinatorAction| matches!(action, CoordinatorAction::DeleteCheckpoints);
+        if !self.actions.iter().any(is_wanted) {
+            return;
+        }
+        let store = self.store.clone();
+        let publishing = &mut self.publishing;
+        let is_settled = async {
+            while !publishing.is_empty() {
+                if let Some(Outcome::Published(checkpoint, _)) = outcomes.next().await {
+                    publishing.remove(&checkpoint);
+                }
+            }
+            store.delete_all().await
+        };
+        let patience = self.cluster.executor.sleep(STOP_PATIENCE);
+        let deleted = match select(Box::pin(is_settled), patience).await {
+            Either::Left((deleted, _)) => deleted,
+            Either::Right(_) => Err(Error::unavailable("no answer in time")),
+        };
+        if let Err(error) = deleted {
+            tracing::warn!(%error, "the checkpoints of the cancelled job could not be deleted");
+            self.shared
+                .incident(format!("the checkpoints could not be deleted: {error}"));
+        }
+    }
+
+    fn collect_garbage(&self) {
+        let store = self.store.clone();
+        let settings = self.job.settings.checkpoints.as_ref();
+        let retained = settings.map_or(1, |settings| settings.retained);
+        self.in_background(async move { store.collect_garbage(retained).await.map(|_| ()) });
+    }
+
+    fn publish(&mut self, manifest: Arc<Manifest>) {
         let (store, outcomes) = (self.store.clone(), self.outcomes.clone());
         let checkpoint = manifest.checkpoint;
+        self.publishing.insert(checkpoint, manifest.clone());
         let publish = self.bounded(async move { store.publish(&manifest).await });
         let publish = publish.map(move |outcome| {
             let _ = outcomes.unbounded_send(Outcome::Published(checkpoint, outcome));
@@ -82,7 +143,7 @@ impl Attempt {
     }
 
     /// Gives up waiting after the checkpoint timeout; the outcome is then unknown.
-    fn bounded<T: Send + 'static>(
+    pub(super) fn bounded<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> impl Future<Output = Result<T>> + Send + 'static {
@@ -99,7 +160,7 @@ impl Attempt {
         }
     }
 
-    fn in_background(&self, work: impl Future<Output = Result<()>> + Send + 'static) {
+    pub(super) fn in_background(&self, work: impl Future<Output = Result<()>> + Send + 'static) {
         let work = work.map(|outcome| {
             if let Err(error) = outcome {
                 tracing::warn!(%error, "old checkpoints could not be cleaned up; it will be tried again");
@@ -110,12 +171,12 @@ impl Attempt {
 
     pub(super) fn tell_all(&self, message: TaskControl) {
         self.tasks
-            .iter()
-            .for_each(|(_, _, control)| _ = control.unbounded_send(message));
+            .values()
+            .for_each(|task| _ = task.control.unbounded_send(message));
     }
 
-    fn tell_sources(&self, message: TaskControl) {
-        let sources = self.tasks.iter().filter(|(_, is_source, _)| *is_source);
-        sources.for_each(|(_, _, control)| _ = control.unbounded_send(message));
+    pub(super) fn tell_sources(&self, message: TaskControl) {
+        let sources = self.tasks.values().filter(|task| task.is_source);
+        sources.for_each(|task| _ = task.control.unbounded_send(message));
     }
 }

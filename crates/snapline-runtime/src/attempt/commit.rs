@@ -4,7 +4,7 @@ use snapline_coordinator::SubtaskCommit;
 use snapline_core::{CheckpointId, OperatorUid, Result};
 use snapline_dataflow::ErasedCommitter;
 use snapline_state::Committable;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The committers of all sinks.
 pub(super) type Committers = BTreeMap<OperatorUid, Box<dyn ErasedCommitter>>;
@@ -29,9 +29,19 @@ pub(super) async fn commit_all(committers: &mut Committers, commits: &[SubtaskCo
     Ok(())
 }
 
-/// Lets sinks clean up what belongs to no checkpoint up to the restored one.
+/// Lets all sinks clean up what belongs to no checkpoint up to the restored one.
 pub(super) async fn recover_all(committers: &mut Committers, restored: Option<CheckpointId>) -> Result<()> {
-    for (uid, committer) in committers {
+    let sinks = committers.keys().cloned().collect();
+    recover_some(committers, &sinks, restored).await
+}
+
+/// Lets these sinks clean up what belongs to no checkpoint up to the restored one.
+pub(super) async fn recover_some(
+    committers: &mut Committers,
+    sinks: &BTreeSet<OperatorUid>,
+    restored: Option<CheckpointId>,
+) -> Result<()> {
+    for (uid, committer) in committers.iter_mut().filter(|(uid, _)| sinks.contains(*uid)) {
         let recovered = committer.recover(restored).await;
         recovered.map_err(|error| error.with("operator", uid))?;
     }

@@ -1,9 +1,13 @@
 //! From a restored checkpoint to tasks that are ready to run.
 
 use super::commit::{Committers, commit_all, recover_all};
-use super::{Attempt, Outcome};
+use super::region::Newest;
+use super::savepoint::Savepoints;
+use super::{Attempt, AttemptEnd, Outcome};
 use crate::cluster::ClusterParts;
-use crate::deploy::{DeployedTask, Deployment};
+use crate::deploy::{DeployedTask, Deployment, States};
+use crate::lead::Lead;
+use crate::regions::Regions;
 use crate::restore::{check_fits, states_of_all};
 use crate::status::Shared;
 use crate::task::TaskReport;
@@ -15,6 +19,7 @@ use snapline_coordinator::{
 };
 use snapline_core::{AttemptId, Error, Result};
 use snapline_dataflow::{JobGraph, NodeFactory};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What an attempt is started with.
@@ -24,13 +29,13 @@ pub(crate) struct Start {
     pub(crate) attempt: AttemptId,
     pub(crate) store: Arc<CheckpointStore>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) lead: Arc<Lead>,
     pub(crate) restored: Restored,
 }
 
 /// An attempt whose tasks are built.
 struct Prepared {
     attempt: Attempt,
-    deployment: Deployment,
     tasks: Vec<DeployedTask>,
     reports: mpsc::UnboundedReceiver<(AttemptId, TaskReport)>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
@@ -41,7 +46,7 @@ impl Start {
     ///
     /// # Errors
     /// What made it fail; `Cancelled` when it was cancelled.
-    pub(crate) async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<AttemptEnd> {
         let shared = self.shared.clone();
         let prepared = match select(Box::pin(shared.cancelled()), self.prepare().boxed()).await {
             Either::Left(_) => return Err(Error::cancelled("the job was cancelled")),
@@ -51,14 +56,13 @@ impl Start {
             Some(prepared) => {
                 let Prepared {
                     attempt,
-                    deployment,
                     tasks,
                     reports,
                     outcomes,
                 } = prepared;
-                attempt.run(deployment, tasks, reports, outcomes).await
+                attempt.run(tasks, reports, outcomes).await
             }
-            None => Ok(()),
+            None => Ok(AttemptEnd::Finished),
         }
     }
 
@@ -76,21 +80,27 @@ impl Start {
         let deployment = Deployment {
             job: self.job.clone(),
             attempt: self.attempt,
+            leading: self.attempt,
             executor: self.cluster.executor.clone(),
             clock: self.cluster.clock.clone(),
             network: self.cluster.network.clone(),
             probe: self.cluster.probe.clone(),
             store: self.store.clone(),
+            storage: self.restored.storage().clone(),
             reports: sender,
         };
-        let states = states_of_all(&self.job, self.restored.manifest.as_ref())
-            .boxed()
-            .await?;
-        let tasks = deployment.build(states).await?;
-        let (attempt, outcomes) = self.attempt(committers, &tasks);
+        let states = states_of_all(
+            &self.job,
+            self.restored.manifest.as_ref(),
+            &**self.restored.storage(),
+        )
+        .boxed()
+        .await?;
+        let states = Arc::new(states);
+        let tasks = deployment.build(states.clone()).await?;
+        let (attempt, outcomes) = self.attempt(committers, deployment, states, &tasks);
         Ok(Some(Prepared {
             attempt,
-            deployment,
             tasks,
             reports,
             outcomes,
@@ -121,6 +131,8 @@ impl Start {
     fn attempt(
         &self,
         committers: Committers,
+        deployment: Deployment,
+        states: Arc<States>,
         tasks: &[DeployedTask],
     ) -> (Attempt, mpsc::UnboundedReceiver<Outcome>) {
         let plan = |node: &snapline_dataflow::JobNode| OperatorPlan {
@@ -149,12 +161,18 @@ impl Start {
             store: self.store.clone(),
             shared: self.shared.clone(),
             committers: Arc::new(tokio::sync::Mutex::new(committers)),
-            tasks: tasks
-                .iter()
-                .map(|task| (task.id.clone(), task.is_source, task.control.clone()))
-                .collect(),
-            with_data: tasks.len(),
-            running: tasks.iter().map(|task| task.id.clone()).collect(),
+            lead: self.lead.clone(),
+            regions: Regions::of(&self.job),
+            deployment,
+            newest: Newest::Start(states, self.restored.checkpoint()),
+            publishing: BTreeMap::new(),
+            savepoints: Savepoints::default(),
+            ending: BTreeMap::new(),
+            end: AttemptEnd::Finished,
+            restarts: Vec::new(),
+            tasks: BTreeMap::new(),
+            with_data: tasks.iter().map(|task| task.id.clone()).collect(),
+            running: BTreeSet::new(),
             outcomes: sender,
             is_finishing: false,
             actions: Vec::new(),

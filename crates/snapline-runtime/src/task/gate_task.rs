@@ -1,6 +1,6 @@
 //! A task that gets its records from other tasks.
 
-use super::{BATCHES_PER_TURN, ControlReceiver, Reporter, TaskControl, TaskReport};
+use super::{BATCHES_PER_TURN, ControlReceiver, Reporter, TaskControl};
 use crate::gate::InputGate;
 use crate::probe::TaskStep;
 use futures::StreamExt;
@@ -69,7 +69,7 @@ impl GateTask {
                     self.head.on_signal(&mut Signal::CheckpointComplete(checkpoint))?;
                 }
                 Some(TaskControl::Cancel) | None => return Poll::Ready(Ok(())),
-                Some(TaskControl::Trigger(_) | TaskControl::Finish) => {
+                Some(TaskControl::Trigger(_) | TaskControl::Drain | TaskControl::Finish) => {
                     return Poll::Ready(Err(Error::internal(
                         "a task without a source was told to act as a source",
                     )));
@@ -143,7 +143,7 @@ impl GateTask {
         if self.with_data == 0 {
             self.reporter.probe(TaskStep::EndOfData);
             self.head.on_signal(&mut Signal::EndOfData)?;
-            self.reporter.report(TaskReport::EndOfData);
+            self.reporter.end_of_data();
         }
         Ok(())
     }

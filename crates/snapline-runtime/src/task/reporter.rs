@@ -22,15 +22,29 @@ pub(crate) enum TaskReport {
     /// It does not take part in a checkpoint.
     Decline(Decline),
     /// All records of its inputs are processed.
-    EndOfData,
+    EndOfData(SubtaskId),
     /// It has ended.
     Ended(SubtaskId, Result<()>),
+}
+
+impl TaskReport {
+    /// The task that it is of.
+    pub(crate) fn task(&self) -> &SubtaskId {
+        match self {
+            Self::Acknowledge(ack) => &ack.task,
+            Self::Decline(decline) => &decline.task,
+            Self::EndOfData(task) | Self::Ended(task, _) => task,
+        }
+    }
 }
 
 /// Stores the snapshots of a task beside it and reports to the job.
 pub(crate) struct Reporter {
     pub(crate) task: SubtaskId,
     pub(crate) attempt: AttemptId,
+    /// The attempt that leads the job and whose checkpoints these are; regions that restarted alone
+    /// have a newer one of their own.
+    pub(crate) leading: AttemptId,
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) probe: Option<Arc<dyn Probe>>,
@@ -67,6 +81,10 @@ impl Reporter {
         }
     }
 
+    pub(crate) fn end_of_data(&self) {
+        self.report(TaskReport::EndOfData(self.task.clone()));
+    }
+
     pub(crate) fn report(&self, report: TaskReport) {
         let _ = self.reports.unbounded_send((self.attempt, report));
     }
@@ -74,14 +92,14 @@ impl Reporter {
     /// Stores a snapshot away from the task, then acknowledges it.
     pub(crate) fn store(&mut self, snapshot: TaskSnapshot, channels: Vec<ChannelCut>) {
         let checkpoint = snapshot.barrier.checkpoint;
-        let (task, attempt) = (self.task.clone(), self.attempt);
+        let (task, attempt, leading) = (self.task.clone(), self.attempt, self.leading);
         let (store, reports) = (self.store.clone(), self.reports.clone());
         let probe = self.probe.clone();
         let stored = async move {
-            let report = match persist_all(&store, attempt, task.index, snapshot).await {
+            let report = match persist_all(&store, leading, task.index, snapshot).await {
                 Ok(operators) => TaskReport::Acknowledge(Acknowledgement {
                     task,
-                    attempt,
+                    attempt: leading,
                     checkpoint,
                     operators,
                     cut: TaskCut {
@@ -90,7 +108,7 @@ impl Reporter {
                     },
                     statistics: SubtaskStatistics::default(),
                 }),
-                Err(error) => TaskReport::Decline(decline(task, attempt, checkpoint, error)),
+                Err(error) => TaskReport::Decline(decline(task, leading, checkpoint, error)),
             };
             if let (Some(probe), TaskReport::Acknowledge(ack)) = (probe, &report) {
                 probe.on_task(&ack.task, attempt, TaskStep::Acknowledge(checkpoint));
@@ -103,7 +121,7 @@ impl Reporter {
     }
 
     pub(crate) fn declined(&self, checkpoint: CheckpointId, reason: FailureReason) {
-        let (task, attempt) = (self.task.clone(), self.attempt);
+        let (task, attempt) = (self.task.clone(), self.leading);
         self.report(TaskReport::Decline(Decline {
             task,
             attempt,

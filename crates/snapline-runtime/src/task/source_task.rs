@@ -1,10 +1,10 @@
 //! A task that begins with a source.
 
-use super::{BATCHES_PER_TURN, ControlReceiver, Reporter, TaskControl, TaskReport};
+use super::{BATCHES_PER_TURN, ControlReceiver, Reporter, TaskControl};
 use crate::probe::TaskStep;
 use futures::StreamExt;
 use snapline_connector::ReaderStatus;
-use snapline_core::{CheckpointBarrier, Result};
+use snapline_core::{CheckpointBarrier, CheckpointKind, Result};
 use snapline_dataflow::{Signal, SourceHead, TaskSnapshot};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,6 +15,8 @@ pub(crate) struct SourceTask {
     control: ControlReceiver,
     reporter: Reporter,
     has_ended: bool,
+    /// Whether the job stops with the newest checkpoint, so that nothing more may be read.
+    is_suspended: bool,
     /// Whether something may wait in the chain to be flushed.
     is_dirty: bool,
 }
@@ -26,6 +28,7 @@ impl SourceTask {
             control,
             reporter,
             has_ended: false,
+            is_suspended: false,
             is_dirty: false,
         }
     }
@@ -43,6 +46,7 @@ impl SourceTask {
                     self.reporter.on_complete(checkpoint);
                     self.head.on_signal(&mut Signal::CheckpointComplete(checkpoint))?;
                 }
+                Some(TaskControl::Drain) => self.end_data()?,
                 Some(TaskControl::Finish) => {
                     self.head.on_signal(&mut Signal::EndOfInput)?;
                     return Poll::Ready(Ok(()));
@@ -55,6 +59,7 @@ impl SourceTask {
 
     fn take_snapshot(&mut self, barrier: CheckpointBarrier) -> Result<()> {
         self.reporter.probe(TaskStep::Snapshot(barrier.checkpoint));
+        self.is_suspended |= barrier.options.kind == CheckpointKind::Suspend;
         let since = self.reporter.monotonic();
         let mut snapshot = TaskSnapshot::new(barrier);
         self.head.on_signal(&mut Signal::Barrier(&mut snapshot))?;
@@ -66,7 +71,7 @@ impl SourceTask {
     /// Reads until there is nothing to read, no room to write, or it is the turn of others.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<()> {
         for _ in 0..BATCHES_PER_TURN {
-            if self.has_ended || self.head.poll_ready(cx)?.is_pending() {
+            if self.has_ended || self.is_suspended || self.head.poll_ready(cx)?.is_pending() {
                 return Ok(());
             }
             match self.head.poll_batch(cx)? {
@@ -74,17 +79,23 @@ impl SourceTask {
                     self.reporter.probe(TaskStep::Read);
                     self.is_dirty = true;
                 }
-                Poll::Ready(ReaderStatus::EndOfData) => {
-                    self.reporter.probe(TaskStep::EndOfData);
-                    self.has_ended = true;
-                    self.head.on_signal(&mut Signal::EndOfData)?;
-                    self.reporter.report(TaskReport::EndOfData);
-                }
+                Poll::Ready(ReaderStatus::EndOfData) => self.end_data()?,
                 Poll::Pending => return self.flush(),
             }
             self.reporter.note(self.head.poll_advance(cx));
         }
         cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Nothing more is read.
+    fn end_data(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return Ok(());
+        }
+        self.reporter.probe(TaskStep::EndOfData);
+        self.head.on_signal(&mut Signal::EndOfData)?;
+        self.reporter.end_of_data();
         Ok(())
     }
 

@@ -6,6 +6,8 @@ mod api;
 mod cancel;
 mod local;
 mod recovery;
+mod regions;
 mod resume;
+mod savepoints;
 mod storage;
 mod support;

@@ -1,0 +1,144 @@
+//! Savepoints that users ask for while the job runs.
+
+use super::{Attempt, Outcome};
+use crate::status::Request;
+use crate::task::TaskControl;
+use futures::FutureExt;
+use futures::channel::oneshot;
+use snapline_coordinator::{Manifest, Moment, RequestId, SavepointTarget};
+use snapline_core::{CheckpointId, CheckpointKind, Error, Result};
+use snapline_dataflow::{SavepointInfo, SavepointKind, SavepointRequest};
+use snapline_state::StorageKey;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The savepoints of one attempt that are not done yet.
+#[derive(Default)]
+pub(super) struct Savepoints {
+    requested: BTreeMap<RequestId, Wanted>,
+    /// Waits for the end of all data.
+    draining: Option<Wanted>,
+}
+
+/// A savepoint and who waits for it.
+pub(super) struct Wanted {
+    kind: CheckpointKind,
+    target: SavepointTarget,
+    reply: oneshot::Sender<Result<SavepointInfo>>,
+}
+
+impl Wanted {
+    fn answer(self, outcome: Result<CheckpointId>) {
+        let SavepointTarget { storage, path } = self.target;
+        let info = outcome.map(|checkpoint| SavepointInfo::new(checkpoint, &*storage, path.as_str()));
+        let _ = self.reply.send(info);
+    }
+}
+
+impl Savepoints {
+    /// Whether the job ends its data because of a savepoint.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.is_some()
+    }
+}
+
+impl Attempt {
+    /// Looks at the target first: nothing is written over.
+    pub(super) fn on_request(&mut self, request: Request) {
+        let Request { savepoint, reply } = request;
+        let (target, kind) = match self.target_of(savepoint) {
+            Ok(target) => target,
+            Err(error) => {
+                let _ = reply.send(Err(error));
+                return;
+            }
+        };
+        let (store, outcomes) = (self.store.clone(), self.outcomes.clone());
+        let looked_at = target.clone();
+        let look = self.bounded(async move { store.prepare_savepoint(&looked_at).await });
+        let wanted = Wanted { kind, target, reply };
+        let look = look.map(move |outcome| _ = outcomes.unbounded_send(Outcome::Looked(wanted, outcome)));
+        self.cluster.executor.spawn_io(look.boxed());
+    }
+
+    fn target_of(&self, request: SavepointRequest) -> Result<(SavepointTarget, CheckpointKind)> {
+        let kind = match request.kind {
+            SavepointKind::GoOn => CheckpointKind::Savepoint,
+            SavepointKind::Suspend => CheckpointKind::Suspend,
+            SavepointKind::Drain => CheckpointKind::Drain,
+            _ => return Err(Error::unsupported("this kind of savepoint is not known")),
+        };
+        let path = StorageKey::new(request.path)?;
+        let storage = request
+            .storage
+            .unwrap_or_else(|| self.job.components.storage.clone());
+        Ok((SavepointTarget { storage, path }, kind))
+    }
+
+    /// The target is free: the savepoint starts, or the end of all data on which it waits.
+    pub(super) fn on_looked(&mut self, wanted: Wanted, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            return wanted.answer(Err(error));
+        }
+        match wanted.kind {
+            CheckpointKind::Drain if self.savepoints.is_draining() || self.with_data.is_empty() => {
+                wanted.answer(Err(Error::unavailable("the job is about to end already")));
+            }
+            CheckpointKind::Drain => {
+                self.savepoints.draining = Some(wanted);
+                self.tell_sources(TaskControl::Drain);
+            }
+            _ => self.start_savepoint(wanted),
+        }
+    }
+
+    fn start_savepoint(&mut self, wanted: Wanted) {
+        let now = Moment::of(&*self.cluster.clock);
+        match self.coordinator.trigger(wanted.kind, now, &mut self.actions) {
+            Ok(request) => _ = self.savepoints.requested.insert(request, wanted),
+            Err(error) => wanted.answer(Err(error)),
+        }
+    }
+
+    /// All data has ended: the last checkpoint, which may be a savepoint.
+    pub(super) fn on_all_data_ended(&mut self) -> Result<()> {
+        if let Some(wanted) = self.savepoints.draining.take() {
+            self.start_savepoint(wanted);
+            return Ok(());
+        }
+        let now = Moment::of(&*self.cluster.clock);
+        let triggered = self
+            .coordinator
+            .trigger(CheckpointKind::Final, now, &mut self.actions);
+        triggered.map(|_| ())
+    }
+
+    /// From now on the state of this checkpoint goes to the target.
+    pub(super) fn begin_savepoint(&mut self, request: RequestId, checkpoint: CheckpointId) {
+        if let Some(wanted) = self.savepoints.requested.get(&request) {
+            self.store
+                .register_savepoint(self.attempt, checkpoint, wanted.target.clone());
+        }
+    }
+
+    pub(super) fn publish_savepoint(&self, manifest: Arc<Manifest>) {
+        let (store, outcomes) = (self.store.clone(), self.outcomes.clone());
+        let checkpoint = manifest.checkpoint;
+        let publish = self.bounded(async move { store.publish_savepoint(&manifest).await });
+        let publish = publish.map(move |outcome| {
+            let _ = outcomes.unbounded_send(Outcome::SavepointPublished(checkpoint, outcome));
+        });
+        self.cluster.executor.spawn_io(publish.boxed());
+    }
+
+    pub(super) fn discard_savepoint(&self, checkpoint: CheckpointId) {
+        let (store, attempt) = (self.store.clone(), self.attempt);
+        self.in_background(async move { store.discard_savepoint(attempt, checkpoint).await });
+    }
+
+    pub(super) fn on_request_done(&mut self, request: RequestId, outcome: Result<Arc<Manifest>>) {
+        if let Some(wanted) = self.savepoints.requested.remove(&request) {
+            wanted.answer(outcome.map(|manifest| manifest.checkpoint));
+        }
+    }
+}

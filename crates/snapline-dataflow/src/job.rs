@@ -8,6 +8,7 @@ pub use status::{CheckpointCounts, FailureAnswer, JobFailure, JobResult, JobStat
 
 use crate::plan::JobGraph;
 use async_trait::async_trait;
+use snapline_coordinator::CheckpointStatistics;
 use snapline_core::Result;
 use std::sync::Arc;
 
@@ -27,7 +28,10 @@ pub trait JobControl: Send + Sync + 'static {
     /// How the job is doing.
     fn status(&self) -> JobStatus;
 
-    /// Asks the job to stop. Its checkpoints stay.
+    /// How the checkpoints of the running attempt are doing.
+    fn checkpoints(&self) -> CheckpointStatistics;
+
+    /// Asks the job to stop. Its checkpoints stay, unless the settings say otherwise.
     fn cancel(&self);
 
     /// Takes a savepoint.
@@ -60,8 +64,14 @@ impl JobHandle {
         self.control.status()
     }
 
+    /// How the checkpoints of the running attempt are doing, each with what it has cost each task: the
+    /// ones under way, the last ones, all together, what was restored, and what was no consistent cut.
+    pub fn checkpoints(&self) -> CheckpointStatistics {
+        self.control.checkpoints()
+    }
+
     /// Asks the job to stop, as soon as each task has done what it is doing. Its checkpoints stay,
-    /// so running the program again resumes.
+    /// so running the program again resumes, unless `checkpoints.retention` says otherwise.
     pub fn cancel(&self) {
         self.control.cancel();
     }

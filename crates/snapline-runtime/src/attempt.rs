@@ -148,6 +148,7 @@ impl Attempt {
             }
             self.carry_out()?;
             self.advance_restarts()?;
+            self.on_statistics();
             if self.running.is_empty() && self.restarts.is_empty() {
                 return Ok(self.end);
             }
@@ -233,13 +234,12 @@ impl Attempt {
                     .on_savepoint_published(checkpoint, outcome, now, &mut self.actions);
             }
         }
-        self.on_statistics();
         Ok(())
     }
 
     fn on_statistics(&self) {
         let now = Moment::of(&*self.cluster.clock);
-        self.shared.on_statistics(&self.coordinator.statistics(now));
+        self.shared.on_statistics(self.coordinator.statistics(now));
     }
 
     /// Runs tasks that were built.

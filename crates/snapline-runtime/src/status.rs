@@ -42,6 +42,7 @@ struct Inner {
     earlier_completed: u64,
     earlier_failed: u64,
     seen_completed: Option<CheckpointId>,
+    checkpoints: CheckpointStatistics,
 }
 
 impl Shared {
@@ -53,6 +54,7 @@ impl Shared {
             earlier_completed: 0,
             earlier_failed: 0,
             seen_completed: None,
+            checkpoints: CheckpointStatistics::default(),
         };
         Self {
             inner: Mutex::new(inner),
@@ -109,7 +111,7 @@ impl Shared {
         self.incident(format!("checkpoint {checkpoint} failed: {reason}{cause}"));
     }
 
-    pub(crate) fn on_statistics(&self, statistics: &CheckpointStatistics) {
+    pub(crate) fn on_statistics(&self, statistics: CheckpointStatistics) {
         let mut inner = self.lock();
         let counts = &mut inner.status.checkpoints;
         let mut seen = None;
@@ -134,6 +136,7 @@ impl Shared {
         let (completed, failed) = (inner.earlier_completed, inner.earlier_failed);
         inner.status.checkpoints.completed = completed + statistics.completed;
         inner.status.checkpoints.failed = failed + statistics.aborted;
+        inner.checkpoints = statistics;
     }
 
     /// An attempt has ended; the next one counts from zero.
@@ -215,6 +218,10 @@ impl JobControl for Shared {
         status.longest_freeze = inner.longest_freeze();
         status.progress = inner.progress().or(status.progress);
         status
+    }
+
+    fn checkpoints(&self) -> CheckpointStatistics {
+        self.lock().checkpoints.clone()
     }
 
     fn cancel(&self) {

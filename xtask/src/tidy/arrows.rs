@@ -12,7 +12,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("snapline-connector", &["snapline-core"]),
     (
         "snapline-dataflow",
-        &["snapline-state", "snapline-connector", "snapline-core"],
+        &[
+            "snapline-coordinator",
+            "snapline-state",
+            "snapline-connector",
+            "snapline-core",
+        ],
     ),
     (
         "snapline-coordinator",

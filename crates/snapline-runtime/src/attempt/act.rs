@@ -38,7 +38,6 @@ impl Attempt {
             CoordinatorAction::NotifyAborted { checkpoint, .. } => {
                 self.publishing.remove(&checkpoint);
                 self.tell_all(TaskControl::Abort(checkpoint));
-                self.on_statistics();
             }
             CoordinatorAction::Commit { checkpoint, commits } => self.commit(checkpoint, commits),
             CoordinatorAction::Discard(handles) => {

@@ -152,11 +152,11 @@ impl<'a> Run<'a> {
             probe: Some(Arc::new(probe)),
             nonce: process,
         };
-        let components = Components {
-            storage: Arc::new(self.world.shared.storage.clone()),
-            backend: (self.settings.backend)(),
-            runner: Arc::new(LocalCluster::assemble(parts)),
-        };
+        let components = Components::new(
+            Arc::new(self.world.shared.storage.clone()),
+            (self.settings.backend)(),
+            Arc::new(LocalCluster::assemble(parts)),
+        );
         StreamExecutionEnvironment::new(self.job_settings(), components)
     }
 

@@ -9,5 +9,6 @@ mod recovery;
 mod regions;
 mod resume;
 mod savepoints;
+mod statistics;
 mod storage;
 mod support;

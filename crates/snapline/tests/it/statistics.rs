@@ -1,0 +1,55 @@
+//! What a handle tells of the checkpoints of its job.
+
+use crate::support::wait_for;
+use futures::executor::block_on;
+use snapline::coordinator::{CheckpointReport, CheckpointStatus};
+use snapline::core::CheckpointKind;
+use snapline::prelude::*;
+use std::time::Duration;
+
+/// A job with two tasks of two subtasks that has completed a few checkpoints and a savepoint; and what
+/// its handle said then.
+fn reports() -> Vec<CheckpointReport> {
+    let env = StreamExecutionEnvironment::builder()
+        .parallelism(2)
+        .build()
+        .unwrap();
+    env.enable_checkpointing(Duration::from_millis(2));
+    let (feed, source) = ChannelSource::bounded(1 << 12);
+    env.from_source(source, "numbers")
+        .key_by(|number: &u64| *number)
+        .sum(|number| number)
+        .uid("sum")
+        .sink_to(DiscardSink);
+    let job = block_on(env.execute_async("test")).unwrap();
+    for number in 0..1000 {
+        block_on(feed.send(number)).unwrap();
+    }
+    wait_for(&job, |status| {
+        status.records == 1000 && status.checkpoints.completed >= 2
+    });
+    block_on(job.savepoint("savepoints/one".into())).unwrap();
+    let told = job.checkpoints();
+    drop(feed);
+    block_on(job.wait()).unwrap();
+    assert!(told.completed >= 3, "{told:?}");
+    assert!(told.summary.duration.max >= told.summary.duration.min);
+    assert_eq!(told.restores.len(), 1, "the start is in the list: {told:?}");
+    told.history.iter().map(|report| (**report).clone()).collect()
+}
+
+#[test]
+fn every_task_has_its_part_in_the_report_of_a_checkpoint() {
+    let reports = reports();
+    let newest = reports.last().unwrap();
+    assert_eq!(newest.kind, CheckpointKind::Savepoint, "{newest:?}");
+    assert_eq!(newest.status, CheckpointStatus::Completed);
+    assert_eq!((newest.tasks, newest.acknowledged.len()), (4, 4), "{newest:?}");
+    assert!(newest.total_bytes > 0 && newest.duration >= newest.until_acknowledged.unwrap());
+    let times = newest.acknowledged.iter().filter_map(|part| part.acknowledged);
+    assert!(
+        times.clone().count() >= 3,
+        "a source without splits may have finished: {newest:?}"
+    );
+    assert!(times.max().unwrap() <= newest.duration, "{newest:?}");
+}

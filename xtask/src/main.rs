@@ -1,4 +1,4 @@
-//! The tasks of this repository: `cargo xtask ci | tidy | examples | bench | chaos`.
+//! The tasks of this repository: `cargo xtask ci | tidy | examples | bench | chaos | sim`.
 
 #![allow(
     clippy::print_stdout,
@@ -11,6 +11,7 @@ mod chaos;
 mod ci;
 mod examples;
 mod process;
+mod sim;
 mod stopwatch;
 mod tidy;
 mod workspace;
@@ -37,6 +38,8 @@ enum Task {
     Bench(bench::Options),
     /// Kills WordCount again and again and checks that every word counts exactly once.
     Chaos(chaos::Options),
+    /// Runs the simulated jobs with many seeds.
+    Sim(sim::Options),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Examples => examples::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Chaos(options) => chaos::run(&options),
+        Task::Sim(options) => sim::run(&options),
     };
     match outcome {
         Ok(report) => {

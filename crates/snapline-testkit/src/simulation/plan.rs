@@ -129,6 +129,9 @@ impl<F: Fn(&StreamExecutionEnvironment, &World)> Simulated<F> {
         let mut report = Report::default();
         for seed in seeds {
             let outcome = self.run(seed, self.settings.faults, Detail::Hash);
+            if let Some(mistake) = expected.mistaken_type(&outcome) {
+                return Err(self.unable(&mistake));
+            }
             if expected.judge(&outcome).is_some() {
                 return Err(Box::new(self.explain(seed, &expected)));
             }

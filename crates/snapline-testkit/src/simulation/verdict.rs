@@ -2,7 +2,7 @@
 
 use super::faults::Faults;
 use super::run::Outcome;
-use snapline_core::{Data, Result, decode, encode_into};
+use snapline_core::{Data, Error, Result, decode, encode_into};
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 
@@ -32,21 +32,23 @@ impl Expected {
         })
     }
 
+    /// The job publishes records of another type, so that no comparison makes sense.
+    pub(crate) fn mistaken_type(&self, outcome: &Outcome) -> Option<Error> {
+        let types = outcome.world.types();
+        let other = types.into_iter().find(|of_type| *of_type != self.of_type)?;
+        let mistake =
+            "the job publishes records of another type than is expected; write out the types of numbers";
+        Some(
+            Error::invalid(mistake)
+                .with("published", other)
+                .with("expected", self.of_type),
+        )
+    }
+
     /// What is wrong with a run, if anything.
     pub(crate) fn judge(&self, outcome: &Outcome) -> Option<String> {
         if let Some(failure) = &outcome.failure {
             return Some(failure.clone());
-        }
-        if let Some(other) = outcome
-            .world
-            .types()
-            .into_iter()
-            .find(|of_type| *of_type != self.of_type)
-        {
-            let expected = self.of_type;
-            return Some(format!(
-                "the job publishes records of type {other}, and {expected} is expected"
-            ));
         }
         let mut differences: BTreeMap<&[u8], i64> = BTreeMap::new();
         let visible = outcome.world.visible();
@@ -90,7 +92,7 @@ fn show<T: Data + Debug>(bytes: &[u8]) -> String {
 }
 
 /// A seed that shows that a job is not exactly once.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Failure {
     /// The seed.
@@ -120,6 +122,13 @@ impl fmt::Display for Failure {
         writeln!(f, "it takes these faults: {}", self.faults)?;
         writeln!(f, "to see it again: {}", self.command)?;
         write!(f, "what happened, in virtual time:\n{}", self.trace)
+    }
+}
+
+impl fmt::Debug for Failure {
+    /// For people too: it is what a `main` or an `unwrap` shows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -14,6 +14,7 @@ mod broken;
 mod jobs;
 mod promises;
 
+use snapline_core::{Clock, SystemClock};
 use snapline_testkit::simulation::Report;
 use std::ops::Range;
 
@@ -26,16 +27,20 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
+/// Runs a job with the seeds that the environment names, and says how far it is and how fast.
 fn check(name: &str, job: fn(Range<u64>) -> Report) {
     let from = number("SNAPLINE_SIM_FROM").unwrap_or(0);
     let Some(seeds) = number("SNAPLINE_SIM_SEEDS") else {
         println!("{name}: {}", job(from..from + SEEDS));
         return;
     };
+    let clock = SystemClock::new();
     let mut next = from;
     while next < from + seeds {
         let end = (next + PORTION).min(from + seeds);
-        println!("{name}: seeds {next}..{end}: {}", job(next..end));
+        let report = job(next..end);
+        let speed = (end - from) as f64 / clock.monotonic().as_secs_f64();
+        println!("{name}: seeds {next}..{end}, {speed:.0} seeds/s: {report}");
         next = end;
     }
 }

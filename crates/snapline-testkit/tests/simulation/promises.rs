@@ -89,7 +89,7 @@ fn an_expectation_of_another_type_is_told_at_once() {
         .check_exactly_once(0..10_i32)
         .unwrap_err();
     assert!(
-        failure.reason.contains("of type u64, and i32 is expected"),
+        failure.to_string().contains("(published: u64, expected: i32)"),
         "{failure}"
     );
 }

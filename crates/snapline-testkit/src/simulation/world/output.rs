@@ -33,6 +33,9 @@ impl<T: Data> Output<T> {
             encode_into(&record, &mut bytes)?;
             encoded.push(bytes);
         }
+        if encoded.is_empty() {
+            return Ok(());
+        }
         let outside = &self.world.shared;
         outside
             .trace

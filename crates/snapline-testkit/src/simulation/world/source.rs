@@ -63,8 +63,34 @@ impl<T: Data + Sync> Source for WorldSource<T> {
             world: self.world.clone(),
             records: self.records.clone(),
             splits: Vec::new(),
+            pace: Pace::of(self.world.seed()),
             pause: None,
         }))
+    }
+}
+
+/// How long a source waits between records; the same for a whole run.
+#[derive(Debug, Clone, Copy)]
+enum Pace {
+    /// Long enough for some checkpoints.
+    Steady,
+    /// Mostly short, seldom long.
+    Hasty,
+}
+
+impl Pace {
+    fn of(seed: u64) -> Self {
+        match Dice::new(seed, "pace").one_in(4) {
+            true => Self::Hasty,
+            false => Self::Steady,
+        }
+    }
+
+    fn pause(self, dice: &Dice) -> u64 {
+        match self {
+            Self::Steady => dice.between(100..=LONGEST_PAUSE),
+            Self::Hasty => dice.scale(LONGEST_PAUSE),
+        }
     }
 }
 
@@ -89,6 +115,7 @@ struct Reader<T> {
     world: World,
     records: Arc<Vec<T>>,
     splits: Vec<WorldSplit>,
+    pace: Pace,
     pause: Option<Sleep>,
 }
 
@@ -108,7 +135,7 @@ impl<T: Data + Sync> SourceReader<T, WorldSplit> for Reader<T> {
             std::task::ready!(pause.poll_unpin(cx));
             self.pause = None;
         } else if outside.dice.one_in(2) {
-            let mut pause = outside.time.sleep_micros(outside.dice.scale(LONGEST_PAUSE));
+            let mut pause = outside.time.sleep_micros(self.pace.pause(&outside.dice));
             if pause.poll_unpin(cx).is_pending() {
                 self.pause = Some(pause);
                 return Poll::Pending;

@@ -7,6 +7,9 @@ use snapline_core::{ClockDelta, ConsistencyProof};
 /// Above so many tasks, [`ConsistencyProof::Auto`] tells only on one of so many batches.
 const AUTO: u32 = 64;
 
+/// How many entries of other tasks a batch carries on average at most with [`ConsistencyProof::Auto`].
+const OTHERS: u32 = 4;
+
 /// Keeps the vector clock of one task. Its events are the snapshots it takes and the batches it sends.
 ///
 /// Only differences travel (Singhal and Kshemkalyani, *An efficient implementation of vector clocks*,
@@ -19,10 +22,13 @@ const AUTO: u32 = 64;
 ///   [`Self::on_send`] for every batch; [`Self::on_receive`] when a batch that carries a delta is about
 ///   to be processed, not when it is queued or recorded as channel state.
 /// * All tasks of an attempt begin with nothing: clocks are not restored.
-/// * Every event counts, also where nothing is told of it. The first batch of a channel and the first
-///   one after a snapshot always tell. So sampling hides no contradiction: if a task has seen what
-///   another one did after its cut, then somewhere on the way a batch sent after the cut of its sender
-///   was received before that of its receiver, and no later than the first such batch of its channel.
+/// * Every event counts, also where nothing is told of it. With `Full` every batch tells all. With
+///   `Auto` a batch tells the own entry, and the others when that costs little. With sampling most
+///   tell nothing.
+/// * The first batch of a channel and the first one after a snapshot always tell all. So neither hides a
+///   contradiction: if a task has seen what another one did after its cut, then somewhere on the way a
+///   batch sent after the cut of its sender was received before that of its receiver, and no later
+///   than the first such batch of its channel.
 /// * What others claim to know of the task itself is not learned: it shows as a contradiction in their
 ///   own clocks. Positions outside the job are ignored.
 ///
@@ -56,13 +62,14 @@ pub struct ChannelClock {
     snapshots: u64,
     /// How many batches to send before it is told again.
     untold: u32,
+    /// How many times to tell the own entry before the others are told again.
+    own_only: u32,
 }
 
 #[derive(Debug, Clone)]
 struct Kept {
     task: u32,
-    /// One of so many batches tells.
-    every: u32,
+    pace: Pace,
     clock: VectorClock,
     /// How many deltas brought something new.
     lessons: u64,
@@ -71,12 +78,21 @@ struct Kept {
     snapshots: u64,
 }
 
+/// How often a channel is told.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// One of so many batches tells the own entry.
+    every: u32,
+    /// A batch that tells so many others pays for itself; more have to be made up for.
+    others: u32,
+}
+
 impl TaskHistory {
     /// Keeps the clock of the task at this position, in a job with this many tasks, as the settings say.
     pub fn new(proof: ConsistencyProof, task: u32, tasks: u32) -> Self {
-        let kept = every(proof, tasks).map(|every| Kept {
+        let kept = pace(proof, tasks).map(|pace| Kept {
             task,
-            every,
+            pace,
             clock: VectorClock::new(tasks as usize),
             lessons: 0,
             raised_by: vec![0; tasks as usize],
@@ -113,16 +129,19 @@ impl TaskHistory {
     pub fn on_send(&mut self, channel: &mut ChannelClock) -> Option<ClockDelta> {
         let kept = self.kept.as_mut()?;
         let own = kept.clock.tick(kept.task);
-        if channel.untold > 0 && channel.snapshots == kept.snapshots {
+        if channel.snapshots != kept.snapshots {
+            *channel = ChannelClock {
+                lessons: channel.lessons,
+                snapshots: kept.snapshots,
+                ..ChannelClock::default()
+            };
+        }
+        if channel.untold > 0 {
             channel.untold -= 1;
             return None;
         }
-        let others = kept.learned_since(channel.lessons);
-        *channel = ChannelClock {
-            lessons: kept.lessons,
-            snapshots: kept.snapshots,
-            untold: kept.every - 1,
-        };
+        channel.untold = kept.pace.every - 1;
+        let others = kept.tell_others(channel);
         Some(ClockDelta { own, others })
     }
 
@@ -153,10 +172,21 @@ impl Kept {
     }
 
     #[inline]
-    fn learned_since(&self, lesson: u64) -> Vec<(u32, u64)> {
-        if self.lessons == lesson {
+    fn tell_others(&self, channel: &mut ChannelClock) -> Vec<(u32, u64)> {
+        if channel.own_only > 0 {
+            channel.own_only -= 1;
             return Vec::new();
         }
+        if channel.lessons == self.lessons {
+            return Vec::new();
+        }
+        let others = self.learned_since(channel.lessons);
+        channel.lessons = self.lessons;
+        channel.own_only = others.len() as u32 / self.pace.others;
+        others
+    }
+
+    fn learned_since(&self, lesson: u64) -> Vec<(u32, u64)> {
         let is_new = |raised_by: &u64| *raised_by > lesson;
         let count = self.raised_by.iter().filter(|by| is_new(by)).count();
         let mut learned = Vec::with_capacity(count);
@@ -166,11 +196,13 @@ impl Kept {
     }
 }
 
-fn every(proof: ConsistencyProof, tasks: u32) -> Option<u32> {
-    match proof {
-        ConsistencyProof::Off => None,
-        ConsistencyProof::Sampled { every } => Some(every.max(1)),
-        ConsistencyProof::Auto if tasks > AUTO => Some(AUTO),
-        _ => Some(1),
-    }
+fn pace(proof: ConsistencyProof, tasks: u32) -> Option<Pace> {
+    let (every, others) = match proof {
+        ConsistencyProof::Off => return None,
+        ConsistencyProof::Full => (1, u32::MAX),
+        ConsistencyProof::Sampled { every } => (every.max(1), u32::MAX),
+        _ if tasks > AUTO => (AUTO, OTHERS),
+        _ => (1, OTHERS),
+    };
+    Some(Pace { every, others })
 }

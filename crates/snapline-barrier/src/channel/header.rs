@@ -13,7 +13,8 @@ pub(super) fn first(attempt: AttemptId) -> BatchHeader {
 }
 
 /// Names the difference between two headers that are not equal. The epoch goes before the number:
-/// a batch that overtook a barrier usually overtook other batches as well.
+/// a batch that overtook a barrier usually overtook other batches as well. Not so for a batch that has
+/// come before: it is a repetition, whatever the epoch was then.
 #[cold]
 pub(super) fn breach(received: BatchHeader, expected: BatchHeader) -> Breach {
     let attempts = (received.attempt, expected.attempt);
@@ -23,8 +24,8 @@ pub(super) fn breach(received: BatchHeader, expected: BatchHeader) -> Breach {
         ((received, expected), ..) if received < expected => Breach::OldAttempt { received, expected },
         ((received, expected), ..) if received > expected => Breach::FutureAttempt { received, expected },
         (_, (received, expected), _) if received > expected => Breach::EpochAhead { received, expected },
+        (.., (received, expected)) if received < expected => Breach::Repeat { received, expected },
         (_, (received, expected), _) if received < expected => Breach::EpochBehind { received, expected },
-        (.., (received, expected)) if received > expected => Breach::Gap { received, expected },
-        (.., (received, expected)) => Breach::Repeat { received, expected },
+        (.., (received, expected)) => Breach::Gap { received, expected },
     }
 }

@@ -3,6 +3,7 @@
 
 mod channels;
 mod clocks;
+mod consistency;
 mod cuts;
 mod doubles;
 mod gate;
@@ -10,6 +11,7 @@ mod history;
 mod interleavings;
 mod loops;
 mod marbles;
+mod network;
 mod overtaking;
 mod random;
 mod scenarios;

@@ -309,12 +309,15 @@ fn what_was_overtaken_has_to_come_before_what_follows_the_barrier() {
 
 #[test]
 fn what_was_overtaken_keeps_its_epoch_and_its_number() {
-    let (received, expected) = (CheckpointId::NONE, ONE);
-    check("--|-", "0 !2 1 3 1", Breach::EpochBehind { received, expected });
     let (received, expected) = (2, 1);
     check("---|-", "0 !3 2", Breach::Gap { received, expected });
     let (received, expected) = (0, 1);
     check("---|-", "0 !3 0", Breach::Repeat { received, expected });
+    // Also when the barrier that overtook it has been passed.
+    let (received, expected) = (1, 3);
+    check("--|-", "0 !2 1 3 1", Breach::Repeat { received, expected });
+    let (received, expected) = (1, 2);
+    check("--|-", "0 !2 1 1", Breach::Repeat { received, expected });
     let (received, expected) = (ONE, CheckpointId::NONE);
     // The cancel marker between two overtaken batches was lost.
     check("-x-|-", "!3 0 2", Breach::EpochAhead { received, expected });

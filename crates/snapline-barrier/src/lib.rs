@@ -37,12 +37,30 @@
 //! | [`LoopHead`] | either of them with a loop behind it: logs what is inside the loop at the cut |
 //! | [`LoopTermination`] | when a loop is over: a checkpoint has shown it empty |
 //! | [`ChannelSender`], [`ChannelReceiver`] | batch and barrier counts of the two ends of a channel |
-//! | [`verify_aligned_cut`] | what a task checks before it takes an aligned snapshot |
+//! | [`TaskHistory`], [`ChannelClock`], [`VectorClock`] | what a task knows of all others, and what it tells them |
+//! | [`verify_aligned_cut`], [`verify_unaligned_cut`] | what a task checks before it takes a snapshot |
 //! | [`ConsistentCut`] | what the coordinator checks before a checkpoint counts |
 //!
 //! Everything is pure: values in, decisions out. The time is an argument, and what a decision means
 //! for a real channel is up to the caller, so the same code runs in production, in a simulation and
 //! in a model checker.
+//!
+//! # What proves a cut
+//!
+//! A snapshot is believed only when three levels agree, each cheaper than what it guards:
+//!
+//! * Each batch carries its attempt, its epoch and its number. [`ChannelReceiver`] refuses what was
+//!   lost, repeated or reordered, what comes from another attempt, and what was sent behind a barrier
+//!   that has not come, on the spot.
+//! * Each barrier carries how many batches were sent before it. All of them are in the snapshot, once:
+//!   in the state, or recorded as channel state ([`ChannelReceiver::recorded_cut`] in the task,
+//!   [`ChannelCut::check_exact`] on what was acknowledged).
+//! * Each task keeps a vector clock. No task has seen what another one did after its cut, directly or
+//!   through others; that finds a task that counts right and cuts wrong.
+//!
+//! [`ConsistentCut::verify`] compares the last two over all tasks before a checkpoint counts, and the same
+//! function repeats the proof offline on what was stored. What contradicts has a name and says which
+//! tasks, channels and batches: [`CutViolation`], [`ChannelFlaw`], [`Breach`].
 //!
 //! # What is not promised
 //!

@@ -27,7 +27,7 @@ impl Lead {
             nonce: cluster.nonce,
             parallelism: job.settings.parallelism,
             last: Mutex::new(None),
-            strategy: Mutex::new(RestartStrategy::from(&job.settings.restart_strategy())),
+            strategy: Mutex::new(RestartStrategy::new(&job.settings.restart_strategy(), cluster.nonce)),
         }
     }
 

@@ -7,14 +7,26 @@ fn ms(millis: u64) -> Duration {
 }
 
 fn exponential(initial_ms: u64, multiplier: f64, max_ms: u64, attempts: Option<u32>) -> RestartStrategy {
-    RestartStrategy::from(&RestartSettings::ExponentialDelay {
+    with_jitter(initial_ms, multiplier, max_ms, attempts, 0.0, 0)
+}
+
+fn with_jitter(
+    initial_ms: u64,
+    multiplier: f64,
+    max_ms: u64,
+    attempts: Option<u32>,
+    jitter: f64,
+    seed: u64,
+) -> RestartStrategy {
+    let settings = RestartSettings::ExponentialDelay {
         initial_ms,
         max_ms,
         multiplier,
-        jitter: 0.0,
+        jitter,
         reset_after_ms: 8,
         attempts,
-    })
+    };
+    RestartStrategy::new(&settings, seed)
 }
 
 /// Failures at these times, and the delays that they must be answered with.
@@ -27,7 +39,7 @@ fn check(mut strategy: RestartStrategy, failures: &[(u64, Option<u64>)]) {
 #[test]
 fn without_a_strategy_nothing_restarts() {
     check(
-        RestartStrategy::from(&RestartSettings::None),
+        RestartStrategy::new(&RestartSettings::None, 0),
         &[(0, None), (9, None)],
     );
 }
@@ -46,7 +58,32 @@ fn a_fixed_delay_restarts_as_often_as_it_may() {
         (30, None),
         (1_000_000, None),
     ];
-    check(RestartStrategy::from(&settings), &failures);
+    check(RestartStrategy::new(&settings, 0), &failures);
+}
+
+#[test]
+fn a_failure_rate_ends_the_job_when_it_fails_too_often_in_a_while() {
+    let rate = |max_failures, delay_ms| {
+        let settings = RestartSettings::FailureRate {
+            max_failures,
+            interval_ms: 100,
+            delay_ms,
+        };
+        RestartStrategy::new(&settings, 0)
+    };
+    // The window slides: the failure at 0 is forgotten at 100, not before.
+    check(
+        rate(2, 5),
+        &[(0, Some(5)), (50, Some(5)), (100, Some(5)), (149, None)],
+    );
+    check(
+        rate(2, 5),
+        &[(0, Some(5)), (50, Some(5)), (100, Some(5)), (150, Some(5))],
+    );
+    check(rate(1, 5), &[(0, Some(5)), (99, None)]);
+    check(rate(0, 5), &[(0, None)]);
+    // Failures that belong to one restart are one failure.
+    check(rate(1, 5), &[(0, Some(5)), (4, Some(1)), (100, Some(5))]);
 }
 
 #[test]
@@ -90,7 +127,7 @@ fn attempts_are_limited_between_quiet_times() {
 #[test]
 fn jitter_spreads_the_delays_within_its_share_and_repeats_with_its_seed() {
     let delays = |seed| -> Vec<u64> {
-        let mut strategy = exponential(1000, 1.0, 2000, None).with_jitter(0.1, seed);
+        let mut strategy = with_jitter(1000, 1.0, 2000, None, 0.1, seed);
         let failures = (0..50).map(|at| strategy.on_failure(ms(at * 100_000)));
         failures.map(|delay| delay.unwrap().as_millis() as u64).collect()
     };
@@ -110,7 +147,7 @@ fn jitter_spreads_the_delays_within_its_share_and_repeats_with_its_seed() {
 #[test]
 fn no_setting_makes_it_panic() {
     for multiplier in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
-        let mut strategy = exponential(u64::MAX, multiplier, u64::MAX, None).with_jitter(f64::NAN, 0);
+        let mut strategy = with_jitter(u64::MAX, multiplier, u64::MAX, None, f64::NAN, 0);
         for at in [0, 1, u64::MAX] {
             let _ = strategy.on_failure(ms(at));
         }

@@ -1,6 +1,8 @@
 //! The state machine that decides when a checkpoint starts and when it is complete.
 
+mod deadline;
 mod end;
+mod note;
 mod publish;
 mod start;
 mod tasks;
@@ -15,7 +17,7 @@ use crate::pending::{Counted, PendingCheckpoint};
 use crate::plan::CoordinatorContext;
 use crate::request::{RequestId, RequestQueue};
 use crate::schedule::Schedule;
-use crate::statistics::{CheckpointStatistics, CheckpointStatus, History, RestoreReport};
+use crate::statistics::{History, RestoreReport};
 use crate::tasks::Tasks;
 use snapline_core::{
     CheckpointId, CheckpointKind, CheckpointRetention, CheckpointSettings, Error, ErrorKind, Result,
@@ -262,20 +264,6 @@ impl CheckpointCoordinator {
     /// How many completed checkpoints still wait for their sinks to commit.
     pub fn uncommitted(&self) -> usize {
         self.commits.len()
-    }
-
-    /// How checkpoints have been doing.
-    pub fn statistics(&self, now: Moment) -> CheckpointStatistics {
-        let in_progress = self.pending.values().map(|pending| {
-            let report = self.report(pending, CheckpointStatus::InProgress, now);
-            Arc::new(report)
-        });
-        CheckpointStatistics {
-            consecutive_failures: self.failures.count(),
-            in_progress: in_progress.collect(),
-            uncommitted: self.commits.len(),
-            ..self.history.statistics()
-        }
     }
 
     /// What follows from what has happened, whatever it was.

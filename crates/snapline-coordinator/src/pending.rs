@@ -8,7 +8,7 @@ use crate::statistics::SubtaskReport;
 use crate::tasks::Tasks;
 use snapline_barrier::TaskCut;
 use snapline_core::{
-    CheckpointBarrier, CheckpointId, CheckpointKind, Error, ErrorKind, OperatorUid, SubtaskId, SubtaskIndex,
+    CheckpointBarrier, CheckpointId, CheckpointKind, Error, OperatorUid, SubtaskId, SubtaskIndex,
 };
 use snapline_state::{StateHandle, SubtaskState};
 use std::collections::BTreeSet;
@@ -74,11 +74,6 @@ impl Claim {
             retry: Retry::default(),
             outcome_unknown: false,
         }
-    }
-
-    /// Whether the claim may have succeeded although this error was reported.
-    pub(crate) fn leaves_open(&self, error: &Error) -> bool {
-        self.outcome_unknown || matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Cancelled)
     }
 
     pub(crate) fn try_again(&mut self, now: Duration, error: &Error) {

@@ -7,7 +7,6 @@ use crate::action::CoordinatorAction;
 use crate::failure::{FailureReason, Verdict};
 use crate::moment::Moment;
 use crate::pending::{PendingCheckpoint, Phase};
-use crate::statistics::{CheckpointReport, CheckpointStatus};
 use snapline_core::{CheckpointId, CheckpointKind, Error};
 use snapline_state::{StateHandle, SubtaskState};
 use std::collections::BTreeSet;
@@ -41,9 +40,12 @@ impl CheckpointCoordinator {
         now: Moment,
         out: &mut Vec<CoordinatorAction>,
     ) {
+        let life = self.life;
         let undecided = self.pending.values().filter(|pending| pending.is_undecided());
         for id in undecided.map(PendingCheckpoint::id).collect::<Vec<_>>() {
-            self.abort(id, reason, None, now, out);
+            if self.life == life {
+                self.abort(id, reason, None, now, out);
+            }
         }
     }
 
@@ -81,27 +83,6 @@ impl CheckpointCoordinator {
             self.judge(verdict, checkpoint, reason, cause, out);
         } else if kind.stops_job() {
             self.fail(could_not_stop(reason, cause), out);
-        }
-    }
-
-    /// Whether the savepoint exists will not be known. Nothing is deleted.
-    pub(super) fn lose(&mut self, checkpoint: CheckpointId, now: Moment, out: &mut Vec<CoordinatorAction>) {
-        let reason = FailureReason::FinalizationFailed;
-        let cause = Error::unavailable(
-            "the storage did not tell within checkpoints.timeout_ms whether the savepoint was stored; \
-             look whether it is there",
-        )
-        .with("savepoint", checkpoint);
-        let is_last = |pending: &PendingCheckpoint| pending.kind().stops_job();
-        if self.pending.get(&checkpoint).is_some_and(is_last) {
-            return self.fail(could_not_stop(reason, Some(cause)), out);
-        }
-        if let Some(pending) = self.pending.remove(&checkpoint) {
-            self.note_failure(&pending, reason, Some(&cause), now, out);
-            out.extend(pending.request.map(|request| CoordinatorAction::RequestDone {
-                request,
-                outcome: Err(cause),
-            }));
         }
     }
 
@@ -176,59 +157,6 @@ impl CheckpointCoordinator {
         handles.retain(|handle| self.context.is_own_file(handle, checkpoint));
         if !handles.is_empty() {
             out.push(CoordinatorAction::Discard(handles));
-        }
-    }
-
-    fn note_failure(
-        &mut self,
-        pending: &PendingCheckpoint,
-        reason: FailureReason,
-        cause: Option<&Error>,
-        now: Moment,
-        out: &mut Vec<CoordinatorAction>,
-    ) {
-        let checkpoint = pending.id();
-        let text = cause.map(ToString::to_string);
-        if reason.counts() {
-            tracing::warn!(%checkpoint, %reason, cause = text, "checkpoint given up");
-        } else {
-            tracing::info!(%checkpoint, %reason, cause = text, "checkpoint given up");
-        }
-        self.schedule.on_end(now.monotonic);
-        let status = CheckpointStatus::Failed { reason, cause: text };
-        self.note_end(pending, status, now);
-        let latest_completed = self.latest_completed;
-        out.push(CoordinatorAction::NotifyAborted {
-            checkpoint,
-            latest_completed,
-        });
-    }
-
-    pub(super) fn note_end(&mut self, pending: &PendingCheckpoint, status: CheckpointStatus, now: Moment) {
-        let report = self.report(pending, status, now);
-        self.history.on_end(report);
-    }
-
-    pub(super) fn report(
-        &self,
-        pending: &PendingCheckpoint,
-        status: CheckpointStatus,
-        now: Moment,
-    ) -> CheckpointReport {
-        let collected = &pending.collected;
-        let states = || collected.operators.iter().map(|(_, _, state)| state);
-        let written = |handle| self.context.written(handle, &pending.barrier);
-        CheckpointReport {
-            checkpoint: pending.id(),
-            kind: pending.kind(),
-            triggered: pending.barrier.created,
-            status,
-            duration: now.monotonic.saturating_sub(pending.started),
-            until_acknowledged: pending.is_all_there().then_some(collected.until_acknowledged),
-            total_bytes: states().map(SubtaskState::len).sum(),
-            written_bytes: states().flat_map(SubtaskState::handles).map(written).sum(),
-            tasks: self.tasks.len(),
-            acknowledged: collected.reports.clone(),
         }
     }
 }

@@ -5,12 +5,12 @@ use crate::action::CoordinatorAction;
 use crate::failure::FailureReason;
 use crate::manifest::{Manifest, SubtaskCut};
 use crate::moment::Moment;
-use crate::pending::{Claim, PendingCheckpoint, Phase};
+use crate::pending::{Claim, Phase};
 use crate::request::RequestId;
 use crate::statistics::{CheckpointStatus, CutEvidence};
 use crate::store::PublishOutcome;
 use snapline_barrier::ConsistentCut;
-use snapline_core::{AttemptId, CheckpointId, Error, Result};
+use snapline_core::{AttemptId, CheckpointId, Error, ErrorKind, Result};
 use std::sync::Arc;
 
 impl CheckpointCoordinator {
@@ -25,44 +25,22 @@ impl CheckpointCoordinator {
         now: Moment,
         out: &mut Vec<CoordinatorAction>,
     ) {
-        let phase = self
-            .pending
-            .get_mut(&checkpoint)
-            .map(|pending| &mut pending.phase);
-        let Some(Phase::Publishing(claim, _)) = phase else {
+        let pending = self.pending.get(&checkpoint);
+        let is_awaited = pending.is_some_and(|pending| matches!(pending.phase, Phase::Publishing(..)));
+        if self.life == Life::Stopped || !is_awaited {
             return;
-        };
-        let outcome = match outcome {
-            _ if self.life == Life::Stopped => return,
-            Ok(PublishOutcome::Published) => Ok(()),
-            Ok(PublishOutcome::Fenced { attempt }) => return self.fail(fenced(checkpoint, attempt), out),
-            Ok(PublishOutcome::NotStored { reason }) if !claim.outcome_unknown => {
-                let cause = Error::unavailable("the manifest could not be stored").because(reason);
-                self.abort(
-                    checkpoint,
-                    FailureReason::FinalizationFailed,
-                    Some(cause),
-                    now,
-                    out,
-                );
-                return self.go_on(now, out);
-            }
-            Ok(PublishOutcome::NotStored { reason }) => Err(Error::unavailable(reason)),
-            Err(error) => Err(error),
-        };
+        }
         match outcome {
-            Ok(()) => self.complete(checkpoint, now, out),
-            Err(error) if claim.leaves_open(&error) => {
-                claim.outcome_unknown = true;
-                claim.try_again(now.monotonic, &error);
+            Ok(PublishOutcome::Published) => self.complete(checkpoint, now, out),
+            Ok(PublishOutcome::Fenced { attempt }) => self.fail(fenced(checkpoint, attempt), out),
+            Ok(PublishOutcome::NotStored { reason }) => {
+                let error = Error::unavailable("the manifest could not be stored").because(reason);
+                self.on_claim_failed(checkpoint, error, Certainty::Sure, now, out);
             }
-            Err(error) => self.abort(
-                checkpoint,
-                FailureReason::FinalizationFailed,
-                Some(error),
-                now,
-                out,
-            ),
+            Err(error) => {
+                let certainty = Certainty::of(&error);
+                self.on_claim_failed(checkpoint, error, certainty, now, out);
+            }
         }
         self.go_on(now, out);
     }
@@ -78,34 +56,25 @@ impl CheckpointCoordinator {
         now: Moment,
         out: &mut Vec<CoordinatorAction>,
     ) {
-        let phase = self
-            .pending
-            .get_mut(&checkpoint)
-            .map(|pending| &mut pending.phase);
-        let Some(Phase::Storing(claim)) = phase else {
+        let pending = self.pending.get(&checkpoint);
+        let is_awaited = pending.is_some_and(|pending| matches!(pending.phase, Phase::Storing(_)));
+        if self.life == Life::Stopped || !is_awaited {
             return;
-        };
+        }
         match outcome {
-            _ if self.life == Life::Stopped => return,
             Ok(()) => self.savepoint_stored(checkpoint, now, out),
-            Err(error) if claim.leaves_open(&error) => {
-                claim.outcome_unknown = true;
-                claim.try_again(now.monotonic, &error);
+            Err(error) => {
+                let certainty = Certainty::of(&error);
+                self.on_claim_failed(checkpoint, error, certainty, now, out);
             }
-            Err(error) => self.abort(
-                checkpoint,
-                FailureReason::FinalizationFailed,
-                Some(error),
-                now,
-                out,
-            ),
         }
         self.go_on(now, out);
     }
 
     /// All have acknowledged: verify the cut, then store a savepoint, or wait for the turn of a checkpoint.
     pub(super) fn seal(&mut self, checkpoint: CheckpointId, now: Moment, out: &mut Vec<CoordinatorAction>) {
-        let Some(pending) = self.pending.get_mut(&checkpoint) else {
+        let pending = self.pending.get_mut(&checkpoint);
+        let Some(pending) = pending.filter(|_| self.life != Life::Stopped) else {
             return;
         };
         pending.collected.until_acknowledged = now.monotonic.saturating_sub(pending.started);
@@ -252,48 +221,50 @@ impl CheckpointCoordinator {
         }
     }
 
-    /// Makes claims again whose outcome is not known.
-    pub(super) fn retry_claims(&mut self, now: Moment, out: &mut Vec<CoordinatorAction>) {
-        for pending in self.pending.values_mut() {
-            let publish = match &pending.phase {
-                Phase::Storing(_) => CoordinatorAction::PublishSavepoint,
-                _ => CoordinatorAction::Publish,
-            };
-            if let Phase::Storing(claim) | Phase::Publishing(claim, _) = &mut pending.phase
-                && claim.retry.take_due(now.monotonic)
-            {
-                out.push(publish(claim.manifest.clone()));
-            }
+    /// A claim that may have succeeded is made again; one that surely has not gives the checkpoint up.
+    fn on_claim_failed(
+        &mut self,
+        checkpoint: CheckpointId,
+        error: Error,
+        certainty: Certainty,
+        now: Moment,
+        out: &mut Vec<CoordinatorAction>,
+    ) {
+        let phase = self
+            .pending
+            .get_mut(&checkpoint)
+            .map(|pending| &mut pending.phase);
+        if let Some(Phase::Storing(claim) | Phase::Publishing(claim, _)) = phase
+            && (claim.outcome_unknown || certainty == Certainty::Open)
+        {
+            claim.outcome_unknown = true;
+            claim.try_again(now.monotonic, &error);
+        } else {
+            self.abort(
+                checkpoint,
+                FailureReason::FinalizationFailed,
+                Some(error),
+                now,
+                out,
+            );
         }
     }
+}
 
-    /// Gives up what has taken too long. A claim cannot be given up: it counts as a failure instead.
-    pub(super) fn expire(&mut self, now: Moment, out: &mut Vec<CoordinatorAction>) {
-        let is_due = |pending: &&PendingCheckpoint| pending.deadline <= now.monotonic;
-        let due: Vec<CheckpointId> = self
-            .pending
-            .values()
-            .filter(is_due)
-            .map(PendingCheckpoint::id)
-            .collect();
-        let timeout = self.timeout();
-        for checkpoint in due {
-            let Some(pending) = self.pending.get_mut(&checkpoint) else {
-                continue;
-            };
-            let kind = pending.kind();
-            match &pending.phase {
-                Phase::Collecting | Phase::Waiting(_) => {
-                    self.abort(checkpoint, FailureReason::Expired, None, now, out);
-                }
-                Phase::Storing(_) => self.lose(checkpoint, now, out),
-                Phase::Publishing(..) if kind.is_savepoint() => self.lose(checkpoint, now, out),
-                Phase::Publishing(..) => {
-                    pending.deadline = now.monotonic.saturating_add(timeout);
-                    let verdict = self.failures.on_stall();
-                    self.judge(verdict, checkpoint, FailureReason::FinalizationFailed, None, out);
-                }
-            }
+/// Whether a claim that was answered with an error may have succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Certainty {
+    /// It has not.
+    Sure,
+    /// It may have.
+    Open,
+}
+
+impl Certainty {
+    fn of(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::Unavailable | ErrorKind::Cancelled => Self::Open,
+            _ => Self::Sure,
         }
     }
 }

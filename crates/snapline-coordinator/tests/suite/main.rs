@@ -4,10 +4,13 @@
 mod coordinator;
 mod coordinator_properties;
 mod crash;
+mod finishing;
 mod garbage;
 mod local;
 mod races;
+mod savepoints;
 mod script;
+mod several;
 mod storage;
 mod store;
 mod world;

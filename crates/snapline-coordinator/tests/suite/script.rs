@@ -44,7 +44,15 @@ pub(crate) fn at(ms: u64) -> Moment {
 
 /// A job with this many tasks that was restored from checkpoint 3.
 pub(crate) fn coordinator(tasks: u32, settings: Option<CheckpointSettings>) -> CheckpointCoordinator {
-    let context = CoordinatorContext {
+    coordinator_with(tasks, settings, |_| {})
+}
+
+pub(crate) fn coordinator_with(
+    tasks: u32,
+    settings: Option<CheckpointSettings>,
+    alter: impl FnOnce(&mut CoordinatorContext),
+) -> CheckpointCoordinator {
+    let mut context = CoordinatorContext {
         job: JobId::new("job").unwrap(),
         attempt: ATTEMPT,
         max_parallelism: MaxParallelism::DEFAULT,
@@ -60,6 +68,7 @@ pub(crate) fn coordinator(tasks: u32, settings: Option<CheckpointSettings>) -> C
         latest_completed: Some(CheckpointId(3)),
         finished: vec![],
     };
+    alter(&mut context);
     CheckpointCoordinator::new(context, at(0))
 }
 
@@ -115,7 +124,7 @@ pub(crate) fn check(mut coordinator: CheckpointCoordinator, script: &str) {
     }
 }
 
-fn happen(
+pub(crate) fn happen(
     coordinator: &mut CheckpointCoordinator,
     line: &str,
     now: &mut Moment,

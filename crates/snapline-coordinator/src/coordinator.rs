@@ -123,8 +123,8 @@ impl CheckpointCoordinator {
             return;
         }
         self.commits.on_time(now.monotonic, out);
-        self.retry_claims(now, out);
         self.expire(now, out);
+        self.retry_claims(now, out);
         self.go_on(now, out);
     }
 

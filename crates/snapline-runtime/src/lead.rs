@@ -27,7 +27,10 @@ impl Lead {
             nonce: cluster.nonce,
             parallelism: job.settings.parallelism,
             last: Mutex::new(None),
-            strategy: Mutex::new(RestartStrategy::new(&job.settings.restart_strategy(), cluster.nonce)),
+            strategy: Mutex::new(RestartStrategy::new(
+                &job.settings.restart_strategy(),
+                cluster.nonce,
+            )),
         }
     }
 

@@ -11,7 +11,8 @@ use snapline_core::{CheckpointId, Error};
 impl CheckpointCoordinator {
     /// Makes claims again whose outcome is not known.
     pub(super) fn retry_claims(&mut self, now: Moment, out: &mut Vec<CoordinatorAction>) {
-        for pending in self.pending.values_mut() {
+        let is_alive = self.life != Life::Stopped;
+        for pending in self.pending.values_mut().filter(|_| is_alive) {
             let publish = match &pending.phase {
                 Phase::Storing(_) => CoordinatorAction::PublishSavepoint,
                 _ => CoordinatorAction::Publish,

@@ -1,5 +1,6 @@
 //! From the last acknowledgement to the completed checkpoint.
 
+use super::start::answer_error;
 use super::{CheckpointCoordinator, Life};
 use crate::action::CoordinatorAction;
 use crate::failure::FailureReason;
@@ -10,7 +11,7 @@ use crate::request::RequestId;
 use crate::statistics::{CheckpointStatus, CutEvidence};
 use crate::store::PublishOutcome;
 use snapline_barrier::ConsistentCut;
-use snapline_core::{AttemptId, CheckpointId, Error, ErrorKind, Result};
+use snapline_core::{AttemptId, CheckpointId, CheckpointKind, Error, ErrorKind, Result};
 use std::sync::Arc;
 
 impl CheckpointCoordinator {
@@ -196,11 +197,22 @@ impl CheckpointCoordinator {
         let manifest = saved.unwrap_or(claim.manifest);
         if kind.stops_job() {
             self.life = Life::Finished;
-            self.schedule.end();
             self.last = pending.request.map(|request| (request, manifest));
+            self.dismiss_late(out);
         } else {
             answer(pending.request, manifest, out);
         }
+    }
+
+    /// The job ends. What was asked for after tasks had restarted comes too late.
+    fn dismiss_late(&mut self, out: &mut Vec<CoordinatorAction>) {
+        let last = self.last.as_ref().map(|(request, _)| *request);
+        let never = FailureReason::JobStopping.to_error(CheckpointKind::Checkpoint, None);
+        if let Some(request) = self.schedule.reopen().filter(|request| Some(*request) != last) {
+            answer_error(request, never.clone(), out);
+        }
+        self.schedule.end();
+        self.dismiss(|_| true, &never, out);
     }
 
     /// Nobody will need the checkpoints before this one.

@@ -7,6 +7,7 @@ mod crash;
 mod finishing;
 mod garbage;
 mod local;
+mod oracle;
 mod races;
 mod savepoints;
 mod script;

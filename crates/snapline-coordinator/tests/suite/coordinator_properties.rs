@@ -1,6 +1,6 @@
 //! Whatever happens to a coordinator, in whatever order.
 
-use crate::oracle::{Job, Oracle, TASKS};
+use crate::coordinator_oracle::{Job, Oracle, TASKS};
 use crate::script::{ATTEMPT, ack, at, coordinator, settings, task};
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -2,16 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod coordinator;
+mod coordinator_oracle;
 mod coordinator_properties;
+mod coordinator_savepoints;
+mod coordinator_several;
+mod coordinator_tasks;
 mod crash;
-mod finishing;
 mod garbage;
 mod local;
-mod oracle;
 mod races;
-mod savepoints;
 mod script;
-mod several;
 mod storage;
 mod store;
 mod world;

@@ -401,10 +401,9 @@ impl Oracle {
 
     /// Compares what it does with what it must do.
     pub(crate) fn compare(&mut self, actions: &[CoordinatorAction]) {
-        if self.is_over && self.commits.is_empty() && self.pending().is_empty() {
-            if let Some(request) = self.last.take() {
-                self.answer(request, true);
-            }
+        let is_all_done = self.is_over && self.commits.is_empty() && self.pending().is_empty();
+        if let Some(request) = self.last.take_if(|_| is_all_done) {
+            self.answer(request, true);
         }
         let expected = std::mem::take(&mut self.step);
         let mut done = Step::default();
@@ -589,7 +588,7 @@ impl Oracle {
         let collides =
             |run: &&Run| run.stage == Stage::Collecting && run.kind.is_savepoint() != kind.is_savepoint();
         let checkpoints = pending.iter().filter(|run| !run.kind.is_savepoint()).count();
-        !(self.job.unaligned && pending.iter().any(|run| collides(run)))
+        !(self.job.unaligned && pending.iter().any(collides))
             && (kind.is_savepoint() || checkpoints < self.job.max_concurrent as usize)
     }
 

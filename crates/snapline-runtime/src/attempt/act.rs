@@ -68,9 +68,13 @@ impl Attempt {
     }
 
     /// Sources whose data had ended before this checkpoint started have nothing left to do: all that
-    /// they have done is in it (FLIP-147). The last ones wait for the final checkpoint.
+    /// they have done is in it, and with aligned barriers all that others have made of it
+    /// (FLIP-147). The last ones wait for the final checkpoint, and all do where records may be in
+    /// flight at the cut: a sink that has not yet processed them must not end.
     fn finish_sources(&mut self, complete: CheckpointId) {
-        if self.with_data.is_empty() {
+        let settings = self.job.settings.checkpoints.as_ref();
+        let may_record = settings.is_some_and(|settings| settings.barrier_alignment().may_record());
+        if self.with_data.is_empty() || may_record {
             return;
         }
         let sources = self.tasks.iter().filter(|(_, task)| task.is_source);

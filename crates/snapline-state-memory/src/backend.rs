@@ -11,6 +11,7 @@ use snapline_state::{
     TableRef, TableSpec, block_channel,
 };
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::task::{Context, Poll};
 use unclaimed::{Gathering, UnclaimedTable};
 
@@ -72,18 +73,16 @@ impl StateBackend for MemoryStateBackend {
         };
         let mut tables: Vec<Table> = context.tables.iter().map(live).collect();
         let mut gathering = Gathering::new(context.max_parallelism);
+        let threads = restore_threads(&context);
         let metas = context
-            .restore_entries(&mut |restored| {
-                let index = usize::from(restored.table.0);
+            .restore_tables(&mut |stored| {
+                let index = usize::from(stored.table().0);
                 match tables.get_mut(index) {
-                    Some(table) => {
-                        let entry = restored.entry;
-                        table.live.insert_encoded(restored.hash, entry.key, entry.value)
-                    }
-                    None => {
+                    Some(table) => table.live.load(&stored, threads),
+                    None => stored.for_each(&mut |restored| {
                         gathering.keep(index - context.tables.len(), restored);
                         Ok(())
-                    }
+                    }),
                 }
             })
             .await?;
@@ -94,6 +93,17 @@ impl StateBackend for MemoryStateBackend {
             draining: None,
         }))
     }
+}
+
+/// How many threads may restore a subtask: its share of the cores, since the others restore at the same time.
+fn restore_threads(context: &StateContext) -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let (own, all) = (context.key_groups.len(), context.max_parallelism.get());
+    let share = (cores as u64 * u64::from(own)).div_ceil(u64::from(all));
+    usize::try_from(share)
+        .ok()
+        .and_then(NonZeroUsize::new)
+        .unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The state of one subtask.

@@ -31,6 +31,7 @@ pub use access::TableMut;
 pub use backend::{KeyedStateBackend, StateBackend, StateContext, TableRef};
 pub use bytes_table::{ByteAccess, ByteTable, EntryVisitor};
 pub use format::block::restore::RestoredEntry;
+pub use format::block::stored::StoredEntries;
 pub use format::block::{Block, BlockReader, BlockWriter, Entry, TableMeta};
 pub use format::channel_state::{ChannelOrigin, ChannelState, RecordedChannel};
 pub use format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};

@@ -1,9 +1,11 @@
 //! What a table holds, told to a backend that does not know the types.
 
+use crate::format::block::stored::StoredEntries;
 use crate::format::block::{BlockWriter, TableMeta};
 use crate::table::StateTable;
 use snapline_core::{Data, Key, MaxParallelism, Result};
 use std::any::Any;
+use std::num::NonZeroUsize;
 
 /// The position of a table among the tables of its operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,11 +54,14 @@ pub trait LiveTable: Any + Send {
         self.len() == 0
     }
 
-    /// Inserts an encoded entry of a snapshot. `hash` is the stable hash of the key.
+    /// Inserts the entries of a snapshot, none of whose keys is there yet. A running freeze is given up.
+    ///
+    /// `threads` is how many threads may be used, with that of the caller; few entries are loaded by the caller
+    /// alone.
     ///
     /// # Errors
-    /// `Corrupted` when the bytes are not of the table's types.
-    fn insert_encoded(&mut self, hash: u64, key: &[u8], value: &[u8]) -> Result<()>;
+    /// `Corrupted` when the bytes are not of the table's types; some entries may be there.
+    fn load(&mut self, stored: &StoredEntries, threads: NonZeroUsize) -> Result<()>;
 
     /// Freezes the table: from now on [`LiveTable::drain`] hands out the entries of this moment.
     /// Constant time. A freeze that was not drained to its end is given up.

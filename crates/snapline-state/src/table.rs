@@ -10,14 +10,18 @@
 //! writers pay for the entries that they change during a snapshot, the rest is copied between batches.
 
 mod frozen;
+mod load;
 mod segment;
+mod segments;
 
 use crate::format::block::BlockWriter;
+use crate::format::block::stored::StoredEntries;
 use crate::spec::{LiveTable, TableId};
 use frozen::Run;
-use segment::Segment;
-use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, StableHasher, decode};
+use segments::Segments;
+use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, StableHasher};
 use std::any::Any;
+use std::num::NonZeroUsize;
 
 /// The place of a key's value.
 #[derive(Debug)]
@@ -51,10 +55,7 @@ pub enum Slot<'a, V> {
 /// ```
 #[derive(Debug)]
 pub struct StateTable<K, V> {
-    /// For each value of the top `depth` bits of a low hash, the segment that has it.
-    directory: Vec<u32>,
-    depth: u32,
-    segments: Vec<Segment<K, V>>,
+    segments: Segments<K, V>,
     len: usize,
     generation: u64,
     freeze: Option<Freeze>,
@@ -74,9 +75,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// An empty table of a job with this many key groups.
     pub fn new(max_parallelism: MaxParallelism) -> Self {
         Self {
-            directory: vec![0],
-            depth: 0,
-            segments: vec![Segment::new(0, 0)],
+            segments: Segments::new(),
             len: 0,
             generation: 0,
             freeze: None,
@@ -97,13 +96,13 @@ impl<K: Key, V: Data> StateTable<K, V> {
 
     /// The value of a key.
     pub fn get(&self, hash: u64, key: &K) -> Option<&V> {
-        self.segments[self.segment_of(hash)].get(hash, key)
+        self.segments[self.segments.position_of(hash)].get(hash, key)
     }
 
     /// Changes the value of a key in place, or gives it one.
     #[inline]
     pub fn update<R>(&mut self, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>) -> R) -> R {
-        let segment = self.segment_of(hash);
+        let segment = self.segments.position_of(hash);
         if let Some(bucket) = self.segments[segment].locate(hash, &key) {
             self.keep_before_image(segment, bucket);
             if let Some(value) = self.segments[segment].value_if(bucket, &key) {
@@ -155,7 +154,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
 
     /// Removes the value of a key and returns it.
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<V> {
-        let segment = self.segment_of(hash);
+        let segment = self.segments.position_of(hash);
         let snapshot = self.snapshot();
         let (removed, kept) = self.segments[segment].remove(hash, key, snapshot, &mut self.hasher);
         self.note(kept);
@@ -165,7 +164,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
 
     /// All entries, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.segments.iter().flat_map(Segment::iter)
+        self.segments.iter()
     }
 
     /// Finds the segment and the bucket where each hash most likely is, and reads what an update will read.
@@ -176,7 +175,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
     fn touch(&self, hashes: &[u64], places: &mut [(u32, u32); AT_ONCE]) {
         let mut read = 0;
         for (hash, place) in hashes.iter().zip(&mut *places) {
-            let segment = self.segment_of(*hash);
+            let segment = self.segments.position_of(*hash);
             place.0 = segment as u32;
             read ^= self.segments[segment].touch_home(*hash);
         }
@@ -192,7 +191,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// The same as `update`, searching once in the usual case.
     #[inline]
     fn update_near(&mut self, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>)) {
-        let segment = self.segment_of(hash);
+        let segment = self.segments.position_of(hash);
         if self.freeze.is_none()
             && let Some(value) = self.segments[segment].get_mut(hash, &key)
         {
@@ -235,54 +234,15 @@ impl<K: Key, V: Data> StateTable<K, V> {
         }
     }
 
-    #[inline]
-    fn segment_of(&self, hash: u64) -> usize {
-        self.directory[self.position(hash as u32)] as usize
-    }
-
-    /// The position in the directory of a low hash.
-    #[inline]
-    fn position(&self, low: u32) -> usize {
-        ((u64::from(low) << self.depth) >> 32) as usize
-    }
-
     /// The running snapshot.
     fn snapshot(&self) -> Option<u64> {
         self.freeze.is_some().then_some(self.generation)
     }
 
     fn insert(&mut self, hash: u64, key: K, value: V) {
-        let mut segment = self.segment_of(hash);
-        while self.segments[segment].is_full() {
-            self.make_room(segment);
-            segment = self.segment_of(hash);
-        }
         let snapshot = self.snapshot();
-        self.segments[segment].insert(hash, key, value, snapshot);
+        self.segments.insert(hash, key, value, snapshot, &mut self.hasher);
         self.len += 1;
-    }
-
-    #[cold]
-    fn make_room(&mut self, index: usize) {
-        let snapshot = self.snapshot();
-        if !self.segments[index].must_split() {
-            self.segments[index].resize(snapshot, &mut self.hasher);
-            return;
-        }
-        if self.segments[index].depth() == self.depth {
-            self.directory = self
-                .directory
-                .iter()
-                .flat_map(|segment| [*segment, *segment])
-                .collect();
-            self.depth += 1;
-        }
-        let upper = self.segments[index].split(snapshot, &mut self.hasher);
-        let new = self.segments.len() as u32;
-        let first = self.position(upper.first_hash());
-        let count = 1_usize << (self.depth - upper.depth());
-        self.directory[first..first + count].fill(new);
-        self.segments.push(upper);
     }
 
     /// Encodes segments from `freeze.next` on, until the run has enough.
@@ -291,7 +251,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
             return Err(error);
         }
         while freeze.next <= u64::from(u32::MAX) {
-            let segment = self.directory[self.position(freeze.next as u32)] as usize;
+            let segment = self.segments.position_of(freeze.next);
             let segment = &mut self.segments[segment];
             if !segment.drain(self.generation, run)? {
                 return Ok(());
@@ -319,12 +279,12 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
         self.len
     }
 
-    fn insert_encoded(&mut self, hash: u64, key: &[u8], value: &[u8]) -> Result<()> {
-        let value: V = decode(value)?;
-        self.update(hash, decode(key)?, |slot| match slot {
-            Slot::Occupied(old) => *old = value,
-            Slot::Vacant(vacant) => *vacant = Some(value),
-        });
+    fn load(&mut self, stored: &StoredEntries, threads: NonZeroUsize) -> Result<()> {
+        self.freeze = None;
+        let segments = std::mem::replace(&mut self.segments, Segments::new());
+        let (segments, loaded) = load::load(segments, stored, threads);
+        self.segments = segments;
+        self.len += loaded?;
         Ok(())
     }
 

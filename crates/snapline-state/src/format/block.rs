@@ -8,12 +8,14 @@
 //! as a varint, the value; both as postcard. An `end` block (kind 2) closes the file.
 
 pub(crate) mod restore;
+pub(crate) mod stored;
 
 use crate::format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};
 use crate::pieces::Pieces;
 use crate::snapshot::BlockSender;
 use crate::spec::TableId;
 use bytes::Bytes;
+use restore::RestoredEntry;
 use serde::{Deserialize, Serialize};
 use snapline_core::{Error, KeyGroupRange, Result, encode_into};
 
@@ -47,6 +49,8 @@ pub enum Block {
         table: TableId,
         /// The key groups that the entries are of.
         key_groups: KeyGroupRange,
+        /// How many entries there are.
+        entries: u32,
         /// The encoded entries.
         payload: Bytes,
     },
@@ -219,25 +223,51 @@ impl BlockWriter {
     }
 }
 
-/// Reads the blocks of a file in order, checking each.
+/// Reads the blocks of a file in order.
 #[derive(Debug)]
 pub struct BlockReader {
     rest: Pieces,
     done: bool,
+    checks: Checks,
+}
+
+/// What a reader looks at besides the shape of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checks {
+    /// The checksum of each block.
+    Blocks,
+    /// Nothing: the file was checked as a whole.
+    None,
 }
 
 impl BlockReader {
-    /// Reads a whole file.
+    /// Reads a whole file, checking each block.
     ///
     /// # Errors
     /// `Corrupted` or `Unsupported`, see [`Envelope::decode`].
     pub fn new(file: impl Into<Pieces>) -> Result<Self> {
+        Self::with(file, Checks::Blocks)
+    }
+
+    /// Reads a file whose checksum was checked already, as [`crate::StateHandle::read_pieces`] does.
+    ///
+    /// # Errors
+    /// As [`BlockReader::new`].
+    pub fn of_checked(file: impl Into<Pieces>) -> Result<Self> {
+        Self::with(file, Checks::None)
+    }
+
+    fn with(file: impl Into<Pieces>, checks: Checks) -> Result<Self> {
         let mut rest = file.into();
         let envelope = rest.split_to(ENVELOPE_LEN.min(rest.len())).unwrap_or_default();
         if Envelope::decode(&envelope)?.kind != FileKind::KeyedState {
             return Err(Error::corrupted("a file of keyed state holds something else"));
         }
-        Ok(Self { rest, done: false })
+        Ok(Self {
+            rest,
+            done: false,
+            checks,
+        })
     }
 
     fn next_block(&mut self) -> Result<Option<Block>> {
@@ -247,7 +277,7 @@ impl BlockReader {
         let [len, entries, _, start, end, checksum] = [0, 4, 8, 12, 16, 20]
             .map(|at| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
         let payload = self.rest.split_to(len as usize).ok_or_else(torn)?;
-        if block_checksum(header, &payload) != checksum {
+        if self.checks == Checks::Blocks && block_checksum(header, &payload) != checksum {
             return Err(Error::corrupted("the checksum of a block does not match"));
         }
         let table = TableId(u16::from_le_bytes([header[8], header[9]]));
@@ -256,6 +286,7 @@ impl BlockReader {
             1 if entries > 0 => Ok(Some(Block::Entries {
                 table,
                 key_groups: KeyGroupRange::new(start, end),
+                entries,
                 payload,
             })),
             2 => Ok(None),
@@ -319,22 +350,29 @@ fn push_varint(mut value: usize, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-#[inline]
+#[inline(always)]
 fn take_sized<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let mut len = 0_usize;
-    let mut shift = 0;
-    loop {
-        let (&byte, tail) = rest.split_first()?;
-        *rest = tail;
-        len |= usize::from(byte & 127).checked_shl(shift)?;
-        shift += 7;
-        if byte < 128 {
-            break;
-        }
-    }
-    let (part, tail) = rest.split_at_checked(len)?;
+    let (&first, tail) = rest.split_first()?;
+    let (len, tail) = if first < 128 {
+        (usize::from(first), tail)
+    } else {
+        take_long_length(rest)?
+    };
+    let (part, tail) = tail.split_at_checked(len)?;
     *rest = tail;
     Some(part)
+}
+
+#[cold]
+fn take_long_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut len = 0_usize;
+    for (at, byte) in bytes.iter().enumerate() {
+        len |= usize::from(byte & 127).checked_shl(7 * at as u32)?;
+        if *byte < 128 {
+            return Some((len, &bytes[at + 1..]));
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -6,12 +6,17 @@
 
 use super::frozen::{Frozen, Run};
 use crate::format::block::Entry;
+use crate::format::block::stored::overlap;
 use hashbrown::HashTable;
 use snapline_core::{Data, Key, Result, StableHasher};
+use std::ops::Range;
 
 /// A segment with this many entries splits instead of growing: its table is full at 4096 buckets.
 const MOST_ENTRIES: usize = 3584;
 const FEWEST_ENTRIES: usize = 14;
+/// A segment that is made for entries that are about to come gets about this many at the most: as the
+/// hashes fall, a few per cent more will come to some of them.
+const PLANNED_ENTRIES: u64 = 3328;
 /// Deeper segments grow instead of splitting, so that keys of one hash cannot split for ever.
 const DEEPEST: u32 = 20;
 
@@ -49,6 +54,45 @@ impl<K: Key, V: Data> Segment<K, V> {
 
     pub(super) fn first_hash(&self) -> u32 {
         self.first_hash
+    }
+
+    /// The low hashes that it may have.
+    pub(super) fn hashes(&self) -> Range<u64> {
+        u64::from(self.first_hash)..u64::from(self.last_hash()) + 1
+    }
+
+    /// Two segments of half of the hashes each. Not while there is a snapshot.
+    pub(super) fn halves(mut self) -> [Self; 2] {
+        if self.table.is_empty() {
+            let upper = self.first_hash | (1 << (31 - self.depth));
+            return [self.first_hash, upper].map(|first| Self::new(self.depth + 1, first));
+        }
+        let upper = self.split(None, &mut StableHasher::new());
+        [self, upper]
+    }
+
+    /// Adds segments with room for about this many entries more, which have these hashes. Not while there is
+    /// a snapshot.
+    pub(super) fn sized_for(mut self, entries: u64, hashes: &Range<u64>, sized: &mut Vec<Self>) {
+        if !self.table.is_empty() || entries == 0 {
+            sized.push(self);
+        } else if entries > PLANNED_ENTRIES && self.depth < DEEPEST {
+            let all = overlap(&self.hashes(), hashes).max(1);
+            for half in self.halves() {
+                let share = (entries * overlap(&half.hashes(), hashes)).div_ceil(all);
+                half.sized_for(share, hashes, sized);
+            }
+        } else {
+            let all = entries as usize;
+            // A segment that is nearly full when it is filled will soon be as large as they get.
+            let room = if all > MOST_ENTRIES / 2 {
+                MOST_ENTRIES
+            } else {
+                all + all / 16
+            };
+            self.table = HashTable::with_capacity(room.max(FEWEST_ENTRIES));
+            sized.push(self);
+        }
     }
 
     #[inline]
@@ -101,8 +145,15 @@ impl<K: Key, V: Data> Segment<K, V> {
     }
 
     /// Whether an insert needs [`Segment::resize`] or [`Segment::split`] first.
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.table.len() == self.table.capacity()
+    }
+
+    /// How many entries it has room for.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.table.capacity()
     }
 
     pub(super) fn must_split(&self) -> bool {
@@ -111,6 +162,7 @@ impl<K: Key, V: Data> Segment<K, V> {
 
     /// Inserts a key that is missing into a segment that is not full. It is not part of the running
     /// snapshot.
+    #[inline]
     pub(super) fn insert(&mut self, hash: u64, key: K, value: V, snapshot: Option<u64>) {
         self.place(hash, Full { key, value }, true, snapshot);
     }
@@ -226,6 +278,7 @@ impl<K: Key, V: Data> Segment<K, V> {
     }
 
     /// Inserts an entry; `marked` when the running snapshot must not have it from its bucket.
+    #[inline]
     fn place(&mut self, hash: u64, full: Full<K, V>, marked: bool, snapshot: Option<u64>) {
         let first_hash = self.first_hash;
         let again = |other: &Full<K, V>| hash_or(first_hash, &other.key, &mut StableHasher::new());

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::executor::block_on;
 use proptest::prelude::*;
-use snapline_core::StableHasher;
+use snapline_core::{StableHasher, decode};
 use std::collections::BTreeMap;
 
 type Counts = StateTable<u64, String>;

@@ -1,13 +1,14 @@
 //! From the handles of a context to the entries of its tables.
 
+use super::stored::{StoredBlock, StoredEntries};
 use super::{Block, BlockReader, Entry, TableMeta};
 use crate::backend::StateContext;
 use crate::handle::{HandleKind, StateHandle};
+use crate::pieces::Pieces;
 use crate::spec::TableId;
-use bytes::Bytes;
 use futures::StreamExt;
-use snapline_core::{Error, Result, stable_hash_bytes};
-use std::collections::HashMap;
+use snapline_core::{Error, Result};
+use std::collections::{BTreeMap, HashMap};
 
 /// So many files are fetched at the same time.
 const FETCHED_AT_ONCE: usize = 4;
@@ -38,6 +39,17 @@ impl StateContext {
         &self,
         keep: &mut (dyn FnMut(RestoredEntry<'_>) -> Result<()> + Send),
     ) -> Result<Vec<TableMeta>> {
+        self.restore_tables(&mut |entries| entries.for_each(keep)).await
+    }
+
+    /// The same with all entries that a table has in a file at once.
+    ///
+    /// # Errors
+    /// As [`StateContext::restore_entries`].
+    pub async fn restore_tables(
+        &self,
+        keep: &mut (dyn FnMut(StoredEntries) -> Result<()> + Send),
+    ) -> Result<Vec<TableMeta>> {
         let mut tables = Tables::of(self)?;
         let mine = |handle: &&StateHandle| {
             let groups = handle.key_groups.unwrap_or(self.max_parallelism.full_range());
@@ -47,16 +59,16 @@ impl StateContext {
         let reads: Vec<_> = handles.map(|handle| fetch(self, handle)).collect();
         let mut files = futures::stream::iter(reads).buffered(FETCHED_AT_ONCE);
         while let Some(file) = files.next().await {
-            file.and_then(|file| tables.read(file, keep))
+            file.and_then(|file| tables.read(file)?.into_values().try_for_each(&mut *keep))
                 .map_err(|error| error.with("operator", &self.operator))?;
         }
         Ok(tables.unclaimed)
     }
 }
 
-async fn fetch(context: &StateContext, handle: &StateHandle) -> Result<Bytes> {
+async fn fetch(context: &StateContext, handle: &StateHandle) -> Result<Pieces> {
     match handle.kind {
-        HandleKind::Full => handle.read(&*context.storage).await,
+        HandleKind::Full => handle.read_pieces(&*context.storage).await,
         kind => {
             Err(Error::unsupported("state of this kind holds no tables").with("kind", format!("{kind:?}")))
         }
@@ -89,49 +101,32 @@ impl<'a> Tables<'a> {
         })
     }
 
-    fn read(
-        &mut self,
-        file: Bytes,
-        keep: &mut (dyn FnMut(RestoredEntry<'_>) -> Result<()> + Send),
-    ) -> Result<()> {
-        let mut ids = HashMap::new();
-        for block in BlockReader::new(file)? {
+    /// The tables of a file, by their ids in it.
+    fn read(&mut self, file: Pieces) -> Result<BTreeMap<TableId, StoredEntries>> {
+        let (own, max) = (self.context.key_groups, self.context.max_parallelism);
+        let mut tables = BTreeMap::new();
+        for block in BlockReader::of_checked(file)? {
             match block? {
                 Block::Meta(stored, meta) => {
-                    ids.insert(stored, self.find(meta)?);
+                    let table = self.find(meta)?;
+                    tables.insert(stored, StoredEntries::new(table, own, max));
                 }
                 Block::Entries {
-                    table: stored,
+                    table,
                     key_groups,
+                    entries,
                     payload,
-                } => {
-                    let table = *ids
-                        .get(&stored)
-                        .ok_or_else(|| Error::corrupted("entries come before their table"))?;
-                    if !key_groups.intersection(self.context.key_groups).is_empty() {
-                        self.keep_own(table, &payload, keep)?;
-                    }
-                }
+                } => tables
+                    .get_mut(&table)
+                    .ok_or_else(|| Error::corrupted("entries come before their table"))?
+                    .push(StoredBlock {
+                        key_groups,
+                        entries,
+                        payload,
+                    }),
             }
         }
-        Ok(())
-    }
-
-    fn keep_own(
-        &self,
-        table: TableId,
-        payload: &[u8],
-        keep: &mut (dyn FnMut(RestoredEntry<'_>) -> Result<()> + Send),
-    ) -> Result<()> {
-        for entry in Entry::iter(payload) {
-            let entry = entry?;
-            let hash = stable_hash_bytes(entry.key);
-            let group = self.context.max_parallelism.key_group(hash);
-            if self.context.key_groups.contains(group) {
-                keep(RestoredEntry { table, hash, entry })?;
-            }
-        }
-        Ok(())
+        Ok(tables)
     }
 
     /// The id of a stored table.

@@ -57,12 +57,16 @@ fn what_is_written_is_read() {
     let Block::Entries {
         table,
         key_groups,
+        entries,
         payload,
     } = &blocks[1]
     else {
         panic!("{blocks:?}")
     };
-    assert_eq!((*table, *key_groups), (TableId(3), KeyGroupRange::new(2, 11)));
+    assert_eq!(
+        (*table, *key_groups, *entries),
+        (TableId(3), KeyGroupRange::new(2, 11), 4)
+    );
     let lengths: Vec<_> = Entry::iter(payload)
         .map(|entry| {
             snapline_core::decode::<String>(entry.unwrap().value)

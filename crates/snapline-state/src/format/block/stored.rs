@@ -1,0 +1,154 @@
+//! The entries of a table as they come out of a file.
+
+use super::{Entry, RestoredEntry};
+use crate::spec::TableId;
+use bytes::Bytes;
+use snapline_core::{KeyGroupRange, MaxParallelism, Result, stable_hash_bytes};
+use std::ops::Range;
+
+/// The encoded entries of one table in one file.
+///
+/// Beside those of key groups that the subtask owns there may be others in the same blocks, which are not
+/// handed out. No key is there twice.
+#[derive(Debug)]
+pub struct StoredEntries {
+    table: TableId,
+    own: KeyGroupRange,
+    max_parallelism: MaxParallelism,
+    blocks: Vec<StoredBlock>,
+}
+
+/// One block of entries.
+#[derive(Debug)]
+pub(crate) struct StoredBlock {
+    pub(crate) key_groups: KeyGroupRange,
+    pub(crate) entries: u32,
+    pub(crate) payload: Bytes,
+}
+
+impl StoredEntries {
+    pub(crate) fn new(table: TableId, own: KeyGroupRange, max_parallelism: MaxParallelism) -> Self {
+        Self {
+            table,
+            own,
+            max_parallelism,
+            blocks: Vec::new(),
+        }
+    }
+
+    /// Adds a block, unless it has nothing that the subtask owns.
+    pub(crate) fn push(&mut self, block: StoredBlock) {
+        if !block.key_groups.intersection(self.own).is_empty() {
+            self.blocks.push(block);
+        }
+    }
+
+    /// The table. Ids from the number of wanted tables on are those of unclaimed ones.
+    pub fn table(&self) -> TableId {
+        self.table
+    }
+
+    /// Hands out each entry that the subtask owns.
+    ///
+    /// # Errors
+    /// `Corrupted` when a block ends too early; the first error of `keep`.
+    pub fn for_each(&self, keep: &mut dyn FnMut(RestoredEntry<'_>) -> Result<()>) -> Result<()> {
+        let table = self.table;
+        self.for_each_in(&self.hashes_of(self.own), |hash, entry| {
+            keep(RestoredEntry { table, hash, entry })
+        })
+    }
+
+    /// The low hashes that the entries may have.
+    pub(crate) fn hashes(&self) -> Range<u64> {
+        let all = |hull: Option<Range<u64>>, block: &StoredBlock| {
+            let more = self.hashes_of(block.key_groups.intersection(self.own));
+            Some(hull.map_or(more.clone(), |hull| {
+                hull.start.min(more.start)..hull.end.max(more.end)
+            }))
+        };
+        self.blocks.iter().fold(None, all).unwrap_or(0..0)
+    }
+
+    /// In how many parts of equal size the hashes can be divided without reading many blocks twice.
+    pub(crate) fn most_parts(&self) -> u32 {
+        self.max_parallelism.get()
+    }
+
+    /// About how many of the entries have these low hashes.
+    pub(crate) fn count_in(&self, hashes: &Range<u64>) -> u64 {
+        let own = self.hashes_of(self.own);
+        let hashes = hashes.start.max(own.start)..hashes.end.min(own.end);
+        let count = |block: &StoredBlock| {
+            let all = self.hashes_of(block.key_groups);
+            match overlap(&all, &hashes) {
+                0 => 0,
+                // There are fewer than 2^32 entries and no more than 2^32 hashes.
+                some => u64::from(block.entries) * some / (all.end - all.start),
+            }
+        };
+        self.blocks.iter().map(count).sum()
+    }
+
+    /// Hands out each entry whose low hash is one of these, with its hash.
+    #[inline]
+    pub(crate) fn for_each_in(
+        &self,
+        hashes: &Range<u64>,
+        mut keep: impl FnMut(u64, Entry<'_>) -> Result<()>,
+    ) -> Result<()> {
+        for block in &self.blocks {
+            if overlap(&self.hashes_of(block.key_groups), hashes) == 0 {
+                continue;
+            }
+            for entry in Entry::iter(&block.payload) {
+                let entry = entry?;
+                let hash = stable_hash_bytes(entry.key);
+                if hashes.contains(&u64::from(hash as u32)) {
+                    keep(hash, entry)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The low hashes of key groups.
+    #[inline]
+    fn hashes_of(&self, key_groups: KeyGroupRange) -> Range<u64> {
+        let groups = u64::from(self.max_parallelism.get());
+        let first = |group: u32| (u64::from(group) << 32).div_ceil(groups);
+        first(key_groups.start())..first(key_groups.end())
+    }
+}
+
+/// How many hashes are in both.
+pub(crate) fn overlap(a: &Range<u64>, b: &Range<u64>) -> u64 {
+    a.end.min(b.end).saturating_sub(a.start.max(b.start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_those_of_their_key_groups() {
+        for groups in [1, 2, 3, 10, 127, 128, MaxParallelism::LIMIT] {
+            let max = MaxParallelism::new(groups).unwrap();
+            let entries = StoredEntries::new(TableId(0), max.full_range(), max);
+            assert_eq!(entries.hashes_of(max.full_range()), 0..1 << 32);
+            for group in [0, groups / 2, groups - 1] {
+                let hashes = entries.hashes_of(KeyGroupRange::new(group, group + 1));
+                for (hash, inside) in [
+                    (hashes.start, true),
+                    (hashes.end - 1, true),
+                    (hashes.start.wrapping_sub(1), false),
+                    (hashes.end, false),
+                ] {
+                    if hash < 1 << 32 {
+                        assert_eq!(max.key_group(hash).0 == group, inside, "{groups} {group} {hash}");
+                    }
+                }
+            }
+        }
+    }
+}

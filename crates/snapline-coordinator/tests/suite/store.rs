@@ -5,26 +5,10 @@ use crate::world::*;
 use bytes::Bytes;
 use futures::executor::block_on;
 use snapline_coordinator::{
-    CheckpointStore, PublishOutcome, Restored, SavepointTarget, Verification, copy_checkpoint,
-    verify_checkpoint,
+    CheckpointStore, PublishOutcome, SavepointTarget, Verification, copy_checkpoint, verify_checkpoint,
 };
 use snapline_core::{AttemptId, CheckpointId, ClaimMode, ErrorKind, JobId, OperatorUid};
 use snapline_state::{HandleKind, StorageKey};
-
-/// A store that leads, and its attempt.
-async fn lead(objects: &Objects) -> (CheckpointStore, AttemptId, Restored) {
-    let store = open(objects);
-    let attempt = store.claim_attempt(&info(1)).await.unwrap();
-    let restored = store.take_over(attempt, Verification::Checksums).await.unwrap();
-    (store, attempt, restored)
-}
-
-async fn publish(store: &CheckpointStore, attempt: AttemptId, ids: &[u64]) {
-    for id in ids {
-        let outcome = checkpoint(store, attempt, *id).await.unwrap();
-        assert_eq!(outcome, PublishOutcome::Published, "{id}");
-    }
-}
 
 #[test]
 fn a_new_job_starts_at_the_beginning_also_beside_other_jobs() {

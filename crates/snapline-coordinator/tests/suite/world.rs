@@ -4,13 +4,14 @@ use crate::storage::{Objects, TestStorage};
 use bytes::Bytes;
 use futures::StreamExt;
 use snapline_coordinator::{
-    AttemptInfo, CheckpointStore, Manifest, ManifestSizes, OperatorManifest, PublishOutcome,
+    AttemptInfo, CheckpointStore, Manifest, ManifestSizes, OperatorManifest, PublishOutcome, Restored,
+    Savepoint, SavepointTarget, Verification,
 };
 use snapline_core::{
-    AttemptId, BarrierAlignment, CheckpointId, CheckpointKind, JobId, MaxParallelism, OperatorUid, Result,
-    SubtaskIndex, Timestamp,
+    AttemptId, BarrierAlignment, CheckpointId, CheckpointKind, ClaimMode, JobId, MaxParallelism, OperatorUid,
+    Result, SubtaskIndex, Timestamp,
 };
-use snapline_state::{HandleKind, StateHandle, StateLocation, StorageKey, SubtaskState};
+use snapline_state::{Committable, HandleKind, StateHandle, StateLocation, StorageKey, SubtaskState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -100,6 +101,91 @@ pub(crate) async fn checkpoint(
     store.publish(&manifest(attempt, id, vec![file])).await
 }
 
+/// A store that leads, and its attempt.
+pub(crate) async fn lead(objects: &Objects) -> (CheckpointStore, AttemptId, Restored) {
+    let store = open(objects);
+    let attempt = store.claim_attempt(&info(1)).await.unwrap();
+    let restored = store.take_over(attempt, Verification::Checksums).await.unwrap();
+    (store, attempt, restored)
+}
+
+pub(crate) async fn publish(store: &CheckpointStore, attempt: AttemptId, ids: &[u64]) {
+    for id in ids {
+        let outcome = checkpoint(store, attempt, *id).await.unwrap();
+        assert_eq!(outcome, PublishOutcome::Published, "{id}");
+    }
+}
+
+pub(crate) fn operator() -> OperatorUid {
+    OperatorUid::new("op").unwrap()
+}
+
+/// A place for a savepoint beside the job's own folder.
+pub(crate) fn target(store: &CheckpointStore, path: &str) -> SavepointTarget {
+    SavepointTarget {
+        storage: store.storage().clone(),
+        path: StorageKey::new(path).unwrap(),
+    }
+}
+
+/// The state of a savepoint, stored, and its manifest, which is not. It has one file, too long for the
+/// manifest itself, and one committable.
+pub(crate) async fn begin_savepoint(
+    store: &CheckpointStore,
+    attempt: AttemptId,
+    id: u64,
+    kind: CheckpointKind,
+    path: &str,
+) -> Result<Manifest> {
+    let target = target(store, path);
+    store.prepare_savepoint(&target).await?;
+    store.register_savepoint(attempt, CheckpointId(id), target);
+    let target = store.snapshot_target(attempt, CheckpointId(id), &operator(), subtask())?;
+    let content = Bytes::from(vec![id as u8; snapline_state::SnapshotTarget::INLINE_LIMIT + 9]);
+    let file = target.write_bytes("keyed", content, HandleKind::Full).await?;
+    let mut manifest = manifest(attempt, id, vec![file]);
+    manifest.job = store.job().clone();
+    manifest.kind = kind;
+    let sink = &mut manifest.operators.get_mut(&operator()).unwrap().subtasks[0];
+    sink.committables = vec![Committable(format!("part of {id}").into_bytes().into())];
+    Ok(manifest)
+}
+
+/// A whole savepoint.
+pub(crate) async fn savepoint(
+    store: &CheckpointStore,
+    attempt: AttemptId,
+    id: u64,
+    path: &str,
+) -> Result<Manifest> {
+    let manifest = begin_savepoint(store, attempt, id, CheckpointKind::Savepoint, path).await?;
+    store.publish_savepoint(&manifest).await?;
+    Ok(manifest)
+}
+
+/// A savepoint of another job, whose ids begin here.
+pub(crate) async fn foreign_savepoint(objects: &Objects, id: u64, path: &str) -> SavepointTarget {
+    let other = CheckpointStore::new(TestStorage::new(objects), JobId::new("other").unwrap());
+    savepoint(&other, AttemptId(1), id, path).await.unwrap();
+    target(&other, path)
+}
+
+/// Starts from a savepoint that stays the user's.
+pub(crate) async fn start_from(
+    store: &CheckpointStore,
+    attempt: AttemptId,
+    savepoint: &Savepoint,
+) -> Result<Restored> {
+    let claim = ClaimMode::NoClaim;
+    store
+        .take_over_from(attempt, savepoint, claim, Verification::Checksums)
+        .await
+}
+
+pub(crate) fn savepoint_state(path: &str, attempt: u64, id: u64) -> String {
+    format!("{path}/state/{JOB}/a{attempt}-e{id}/op/0-keyed")
+}
+
 pub(crate) fn manifest_key(attempt: u64, id: u64) -> String {
     format!("{JOB}/checkpoint/a{attempt}-e{id}/manifest.json")
 }
@@ -108,9 +194,14 @@ pub(crate) fn state_key(attempt: u64, id: u64) -> String {
     format!("{JOB}/checkpoint/a{attempt}-e{id}/state/op/0-keyed")
 }
 
-/// The names below the job's folder.
+/// The names below a folder of the job.
 pub(crate) fn names(objects: &Objects, folder: &str) -> BTreeSet<String> {
-    let prefix = format!("{JOB}/{folder}/");
+    names_in(objects, &format!("{JOB}/{folder}"))
+}
+
+/// The names below a folder.
+pub(crate) fn names_in(objects: &Objects, folder: &str) -> BTreeSet<String> {
+    let prefix = format!("{folder}/");
     let objects = objects.lock().unwrap();
     objects
         .keys()

@@ -88,7 +88,12 @@ impl CheckpointStore {
             }
             Created::AlreadyExists(bytes) => {
                 let other = EpochRecord::decode(&bytes).map_err(|error| error.with("file", &key))?;
-                Ok(Claim::Taken(other))
+                // A burnt name may hold what this leader has left there when it was told so before.
+                let is_own = other.attempt == record.attempt;
+                match is_own && self.boundary().await? >= id {
+                    true => Ok(Claim::Burnt),
+                    false => Ok(Claim::Taken(other)),
+                }
             }
         }
     }

@@ -77,8 +77,10 @@ impl CheckpointStore {
             claim,
         };
         if !self.has_started_from(&origin).await? {
-            found = verify(savepoint, found?, verification).await?;
+            found = verify(savepoint, found, verification).await?;
         }
+        // If it cannot be used, the fence still finds that it is not needed when another process has
+        // started from it meanwhile.
         let id = match &found {
             Ok(found) => Ok(found.manifest.checkpoint),
             Err(error) => Err(error.clone()),
@@ -87,11 +89,7 @@ impl CheckpointStore {
         let mut restored = self.newest(verification).await?;
         restored.last_used = fence.last_used();
         if restored.manifest.is_none() {
-            found = match found {
-                Ok(found) => verify(savepoint, found, verification).await?,
-                unusable => unusable,
-            };
-            match found {
+            match verify(savepoint, found, verification).await? {
                 Ok(found) => restored.start_from(savepoint.clone(), found.manifest),
                 Err(error) => return Err(self.none_left(restored.skipped).unwrap_or(error)),
             }
@@ -123,16 +121,19 @@ impl CheckpointStore {
 /// Verifies the state of a savepoint, once.
 async fn verify(
     savepoint: &Savepoint,
-    mut found: Found,
+    found: Result<Found>,
     verification: Verification,
 ) -> Result<Result<Found>> {
-    if !found.is_verified {
-        if let Err(error) = savepoint.verify(&found, verification).await {
-            return Ok(Err(unusable(error)?));
-        }
-        found.is_verified = true;
+    match found {
+        Ok(mut found) if !found.is_verified => match savepoint.verify(&found, verification).await {
+            Ok(()) => {
+                found.is_verified = true;
+                Ok(Ok(found))
+            }
+            Err(error) => Ok(Err(unusable(error)?)),
+        },
+        other => Ok(other),
     }
-    Ok(Ok(found))
 }
 
 /// Why a savepoint cannot be used; the outer error may be cured by trying again.

@@ -15,6 +15,7 @@ mod origin;
 mod proof;
 mod races;
 mod savepoint;
+mod savepoint_races;
 mod script;
 mod storage;
 mod store;

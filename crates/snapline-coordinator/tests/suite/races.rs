@@ -57,7 +57,7 @@ async fn process(objects: &Objects, nonce: u64, steps: &[u64], retained: usize, 
 }
 
 /// Polls one of two futures at a time, as the schedule says, until both are done.
-fn interleave(mut futures: [Option<LocalBoxFuture<'_, ()>>; 2], schedule: &[bool]) {
+pub(crate) fn interleave(mut futures: [Option<LocalBoxFuture<'_, ()>>; 2], schedule: &[bool]) {
     let waker = noop_waker();
     let mut cx = Context::from_waker(&waker);
     let mut turns = schedule.iter().cycle();

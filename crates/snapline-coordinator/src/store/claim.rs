@@ -8,6 +8,9 @@ use futures::StreamExt;
 use snapline_core::{AttemptId, Error, Result};
 use snapline_state::{Created, StorageKey};
 
+/// How often a listing is repeated that a garbage collection got in the way of.
+pub(super) const TRIES: usize = 8;
+
 /// What became of a claim.
 #[derive(Debug)]
 pub(super) enum Claim {
@@ -34,7 +37,21 @@ impl Scan {
 
 impl CheckpointStore {
     /// Which records there are. The boundary is read last, so that no record below it counts.
+    ///
+    /// There is always a record above a boundary. If none was seen, those that were listed have been
+    /// collected meanwhile.
     pub(super) async fn scan(&self) -> Result<Scan> {
+        let mut scan = self.scan_once().await?;
+        for _ in 0..TRIES {
+            if !scan.epochs.is_empty() || scan.boundary == Epoch(0) {
+                break;
+            }
+            scan = self.scan_once().await?;
+        }
+        Ok(scan)
+    }
+
+    async fn scan_once(&self) -> Result<Scan> {
         let epochs = self.numbers(&self.layout.epochs()).await?;
         let boundary = self.boundary().await?;
         let epochs = epochs

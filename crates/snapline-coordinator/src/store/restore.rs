@@ -1,15 +1,12 @@
 //! Finding the newest checkpoint that can be restored.
 
-use super::claim::Scan;
+use super::claim::{Scan, TRIES};
 use super::{CheckpointStore, Savepoint, Verification, verify_handles};
 use crate::manifest::{Manifest, SubtaskCommit};
 use snapline_core::{CheckpointId, Error, ErrorKind, Result};
 use snapline_state::{CheckpointStorage, StorageKey};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// How often a walk is repeated that a garbage collection got in the way of.
-const TRIES: usize = 8;
 
 /// What a job starts from.
 #[derive(Debug)]

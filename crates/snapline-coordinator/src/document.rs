@@ -86,3 +86,6 @@ fn checksum(format: &str, version: u32, body: &str) -> u32 {
     let head = format!("{format}\n{version}\n");
     crc32c::crc32c_append(crc32c::crc32c(head.as_bytes()), body.as_bytes())
 }
+
+#[cfg(test)]
+mod fuzz;

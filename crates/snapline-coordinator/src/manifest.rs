@@ -1,7 +1,7 @@
 //! What a completed checkpoint consists of.
 
 use crate::document::{self, DocumentFormat};
-use crate::store::LAST_ID;
+use crate::store::record::LAST_ID;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use snapline_barrier::{ConsistentCut, CutViolation, TaskCut};

@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use snapline_barrier::ChannelCut;
+use snapline_barrier::{ChannelCut, RecordedRun};
 use snapline_core::{ErrorKind, KeyGroupRange};
 use snapline_state::HandleKind;
 
@@ -141,6 +141,28 @@ fn a_handle_with_an_impossible_range_is_damage() {
             ErrorKind::Corrupted
         );
     }
+}
+
+#[test]
+fn numbers_that_cannot_be_are_damage() {
+    let mut backwards = sample();
+    backwards.alignment = BarrierAlignment::AtLeastOnce;
+    let run = RecordedRun { from: 5, to: 3 };
+    backwards.cuts[0].cut.channels[0].recorded = vec![run];
+    let mut last = sample();
+    last.checkpoint = CheckpointId(u64::MAX);
+    for damaged in [backwards, last] {
+        let error = Manifest::decode(&damaged.encode().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupted);
+    }
+}
+
+#[test]
+fn a_manifest_without_an_alignment_is_of_an_aligned_checkpoint() {
+    let mut older = serde_json::to_value(sample()).unwrap();
+    older.as_object_mut().unwrap().remove("alignment");
+    let older = document::encode(FORMAT, &older).unwrap();
+    assert_eq!(Manifest::decode(&older).unwrap(), sample());
 }
 
 #[test]

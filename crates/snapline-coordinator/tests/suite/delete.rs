@@ -1,10 +1,11 @@
 //! Jobs that were cancelled for good, and attempts that are over.
 
-use crate::storage::Objects;
+use crate::storage::{Crash, Objects, TestStorage};
 use crate::world::*;
 use futures::executor::block_on;
 use snapline_coordinator::{AttemptInfo, PublishOutcome, Verification};
-use snapline_core::{AttemptId, CheckpointId, ErrorKind};
+use snapline_core::{AttemptId, CheckpointId, ErrorKind, Result};
+use std::sync::Arc;
 
 #[test]
 fn deleted_checkpoints_do_not_come_back_and_names_are_not_used_again() {
@@ -40,6 +41,40 @@ fn deleted_checkpoints_do_not_come_back_and_names_are_not_used_again() {
         let restored = store.latest(Verification::Checksums).await.unwrap();
         assert_eq!(restored.checkpoint(), Some(CheckpointId(8)));
     });
+}
+
+/// A job whose checkpoints are deleted.
+async fn delete(storage: Arc<TestStorage>) -> Result<()> {
+    let store = store(storage);
+    let attempt = store.claim_attempt(&info(1)).await?;
+    store.take_over(attempt, Verification::Manifest).await?;
+    for id in [2, 3] {
+        let _ = checkpoint(&store, attempt, id).await?;
+    }
+    store.delete_all().await
+}
+
+#[test]
+fn what_a_crash_leaves_of_deleted_checkpoints_does_not_come_back() {
+    let whole = TestStorage::new(&Objects::default());
+    block_on(delete(whole.clone())).unwrap();
+    let mut left = 0;
+    for call in 0..whole.calls() {
+        for mode in [Crash::Before, Crash::After] {
+            let objects = Objects::default();
+            block_on(delete(TestStorage::crashing_at(&objects, call, mode))).unwrap_err();
+            let has_begun = numbers(&objects, "epoch").contains(&4);
+            left += usize::from(has_begun && !names(&objects, "checkpoint").is_empty());
+            let (_, _, restored) = block_on(lead(&objects));
+            assert!(
+                restored.skipped.is_empty(),
+                "{call} {mode:?} {:?}",
+                restored.skipped
+            );
+            assert!(!has_begun || restored.checkpoint().is_none(), "{call} {mode:?}");
+        }
+    }
+    assert!(left > 3, "{left}");
 }
 
 #[test]

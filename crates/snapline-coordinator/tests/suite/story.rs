@@ -208,6 +208,10 @@ async fn check_kept(objects: &Objects, mut promised: Promised) {
     let id = restored.last_used.0 + 1;
     publish(&store, attempt, &[id]).await;
     store.collect_garbage(1).await.unwrap();
+    if again.promised.from_savepoint {
+        let left = names_in(objects, "one");
+        assert!(left.is_empty(), "{left:?} of the claimed savepoint was left");
+    }
     let store = again.store();
     let attempt = store.claim_attempt(&info(1)).await.unwrap();
     let restored = store.take_over(attempt, Verification::Checksums).await.unwrap();

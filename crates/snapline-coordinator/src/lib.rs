@@ -35,8 +35,9 @@
 //! # How a job starts
 //!
 //! 1. [`CheckpointStore::claim_attempt`]: a number that nobody else has.
-//! 2. [`CheckpointStore::take_over`] (or [`CheckpointStore::start_over`]): from now on no older
-//!    attempt can complete a checkpoint; the answer is what to restore.
+//! 2. [`CheckpointStore::take_over`], [`CheckpointStore::take_over_from`] a savepoint, or
+//!    [`CheckpointStore::start_over`]: from now on no older attempt can complete a checkpoint; the answer
+//!    is what to restore, and [`Restored::storage`] from where.
 //! 3. [`Manifest::check_compatible`], then commit [`Restored::unfinished_commits`], then
 //!    [`CheckpointStore::mark_committed`].
 //! 4. Tasks are restored; a [`CheckpointCoordinator`] begins after [`Restored::last_used`].
@@ -50,6 +51,7 @@
 //! * A channel has lost or repeated a batch: the counts in the acknowledgements contradict, and the
 //!   checkpoint is given up before any sink commits.
 //! * The newest checkpoint is damaged: the one before it is restored, and the user is told.
+//!   [`verify_checkpoint`] proves offline what any stored checkpoint or savepoint is worth.
 //!
 //! # What is not promised
 //!

@@ -53,9 +53,20 @@ use targets::Registered;
 /// wants to go on competes for it, and create-if-absent picks one: a process that was taken over
 /// finds the record of its successor there and stops.
 ///
+/// The number of a record is the id of its checkpoint, unless the job was started from a savepoint with an
+/// id that it had not reached itself: from then on ids are ahead by an offset that every record repeats, so
+/// that they go on after that of the savepoint. Every record repeats as well from which savepoint the job was
+/// started and since which record checkpoints count.
+///
+/// A savepoint is written beside all this, see [`SavepointTarget`]: it has no record and is never collected,
+/// unless a job that was started from it has claimed it.
+///
 /// # Contract
-/// * [`CheckpointStore::take_over`] or [`CheckpointStore::start_over`] comes before
-///   [`CheckpointStore::publish`] and [`CheckpointStore::collect_garbage`].
+/// * [`CheckpointStore::take_over`], [`CheckpointStore::take_over_from`] or [`CheckpointStore::start_over`]
+///   comes before [`CheckpointStore::publish`], [`CheckpointStore::collect_garbage`] and
+///   [`CheckpointStore::delete_all`].
+/// * [`CheckpointStore::prepare_savepoint`] and [`CheckpointStore::register_savepoint`] come before the state of a
+///   savepoint is written, [`CheckpointStore::publish_savepoint`] after it.
 /// * A manifest refers to files of its own checkpoint and of the newest completed one, no others.
 /// * Every error of kind `Unavailable` may be answered by the same call again.
 /// * With [local copies](CheckpointStore::with_local_copies), state whose copy has the length and checksum of the

@@ -4,10 +4,17 @@
 //! lock, which is held for the time of a push or a pop, once per batch. A channel that has
 //! something to deliver and is not blocked stands in a queue, so that channels take turns and idle
 //! ones cost nothing.
+//!
+//! The sender puts a barrier at the end of the queue, always. Whether it overtakes what is queued
+//! before it the receiver decides: it is told of the barrier at once, and may take it out of the queue.
+
+mod overtaking;
+mod restored;
 
 use crate::network::Network;
-use snapline_core::{BoxedBatch, Frame, StreamElement, SubtaskId};
+use snapline_core::{BoxedBatch, CheckpointBarrier, Frame, StreamElement, SubtaskId};
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -34,6 +41,8 @@ pub struct GateSender {
 struct Shared {
     state: Mutex<State>,
     limit: usize,
+    /// Whether there are announcements, to be seen without the lock.
+    has_announcements: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -41,7 +50,14 @@ struct State {
     channels: Vec<Channel>,
     /// Channels that have something to deliver, each once.
     ready: VecDeque<usize>,
+    /// Barriers that the receiver is to be told of, and their channels.
+    announcements: VecDeque<(usize, CheckpointBarrier)>,
+    /// How many restored frames all channels have. While there are any, the others deliver nothing:
+    /// what was in flight comes before everything that its senders may send now.
+    restored: usize,
     receiver: Option<Waker>,
+    /// Waits for announcements alone.
+    listener: Option<Waker>,
     closed: bool,
 }
 
@@ -49,6 +65,10 @@ struct State {
 struct Channel {
     queue: VecDeque<Frame<BoxedBatch>>,
     bytes: usize,
+    /// How many barriers and cancel markers are queued.
+    markers: usize,
+    /// How many of the first frames are restored ones.
+    restored: usize,
     blocked: bool,
     listed: bool,
     spare: Vec<BoxedBatch>,
@@ -60,12 +80,16 @@ pub fn input_gate(channels: usize, limit: usize) -> (InputGate, Vec<GateSender>)
     let state = State {
         channels: std::iter::repeat_with(Channel::default).take(channels).collect(),
         ready: VecDeque::new(),
+        announcements: VecDeque::new(),
+        restored: 0,
         receiver: None,
+        listener: None,
         closed: false,
     };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
         limit,
+        has_announcements: AtomicBool::new(false),
     });
     let senders = (0..channels)
         .map(|channel| GateSender {
@@ -91,6 +115,9 @@ impl InputGate {
         let turn = ready!(state.turn(self.network.as_ref(), cx));
         let Some(index) = state.ready.remove(turn) else {
             state.receiver = Some(cx.waker().clone());
+            if !state.announcements.is_empty() {
+                cx.waker().wake_by_ref();
+            }
             return Poll::Pending;
         };
         let channel = &mut state.channels[index];
@@ -100,6 +127,13 @@ impl InputGate {
             return Poll::Pending;
         };
         channel.bytes -= size(&frame);
+        if is_marker(&frame) {
+            self.shared.on_marker_taken(&mut state, index);
+        }
+        if state.restored > 0 {
+            state.on_restored_taken(index);
+        }
+        let channel = &mut state.channels[index];
         let waiting = if channel.bytes <= self.shared.limit / 2 {
             channel.sender.take()
         } else {
@@ -164,14 +198,16 @@ impl GateSender {
         }
         let channel = &mut state.channels[self.channel];
         channel.bytes += size(&frame);
+        let is_marker = is_marker(&frame);
         channel.queue.push_back(frame);
         let spare = channel.spare.pop();
         let newly_ready = state.list(self.channel);
-        let receiver = if newly_ready { state.receiver.take() } else { None };
+        let is_announced = is_marker && self.shared.on_marker_sent(&mut state, self.channel);
+        let wake = newly_ready || is_announced;
+        let receiver = if wake { state.receiver.take() } else { None };
+        let listener = if is_announced { state.listener.take() } else { None };
         drop(state);
-        if let Some(receiver) = receiver {
-            receiver.wake();
-        }
+        receiver.into_iter().chain(listener).for_each(Waker::wake);
         spare
     }
 
@@ -208,10 +244,20 @@ impl State {
         if channel.listed || channel.blocked || channel.queue.is_empty() {
             return false;
         }
+        if self.restored > 0 && channel.restored == 0 {
+            return false;
+        }
         channel.listed = true;
         self.ready.push_back(index);
         true
     }
+}
+
+fn is_marker(frame: &Frame<BoxedBatch>) -> bool {
+    matches!(
+        frame.element,
+        StreamElement::Barrier { .. } | StreamElement::CancelCheckpoint(_)
+    )
 }
 
 fn size(frame: &Frame<BoxedBatch>) -> usize {

@@ -1,7 +1,9 @@
 //! Tests of the input gate.
 
 use super::*;
-use snapline_core::{AttemptId, Batch, BatchHeader, CheckpointId};
+use snapline_core::{
+    AttemptId, BarrierAlignment, BarrierOptions, Batch, BatchHeader, CheckpointId, CheckpointKind, Timestamp,
+};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 
@@ -140,4 +142,169 @@ fn a_network_decides_which_channel_delivers_and_when() {
         order,
         [Some((1, 11)), None, Some((0, 1)), None, Some((0, 2)), None]
     );
+}
+
+fn numbered(seq: u64) -> Frame<BoxedBatch> {
+    let mut frame = frame(seq);
+    frame.header.seq = seq;
+    frame
+}
+
+/// A barrier that may overtake, after this many batches.
+fn barrier(checkpoint: u64, sent: u64) -> Frame<BoxedBatch> {
+    let barrier = CheckpointBarrier {
+        checkpoint: CheckpointId(checkpoint),
+        created: Timestamp(0),
+        options: BarrierOptions {
+            kind: CheckpointKind::Checkpoint,
+            alignment: BarrierAlignment::Unaligned,
+        },
+    };
+    Frame {
+        element: StreamElement::Barrier { barrier, sent },
+        ..numbered(sent)
+    }
+}
+
+fn aligned(checkpoint: u64, sent: u64) -> Frame<BoxedBatch> {
+    let mut frame = barrier(checkpoint, sent);
+    if let StreamElement::Barrier { barrier, .. } = &mut frame.element {
+        barrier.options = BarrierOptions::default();
+    }
+    frame
+}
+
+fn announced(gate: &mut InputGate, cx: &mut Context<'_>) -> Option<(usize, u64)> {
+    match gate.poll_announcement(cx) {
+        Poll::Ready((channel, barrier)) => Some((channel, barrier.checkpoint.0)),
+        Poll::Pending => None,
+    }
+}
+
+/// What is queued, in the order of delivery: numbers of batches, `b` and the checkpoint.
+fn drain(gate: &mut InputGate) -> Vec<String> {
+    let cx = &mut Context::from_waker(Waker::noop());
+    let next = std::iter::from_fn(|| match gate.poll_next(cx) {
+        Poll::Ready((channel, frame)) => Some((channel, frame)),
+        Poll::Pending => None,
+    });
+    next.map(|(channel, frame)| match frame.element {
+        StreamElement::Barrier { barrier, .. } => format!("{channel}:b{}", barrier.checkpoint),
+        StreamElement::CancelCheckpoint(checkpoint) => format!("{channel}:c{checkpoint}"),
+        _ => format!("{channel}:{}", frame.header.seq),
+    })
+    .collect()
+}
+
+#[test]
+fn a_barrier_that_may_overtake_is_announced_once_and_an_aligned_one_never() {
+    let (mut gate, senders) = input_gate(2, 1024);
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let cx = &mut Context::from_waker(&waker);
+    assert_eq!(announced(&mut gate, cx), None);
+    senders[0].send(numbered(0));
+    senders[1].send(aligned(1, 0));
+    assert!(!gate.has_announcements() && wakes.0.load(Ordering::SeqCst) == 0);
+    senders[0].send(barrier(1, 1));
+    assert!(gate.has_announcements() && wakes.0.load(Ordering::SeqCst) == 1);
+    assert_eq!(announced(&mut gate, cx), Some((0, 1)));
+    assert_eq!(announced(&mut gate, cx), None);
+    assert!(!gate.has_announcements());
+    assert_eq!(drain(&mut gate), ["0:0", "1:b1", "0:b1"]);
+}
+
+#[test]
+fn a_barrier_that_was_delivered_is_not_announced_any_more() {
+    let (mut gate, senders) = input_gate(1, 1024);
+    senders[0].send(barrier(1, 0));
+    assert_eq!(drain(&mut gate), ["0:b1"]);
+    assert!(!gate.has_announcements());
+    assert_eq!(
+        announced(&mut gate, &mut Context::from_waker(Waker::noop())),
+        None
+    );
+}
+
+#[test]
+fn a_receiver_that_is_about_to_sleep_is_woken_by_an_announcement_on_a_blocked_channel() {
+    let (mut gate, senders) = input_gate(1, 1024);
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let cx = &mut Context::from_waker(&waker);
+    gate.block(0);
+    senders[0].send(barrier(1, 0));
+    assert_eq!(next(&mut gate, cx), None);
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+    assert_eq!(announced(&mut gate, cx), Some((0, 1)));
+    assert_eq!(next(&mut gate, cx), None);
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_barrier_overtakes_and_what_it_overtook_is_seen_and_stays() {
+    let (mut gate, senders) = input_gate(1, 1024);
+    (0..3).for_each(|seq| _ = senders[0].send(numbered(seq)));
+    senders[0].send(barrier(1, 3));
+    senders[0].send(numbered(3));
+    assert_eq!(
+        next(&mut gate, &mut Context::from_waker(Waker::noop())),
+        Some((0, 0))
+    );
+    let frame = gate.prioritize(0).unwrap();
+    assert!(matches!(frame.element, StreamElement::Barrier { sent: 3, .. }));
+    let mut overtaken = Vec::new();
+    gate.look_at_overtaken(0, 3, |seq, batch| overtaken.push((seq, batch.len())));
+    assert_eq!(overtaken, [(1, 1), (2, 1)]);
+    assert!(gate.prioritize(0).is_none());
+    assert_eq!(drain(&mut gate), ["0:1", "0:2", "0:3"]);
+}
+
+#[test]
+fn a_barrier_that_is_alone_or_blocked_overtakes_nothing_and_leaves_an_empty_channel() {
+    for blocked in [false, true] {
+        let (mut gate, senders) = input_gate(1, 1024);
+        if blocked {
+            gate.block(0);
+        }
+        senders[0].send(barrier(1, 0));
+        assert!(gate.prioritize(0).is_some());
+        gate.unblock(0);
+        assert!(drain(&mut gate).is_empty());
+        senders[0].send(numbered(0));
+        assert_eq!(drain(&mut gate), ["0:0"]);
+    }
+}
+
+#[test]
+fn a_marker_behind_another_is_announced_when_the_first_is_gone() {
+    let (mut gate, senders) = input_gate(1, 1024);
+    let cx = &mut Context::from_waker(Waker::noop());
+    let cancel = Frame {
+        element: StreamElement::CancelCheckpoint(CheckpointId(2)),
+        ..numbered(1)
+    };
+    for frame in [numbered(0), barrier(1, 1), cancel, barrier(3, 1)] {
+        senders[0].send(frame);
+    }
+    assert_eq!(announced(&mut gate, cx), Some((0, 1)));
+    assert!(gate.prioritize(0).is_some());
+    assert_eq!(announced(&mut gate, cx), None);
+    assert!(gate.prioritize(0).is_none(), "a cancel marker does not overtake");
+    (0..2).for_each(|_| _ = gate.poll_next(cx));
+    assert_eq!(announced(&mut gate, cx), Some((0, 3)));
+}
+
+#[test]
+fn what_was_in_flight_comes_before_everything_that_is_sent_now() {
+    let (mut gate, senders) = input_gate(3, 16);
+    gate.restore(1, [numbered(0), numbered(1)]);
+    gate.restore(2, [numbered(0)]);
+    senders[0].send(numbered(0));
+    senders[2].send(numbered(1));
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(senders[1].poll_ready(cx).is_pending(), "restored bytes take room");
+    assert_eq!(drain(&mut gate), ["1:0", "2:0", "1:1", "0:0", "2:1"]);
+    senders[1].send(numbered(2));
+    assert_eq!(drain(&mut gate), ["1:2"]);
 }

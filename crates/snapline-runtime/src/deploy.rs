@@ -2,6 +2,7 @@
 
 use crate::executor::Executor;
 use crate::gate::{GateSender, InputGate, input_gate};
+use crate::in_flight::{ChannelKey, Dealt, InFlight};
 use crate::network::Network;
 use crate::port::ResultPartition;
 use crate::probe::Probe;
@@ -9,8 +10,12 @@ use crate::task::{ControlReceiver, GateTask, Reporter, SourceTask, TaskControl, 
 use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
+use snapline_barrier::ChannelSender;
 use snapline_coordinator::CheckpointStore;
-use snapline_core::{AttemptId, BarrierAlignment, Clock, Error, Result, SubtaskId, SubtaskIndex};
+use snapline_core::{
+    AttemptId, BarrierAlignment, BoxedBatch, Clock, Error, Frame, Result, StreamElement, SubtaskId,
+    SubtaskIndex,
+};
 use snapline_dataflow::{
     ErasedLink, JobGraph, JobVertex, NodeFactory, NodeId, OperatorContext, OutputEdge, Partitioning,
     RestoredState, SourceHead, TaskCounters, TaskHead,
@@ -46,15 +51,23 @@ pub(crate) struct DeployedTask {
     pub(crate) run: BoxFuture<'static, Result<()>>,
 }
 
-/// The states with which the subtasks of each operator begin.
-pub(crate) type States = Vec<Vec<RestoredState>>;
+/// What the tasks of a job begin with.
+pub(crate) struct States {
+    /// The states of the subtasks of each operator.
+    pub(crate) operators: Vec<Vec<RestoredState>>,
+    /// What the channels begin with.
+    pub(crate) in_flight: InFlight,
+}
 
 /// The ends of all channels, waiting for their tasks.
 struct Wiring {
     gates: BTreeMap<(usize, u32), InputGate>,
     /// For each input of each vertex and each upstream subtask, the senders in downstream order.
-    senders: BTreeMap<(usize, usize, u32), Vec<GateSender>>,
+    senders: BTreeMap<(usize, usize, u32), Vec<Sender>>,
 }
+
+/// The sending end of a channel, and what counts its batches.
+type Sender = (ChannelSender, GateSender);
 
 impl Deployment {
     /// Builds all tasks. State is restored on the executor, all subtasks at the same time.
@@ -82,7 +95,9 @@ impl Deployment {
         states: Arc<States>,
         is_wanted: impl Fn(&SubtaskId) -> bool + Send,
     ) -> Result<Vec<DeployedTask>> {
-        let mut wiring = self.wire();
+        let (job, restored) = (self.job.clone(), states.clone());
+        let in_flight = self.on_executor(async move { restored.in_flight.deal(&job) });
+        let mut wiring = self.wire(in_flight.await?);
         let mut building = Vec::new();
         for (index, vertex) in self.job.vertices.iter().enumerate() {
             for subtask in 0..vertex.parallelism {
@@ -137,20 +152,27 @@ impl Deployment {
         SubtaskId { operator, index }
     }
 
-    fn wire(&self) -> Wiring {
+    fn wire(&self, mut in_flight: Dealt) -> Wiring {
         let mut wiring = Wiring {
             gates: BTreeMap::new(),
             senders: BTreeMap::new(),
         };
         for (index, vertex) in self.job.vertices.iter().enumerate() {
             for subtask in 0..vertex.parallelism {
-                self.wire_subtask(index, vertex, subtask, &mut wiring);
+                self.wire_subtask(index, vertex, subtask, &mut in_flight, &mut wiring);
             }
         }
         wiring
     }
 
-    fn wire_subtask(&self, index: usize, vertex: &JobVertex, subtask: u32, wiring: &mut Wiring) {
+    fn wire_subtask(
+        &self,
+        index: usize,
+        vertex: &JobVertex,
+        subtask: u32,
+        in_flight: &mut Dealt,
+        wiring: &mut Wiring,
+    ) {
         let sources = channel_sources(&self.job, vertex, subtask);
         if sources.is_empty() {
             return;
@@ -160,14 +182,34 @@ impl Deployment {
             let id = self.task_id(vertex, SubtaskIndex(subtask));
             gate = gate.with_network(id, network.clone());
         }
-        for ((input, upstream), sender) in sources.into_iter().zip(senders) {
+        for (channel, ((input, from), sender)) in sources.into_iter().zip(senders).enumerate() {
+            let batches = in_flight.take(ChannelKey {
+                vertex: index,
+                input,
+                from,
+                to: subtask,
+            });
+            let mut counter = ChannelSender::new(self.attempt);
+            gate.restore(
+                channel,
+                batches.into_iter().map(|batch| frame(&mut counter, batch)),
+            );
             wiring
                 .senders
-                .entry((index, input, upstream))
+                .entry((index, input, from))
                 .or_default()
-                .push(sender);
+                .push((counter, sender));
         }
         wiring.gates.insert((index, subtask), gate);
+    }
+}
+
+/// A restored batch, as if it was the next one that was sent.
+fn frame(counter: &mut ChannelSender, batch: BoxedBatch) -> Frame<BoxedBatch> {
+    Frame {
+        header: counter.next_header(),
+        clock: None,
+        element: StreamElement::Batch(batch),
     }
 }
 
@@ -200,7 +242,7 @@ enum Head {
 }
 
 impl Builder {
-    async fn build(self, gate: Option<InputGate>, senders: Vec<Vec<GateSender>>) -> Result<DeployedTask> {
+    async fn build(self, gate: Option<InputGate>, senders: Vec<Vec<Sender>>) -> Result<DeployedTask> {
         let head = self.head(senders).await?;
         let (control, receiver) = mpsc::unbounded();
         let id = self.shared.task_id(self.vertex(), self.subtask);
@@ -250,7 +292,7 @@ impl Builder {
     }
 
     /// The chain, from its ends to its head.
-    async fn head(&self, senders: Vec<Vec<GateSender>>) -> Result<Head> {
+    async fn head(&self, senders: Vec<Vec<Sender>>) -> Result<Head> {
         let mut ends = self.ends(senders)?;
         let mut links: BTreeMap<NodeId, ErasedLink> = BTreeMap::new();
         for id in self.vertex().members.iter().rev().copied() {
@@ -286,14 +328,14 @@ impl Builder {
     }
 
     /// The links that send the outputs of the members to other tasks.
-    fn ends(&self, senders: Vec<Vec<GateSender>>) -> Result<BTreeMap<NodeId, Vec<ErasedLink>>> {
+    fn ends(&self, senders: Vec<Vec<Sender>>) -> Result<BTreeMap<NodeId, Vec<ErasedLink>>> {
         let (max, batch_records) = (self.job().max_parallelism, self.job().settings.batch_records);
         let mut ends: BTreeMap<NodeId, Vec<ErasedLink>> = BTreeMap::new();
         for (edge, senders) in self.vertex().outputs.iter().zip(senders) {
             let Some(output) = &self.job().node(edge.from).node.output else {
                 return Err(Error::internal("a sink has an output"));
             };
-            let port = Box::new(ResultPartition::new(self.shared.attempt, senders));
+            let port = Box::new(ResultPartition::resume(senders));
             let link = output.output(edge.partitioning, port, max, batch_records);
             ends.entry(edge.from).or_default().push(link);
         }
@@ -318,7 +360,7 @@ impl Builder {
             max_parallelism: job.max_parallelism,
             attempt: self.shared.attempt,
             batch_records: job.settings.batch_records,
-            restored: self.states[id.0]
+            restored: self.states.operators[id.0]
                 .get(self.subtask.as_usize())
                 .cloned()
                 .unwrap_or_default(),

@@ -15,12 +15,13 @@ pub struct ResultPartition {
 impl ResultPartition {
     /// The channels to all subtasks of the next operator, in subtask order.
     pub fn new(attempt: AttemptId, senders: Vec<GateSender>) -> Self {
-        Self {
-            channels: senders
-                .into_iter()
-                .map(|sender| (ChannelSender::new(attempt), sender))
-                .collect(),
-        }
+        let counted = |sender| (ChannelSender::new(attempt), sender);
+        Self::resume(senders.into_iter().map(counted).collect())
+    }
+
+    /// The same, of channels on which something was sent before.
+    pub fn resume(channels: Vec<(ChannelSender, GateSender)>) -> Self {
+        Self { channels }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Dealing the state of a checkpoint out to the subtasks of now.
 
 use crate::deploy::States;
+use crate::in_flight::InFlight;
 use snapline_coordinator::{Manifest, OperatorManifest};
 use snapline_core::{Error, Result, SubtaskIndex};
 use snapline_dataflow::{JobGraph, JobNode, NodeFactory, RestoredState};
@@ -27,7 +28,7 @@ pub(crate) fn check_fits(job: &JobGraph, manifest: &Manifest) -> Result<()> {
     }
 }
 
-/// The states with which the subtasks of each operator begin.
+/// What the tasks of a job begin with.
 ///
 /// # Errors
 /// What keeps a source from being found or state from being read, naming the operator.
@@ -36,13 +37,17 @@ pub(crate) async fn states_of_all(
     manifest: Option<&Manifest>,
     storage: &dyn CheckpointStorage,
 ) -> Result<States> {
-    let mut states = Vec::with_capacity(job.nodes.len());
+    let in_flight = match manifest {
+        Some(manifest) => InFlight::load(job, manifest, storage).await?,
+        None => InFlight::default(),
+    };
+    let mut operators = Vec::with_capacity(job.nodes.len());
     for index in 0..job.nodes.len() {
         let node = &job.nodes[index];
         let state = states_of(node, manifest, job, storage).await;
-        states.push(state.map_err(|error| error.with("operator", &node.node.name))?);
+        operators.push(state.map_err(|error| error.with("operator", &node.node.name))?);
     }
-    Ok(states)
+    Ok(States { operators, in_flight })
 }
 
 async fn states_of(

@@ -76,9 +76,18 @@ impl Start {
         if self.restored.manifest.as_ref().is_some_and(has_ended) {
             return Ok(None);
         }
+        let states = states_of_all(
+            &self.job,
+            self.restored.manifest.as_ref(),
+            &**self.restored.storage(),
+        )
+        .boxed()
+        .await?;
+        let states = Arc::new(states);
+        let job = states.in_flight.plan(&self.job)?;
         let (sender, reports) = mpsc::unbounded();
         let deployment = Deployment {
-            job: self.job.clone(),
+            job,
             attempt: self.attempt,
             leading: self.attempt,
             executor: self.cluster.executor.clone(),
@@ -89,14 +98,6 @@ impl Start {
             storage: self.restored.storage().clone(),
             reports: sender,
         };
-        let states = states_of_all(
-            &self.job,
-            self.restored.manifest.as_ref(),
-            &**self.restored.storage(),
-        )
-        .boxed()
-        .await?;
-        let states = Arc::new(states);
         let tasks = deployment.build(states.clone()).await?;
         let (attempt, outcomes) = self.attempt(committers, deployment, states, &tasks);
         Ok(Some(Prepared {
@@ -156,13 +157,13 @@ impl Start {
         let attempt = Attempt {
             coordinator: CheckpointCoordinator::new(context, Moment::of(&*self.cluster.clock)),
             cluster: self.cluster.clone(),
-            job: self.job.clone(),
+            job: deployment.job.clone(),
             attempt: self.attempt,
             store: self.store.clone(),
             shared: self.shared.clone(),
             committers: Arc::new(tokio::sync::Mutex::new(committers)),
             lead: self.lead.clone(),
-            regions: Regions::of(&self.job),
+            regions: Regions::of(&deployment.job),
             deployment,
             newest: Newest::Start(states, self.restored.checkpoint()),
             publishing: BTreeMap::new(),

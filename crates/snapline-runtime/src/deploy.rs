@@ -2,11 +2,12 @@
 
 use crate::executor::Executor;
 use crate::gate::{GateSender, InputGate, input_gate};
+use crate::history::SharedHistory;
 use crate::in_flight::{ChannelKey, Dealt, InFlight};
 use crate::network::Network;
 use crate::port::ResultPartition;
 use crate::probe::Probe;
-use crate::task::{ControlReceiver, GateTask, Reporter, SourceTask, TaskControl, TaskReport};
+use crate::task::{Channel, GateTask, Inputs, Reporter, SourceTask, TaskControl, TaskReport};
 use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
@@ -20,7 +21,7 @@ use snapline_dataflow::{
     ErasedLink, JobGraph, JobVertex, NodeFactory, NodeId, OperatorContext, OutputEdge, Partitioning,
     RestoredState, SourceHead, TaskCounters, TaskHead,
 };
-use snapline_state::CheckpointStorage;
+use snapline_state::{ChannelOrigin, CheckpointStorage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -227,6 +228,12 @@ pub(crate) fn channel_sources(job: &JobGraph, vertex: &JobVertex, subtask: u32) 
         .collect()
 }
 
+/// The position of the first task of a vertex among all tasks of the job.
+fn first_task(job: &JobGraph, vertex: usize) -> u32 {
+    let earlier = &job.vertices[..vertex];
+    earlier.iter().map(|vertex| vertex.parallelism).sum()
+}
+
 /// Builds one task.
 struct Builder {
     shared: Deployment,
@@ -243,14 +250,17 @@ enum Head {
 
 impl Builder {
     async fn build(self, gate: Option<InputGate>, senders: Vec<Vec<Sender>>) -> Result<DeployedTask> {
-        let head = self.head(senders).await?;
+        let history = self.history();
+        let head = self.head(senders, &history).await?;
         let (control, receiver) = mpsc::unbounded();
         let id = self.shared.task_id(self.vertex(), self.subtask);
         let is_source = matches!(head, Head::Source(_));
         let reporter = self.reporter(id.clone());
         let run = match (head, gate) {
-            (Head::Source(head), _) => SourceTask::new(head, receiver, reporter).boxed(),
-            (Head::Gate(head), Some(gate)) => self.gate_task(head, gate, receiver, reporter).boxed(),
+            (Head::Source(head), _) => SourceTask::new(head, history, receiver, reporter).boxed(),
+            (Head::Gate(head), Some(gate)) => {
+                GateTask::new(head, self.inputs(gate), history, receiver, reporter).boxed()
+            }
             (Head::Gate(_), None) => return Err(Error::internal("a task has no input").with("task", id)),
         };
         Ok(DeployedTask {
@@ -262,18 +272,33 @@ impl Builder {
         })
     }
 
-    fn gate_task(
-        &self,
-        head: Box<dyn TaskHead>,
-        gate: InputGate,
-        control: ControlReceiver,
-        reporter: Reporter,
-    ) -> GateTask {
-        let channels = channel_sources(self.job(), self.vertex(), self.subtask.0).len();
-        let checkpoints = self.job().settings.checkpoints.as_ref();
+    fn inputs(&self, gate: InputGate) -> Inputs {
+        let (job, vertex) = (self.job(), self.vertex());
+        let channel = |(input, from): (usize, u32)| {
+            let upstream = job.node(vertex.inputs[input].from);
+            Channel {
+                origin: ChannelOrigin {
+                    operator: upstream.uid.clone(),
+                    subtask: SubtaskIndex(from),
+                    input: input as u32,
+                },
+                sender: first_task(job, upstream.vertex) + from,
+                sent: 0,
+                stays_aligned: job.stays_aligned(vertex.head, input),
+            }
+        };
+        let channels = channel_sources(job, vertex, self.subtask.0);
+        let checkpoints = job.settings.checkpoints.as_ref();
         let alignment =
             checkpoints.map_or(BarrierAlignment::Aligned, |settings| settings.barrier_alignment());
-        GateTask::new(head, gate, channels, alignment, control, reporter)
+        Inputs::new(gate, channels.into_iter().map(channel).collect(), alignment)
+    }
+
+    fn history(&self) -> SharedHistory {
+        let job = self.job();
+        let task = first_task(job, self.vertex) + self.subtask.0;
+        let tasks = first_task(job, job.vertices.len());
+        SharedHistory::new(job.settings.checkpoints.as_ref(), task, tasks)
     }
 
     fn reporter(&self, task: SubtaskId) -> Reporter {
@@ -287,13 +312,14 @@ impl Builder {
             store: self.shared.store.clone(),
             counters: self.counters.clone(),
             reports: self.shared.reports.clone(),
+            begun: BTreeMap::new(),
             running: BTreeMap::new(),
         }
     }
 
     /// The chain, from its ends to its head.
-    async fn head(&self, senders: Vec<Vec<Sender>>) -> Result<Head> {
-        let mut ends = self.ends(senders)?;
+    async fn head(&self, senders: Vec<Vec<Sender>>, history: &SharedHistory) -> Result<Head> {
+        let mut ends = self.ends(senders, history)?;
         let mut links: BTreeMap<NodeId, ErasedLink> = BTreeMap::new();
         for id in self.vertex().members.iter().rev().copied() {
             let node = self.job().node(id);
@@ -328,14 +354,18 @@ impl Builder {
     }
 
     /// The links that send the outputs of the members to other tasks.
-    fn ends(&self, senders: Vec<Vec<Sender>>) -> Result<BTreeMap<NodeId, Vec<ErasedLink>>> {
+    fn ends(
+        &self,
+        senders: Vec<Vec<Sender>>,
+        history: &SharedHistory,
+    ) -> Result<BTreeMap<NodeId, Vec<ErasedLink>>> {
         let (max, batch_records) = (self.job().max_parallelism, self.job().settings.batch_records);
         let mut ends: BTreeMap<NodeId, Vec<ErasedLink>> = BTreeMap::new();
         for (edge, senders) in self.vertex().outputs.iter().zip(senders) {
             let Some(output) = &self.job().node(edge.from).node.output else {
                 return Err(Error::internal("a sink has an output"));
             };
-            let port = Box::new(ResultPartition::resume(senders));
+            let port = Box::new(ResultPartition::resume(senders).with_history(history.clone()));
             let link = output.output(edge.partitioning, port, max, batch_records);
             ends.entry(edge.from).or_default().push(link);
         }

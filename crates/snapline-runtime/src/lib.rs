@@ -12,6 +12,7 @@ mod cluster;
 mod deploy;
 mod executor;
 mod gate;
+mod history;
 mod in_flight;
 mod lead;
 mod network;

@@ -1,7 +1,8 @@
 //! The output channels of a task towards one next operator.
 
 use crate::gate::GateSender;
-use snapline_barrier::ChannelSender;
+use crate::history::SharedHistory;
+use snapline_barrier::{ChannelClock, ChannelSender};
 use snapline_core::{AttemptId, BoxedBatch, Frame, Result, StreamElement};
 use snapline_dataflow::{OutputPort, PortSignal};
 use std::task::{Context, Poll};
@@ -9,7 +10,15 @@ use std::task::{Context, Poll};
 /// Sends frames on channels and numbers them.
 #[derive(Debug)]
 pub struct ResultPartition {
-    channels: Vec<(ChannelSender, GateSender)>,
+    channels: Vec<Channel>,
+    history: SharedHistory,
+}
+
+#[derive(Debug)]
+struct Channel {
+    counter: ChannelSender,
+    clock: ChannelClock,
+    sender: GateSender,
 }
 
 impl ResultPartition {
@@ -21,7 +30,20 @@ impl ResultPartition {
 
     /// The same, of channels on which something was sent before.
     pub fn resume(channels: Vec<(ChannelSender, GateSender)>) -> Self {
-        Self { channels }
+        let channel = |(counter, sender)| Channel {
+            counter,
+            clock: ChannelClock::default(),
+            sender,
+        };
+        Self {
+            channels: channels.into_iter().map(channel).collect(),
+            history: SharedHistory::default(),
+        }
+    }
+
+    /// Tells on each channel what the task knows of the others.
+    pub(crate) fn with_history(self, history: SharedHistory) -> Self {
+        Self { history, ..self }
     }
 }
 
@@ -31,16 +53,16 @@ impl OutputPort for ResultPartition {
     }
 
     fn send_batch(&mut self, channel: usize, batch: BoxedBatch) -> Option<BoxedBatch> {
-        let (counter, sender) = &mut self.channels[channel];
-        sender.send(Frame {
-            header: counter.next_header(),
-            clock: None,
+        let channel = &mut self.channels[channel];
+        channel.sender.send(Frame {
+            header: channel.counter.next_header(),
+            clock: self.history.on_send(&mut channel.clock),
             element: StreamElement::Batch(batch),
         })
     }
 
     fn send_to_all(&mut self, message: PortSignal) {
-        for (counter, sender) in &mut self.channels {
+        for Channel { counter, sender, .. } in &mut self.channels {
             let header = counter.header();
             let element = match message {
                 PortSignal::Barrier(barrier) => StreamElement::Barrier {
@@ -65,8 +87,8 @@ impl OutputPort for ResultPartition {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut all = Poll::Ready(Ok(()));
-        for (_, sender) in &self.channels {
-            if sender.poll_ready(cx).is_pending() {
+        for channel in &self.channels {
+            if channel.sender.poll_ready(cx).is_pending() {
                 all = Poll::Pending;
             }
         }

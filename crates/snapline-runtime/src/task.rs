@@ -4,12 +4,13 @@
 //! yields to others. Messages from the job come first, so a task can be cancelled whatever its
 //! channels do.
 
+mod cost;
 mod gate_task;
 mod reporter;
 mod source_task;
 
-pub(crate) use gate_task::GateTask;
-pub(crate) use reporter::{Reporter, TaskReport};
+pub(crate) use gate_task::{Channel, GateTask, Inputs};
+pub(crate) use reporter::{Completed, Reporter, TaskReport};
 pub(crate) use source_task::SourceTask;
 
 use futures::channel::mpsc;

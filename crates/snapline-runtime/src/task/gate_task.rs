@@ -1,28 +1,44 @@
 //! A task that gets its records from other tasks.
 
+mod inputs;
+mod snapshot;
+
+pub(crate) use inputs::{Channel, Inputs};
+
+use super::cost::AlignmentCost;
 use super::{BATCHES_PER_TURN, ControlReceiver, Reporter, TaskControl};
 use crate::gate::InputGate;
+use crate::history::SharedHistory;
 use crate::probe::TaskStep;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use snapline_barrier::{
-    AlignmentAction, BarrierAligner, BarrierHandler, BarrierTracker, ChannelCut, ChannelIndex,
-    ChannelReceiver, DeclineReason, EndOfInputRule, verify_aligned_cut,
+    AlignmentAction, BarrierHandler, ChannelIndex, ChannelReceiver, ChannelStateRecorder,
 };
-use snapline_coordinator::FailureReason;
-use snapline_core::{BarrierAlignment, BoxedBatch, CheckpointBarrier, Error, Frame, Result, StreamElement};
-use snapline_dataflow::{Signal, TaskHead, TaskSnapshot};
+use snapline_core::{BoxedBatch, CheckpointBarrier, Error, Frame, Result, StreamElement, Timestamp};
+use snapline_dataflow::{Signal, TaskHead};
+use snapshot::Snapshots;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Processes what its channels deliver and aligns their barriers.
 pub(crate) struct GateTask {
     head: Box<dyn TaskHead>,
     gate: InputGate,
+    channels: Vec<Channel>,
     receivers: Vec<ChannelReceiver>,
-    /// For each channel how many batches its sender counted before the newest barrier.
-    sent: Vec<u64>,
     handler: Box<dyn BarrierHandler>,
     actions: Vec<AlignmentAction>,
+    /// Barriers that were taken out of their queues and are delivered next.
+    overtaking: VecDeque<(usize, Frame<BoxedBatch>)>,
+    recorder: ChannelStateRecorder<Result<bytes::Bytes>>,
+    snapshots: Snapshots,
+    cost: AlignmentCost,
+    history: SharedHistory,
+    /// Until when the handler waits, and what wakes the task then.
+    timer: Option<(Timestamp, BoxFuture<'static, ()>)>,
     control: ControlReceiver,
     reporter: Reporter,
     with_data: usize,
@@ -32,22 +48,32 @@ pub(crate) struct GateTask {
 impl GateTask {
     pub(crate) fn new(
         head: Box<dyn TaskHead>,
-        gate: InputGate,
-        channels: usize,
-        alignment: BarrierAlignment,
+        inputs: Inputs,
+        history: SharedHistory,
         control: ControlReceiver,
         reporter: Reporter,
     ) -> Self {
+        let Inputs {
+            gate,
+            channels,
+            handler,
+        } = inputs;
         let receiver = |channel| ChannelReceiver::new(ChannelIndex(channel), reporter.attempt);
         Self {
             head,
             gate,
-            receivers: (0..channels as u32).map(receiver).collect(),
-            sent: vec![0; channels],
-            handler: handler(alignment, channels as u32),
+            receivers: (0..channels.len() as u32).map(receiver).collect(),
+            with_data: channels.len(),
+            channels,
+            handler,
             actions: Vec::new(),
+            overtaking: VecDeque::new(),
+            recorder: ChannelStateRecorder::new(),
+            snapshots: Snapshots::default(),
+            cost: AlignmentCost::default(),
+            history,
+            timer: None,
             control,
-            with_data: channels,
             is_dirty: false,
             reporter,
         }
@@ -59,6 +85,7 @@ impl GateTask {
                 Some(TaskControl::Abort(checkpoint)) => {
                     self.reporter.probe(TaskStep::Abort(checkpoint));
                     self.reporter.on_abort(checkpoint);
+                    self.cost.on_given_up(checkpoint);
                     self.handler
                         .on_abort(checkpoint, self.reporter.clock.now(), &mut self.actions);
                     self.carry_out()?;
@@ -82,7 +109,12 @@ impl GateTask {
     /// Processes until nothing is delivered, no room to write, or it is the turn of others.
     fn poll_process(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         for _ in 0..BATCHES_PER_TURN {
+            if self.gate.has_announcements() {
+                self.hear_announcements(cx)?;
+            }
             if self.head.poll_ready(cx)?.is_pending() {
+                // Barriers that may overtake do not wait for room.
+                self.hear_announcements(cx)?;
                 return Poll::Pending;
             }
             match self.gate.poll_next(cx) {
@@ -101,41 +133,111 @@ impl GateTask {
         Poll::Pending
     }
 
-    fn on_frame(&mut self, channel: usize, frame: Frame<BoxedBatch>) -> Result<()> {
-        let index = ChannelIndex(channel as u32);
-        let now = self.reporter.clock.now();
-        match frame.element {
-            StreamElement::Batch(mut batch) => {
-                self.reporter.probe(TaskStep::Batch { channel });
-                self.receivers[channel].on_batch(frame.header)?;
-                self.head.on_batch(&mut batch)?;
-                self.gate.recycle(channel, batch);
-                self.is_dirty = true;
+    /// Takes all announcements there are, and is woken by the next one.
+    fn hear_announcements(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let mut is_news = false;
+        while let Poll::Ready((channel, barrier)) = self.gate.poll_announcement(cx) {
+            is_news = true;
+            let now = self.reporter.clock.now();
+            let index = ChannelIndex(channel as u32);
+            self.cost.on_barrier(&barrier, now);
+            self.handler
+                .on_announcement(index, barrier, now, &mut self.actions);
+            self.carry_out()?;
+        }
+        if is_news {
+            // A snapshot may have been taken, and the task may be about to sleep.
+            self.reporter.note(self.head.poll_advance(cx));
+        }
+        Ok(())
+    }
+
+    /// Lets the handler act when its time has come.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        while let Some(deadline) = self.handler.deadline() {
+            let now = self.reporter.clock.now();
+            if deadline <= now {
+                self.timer = None;
+                self.handler.on_time(now, &mut self.actions);
+                self.carry_out()?;
+                // Channels may deliver again.
+                cx.waker().wake_by_ref();
                 return Ok(());
             }
+            let executor = &self.reporter.executor;
+            let sleep = || executor.sleep(Duration::from_millis(deadline.millis_since(now)));
+            let timer = match self.timer.take() {
+                Some((until, timer)) if until == deadline => timer,
+                _ => sleep(),
+            };
+            let (_, timer) = self.timer.insert((deadline, timer));
+            if timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+            self.timer = None;
+        }
+        self.timer = None;
+        Ok(())
+    }
+
+    fn on_frame(&mut self, channel: usize, frame: Frame<BoxedBatch>) -> Result<()> {
+        let index = ChannelIndex(channel as u32);
+        match frame.element {
+            StreamElement::Batch(batch) => {
+                let (seq, clock) = (frame.header.seq, frame.clock);
+                self.reporter.probe(TaskStep::Batch { channel });
+                self.receivers[channel].on_batch(frame.header)?;
+                if let Some(delta) = clock {
+                    self.history.on_receive(self.channels[channel].sender, &delta);
+                }
+                return self.on_batch(channel, seq, batch);
+            }
             StreamElement::Barrier { barrier, sent } => {
-                let checkpoint = barrier.checkpoint;
-                self.reporter.probe(TaskStep::Barrier { channel, checkpoint });
                 self.receivers[channel].on_barrier(barrier.checkpoint, sent)?;
-                self.sent[channel] = sent;
-                self.handler.on_barrier(index, barrier, now, &mut self.actions);
+                self.on_barrier(channel, barrier, sent);
             }
             StreamElement::CancelCheckpoint(checkpoint) => {
                 self.reporter
                     .probe(TaskStep::CancelCheckpoint { channel, checkpoint });
                 self.receivers[channel].on_cancel(checkpoint)?;
+                let now = self.reporter.clock.now();
                 self.handler.on_cancel(index, checkpoint, now, &mut self.actions);
             }
             StreamElement::EndOfData => self.on_end_of_data()?,
             StreamElement::EndOfInput => {
                 self.reporter.probe(TaskStep::EndOfInput { channel });
                 self.receivers[channel].on_end_of_input(frame.header)?;
-                self.sent[channel] = frame.header.seq;
+                self.channels[channel].sent = frame.header.seq;
+                let now = self.reporter.clock.now();
                 self.handler.on_end_of_input(index, now, &mut self.actions);
             }
             element => return Err(unknown(&element)),
         }
         self.carry_out()
+    }
+
+    #[inline]
+    fn on_batch(&mut self, channel: usize, seq: u64, mut batch: BoxedBatch) -> Result<()> {
+        if self.cost.is_aligning() {
+            self.cost.on_batch(batch.size());
+        }
+        let index = ChannelIndex(channel as u32);
+        self.recorder.on_batch(index, seq, || snapshot::encoded(&batch));
+        self.head.on_batch(&mut batch)?;
+        self.gate.recycle(channel, batch);
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    /// A barrier was delivered, in its place or ahead of it.
+    fn on_barrier(&mut self, channel: usize, barrier: CheckpointBarrier, sent: u64) {
+        let checkpoint = barrier.checkpoint;
+        self.reporter.probe(TaskStep::Barrier { channel, checkpoint });
+        let now = self.reporter.clock.now();
+        self.channels[channel].sent = sent;
+        self.cost.on_barrier(&barrier, now);
+        self.handler
+            .on_barrier(ChannelIndex(channel as u32), barrier, now, &mut self.actions);
     }
 
     fn on_end_of_data(&mut self) -> Result<()> {
@@ -148,73 +250,12 @@ impl GateTask {
         Ok(())
     }
 
-    fn carry_out(&mut self) -> Result<()> {
-        let mut actions = std::mem::take(&mut self.actions);
-        for action in actions.drain(..) {
-            match action {
-                AlignmentAction::Block(channel) => self.gate.block(channel.as_usize()),
-                AlignmentAction::Unblock(channel) => self.gate.unblock(channel.as_usize()),
-                AlignmentAction::Snapshot { barrier, .. } => self.take_snapshot(barrier)?,
-                AlignmentAction::Decline { checkpoint, reason } => {
-                    self.reporter.declined(checkpoint, failure_reason(reason));
-                }
-                AlignmentAction::ForwardCancel(checkpoint) => {
-                    self.head.on_signal(&mut Signal::CancelCheckpoint(checkpoint))?;
-                }
-                // Nothing is announced yet, so nothing overtakes or is recorded.
-                AlignmentAction::Complete { .. }
-                | AlignmentAction::Prioritize(_)
-                | AlignmentAction::Record { .. }
-                | AlignmentAction::StopRecording { .. }
-                | AlignmentAction::DropRecording { .. } => {}
-            }
-        }
-        self.actions = actions;
-        Ok(())
-    }
-
-    fn take_snapshot(&mut self, barrier: CheckpointBarrier) -> Result<()> {
-        self.reporter.probe(TaskStep::Snapshot(barrier.checkpoint));
-        let since = self.reporter.monotonic();
-        if barrier.options.alignment == BarrierAlignment::Aligned {
-            verify_aligned_cut(&self.receivers, barrier.checkpoint)?;
-        }
-        let mut snapshot = TaskSnapshot::new(barrier);
-        self.head.on_signal(&mut Signal::Barrier(&mut snapshot))?;
-        self.reporter.froze(since);
-        let received = self.receivers.iter().map(ChannelReceiver::received);
-        let cuts = received.zip(&self.sent).map(|(received, sent)| ChannelCut {
-            received,
-            sent: *sent,
-            recorded: Vec::new(),
-        });
-        let cuts = cuts.collect();
-        self.reporter.store(snapshot, cuts);
-        Ok(())
-    }
-
     fn flush(&mut self) -> Result<()> {
         if std::mem::take(&mut self.is_dirty) {
             self.head.on_signal(&mut Signal::Flush)
         } else {
             Ok(())
         }
-    }
-}
-
-fn handler(alignment: BarrierAlignment, channels: u32) -> Box<dyn BarrierHandler> {
-    match alignment {
-        BarrierAlignment::AtLeastOnce => Box::new(BarrierTracker::new(channels, EndOfInputRule::StandsIn)),
-        _ => Box::new(BarrierAligner::new(channels, EndOfInputRule::StandsIn)),
-    }
-}
-
-fn failure_reason(reason: DeclineReason) -> FailureReason {
-    match reason {
-        DeclineReason::Subsumed { .. } => FailureReason::Subsumed,
-        DeclineReason::Cancelled => FailureReason::CancelMarker,
-        DeclineReason::EndOfInput => FailureReason::TaskEnded,
-        _ => FailureReason::Declined,
     }
 }
 
@@ -233,6 +274,10 @@ impl Future for GateTask {
         }
         let advanced = self.head.poll_advance(cx);
         self.reporter.note(advanced);
-        self.poll_process(cx)
+        if let Poll::Ready(ended) = self.poll_process(cx) {
+            return Poll::Ready(ended);
+        }
+        self.poll_timer(cx)?;
+        Poll::Pending
     }
 }

@@ -1,14 +1,18 @@
 //! What a task tells the job.
 
+mod persist;
+
 use crate::executor::Executor;
 use crate::probe::{Probe, TaskStep};
 use futures::FutureExt;
-use futures::channel::mpsc;
+use futures::channel::{mpsc, oneshot};
 use futures::future::{AbortHandle, abortable};
-use snapline_barrier::{ChannelCut, TaskCut};
+use persist::{Stored, persist_all, persist_channels};
+use snapline_barrier::TaskCut;
 use snapline_coordinator::{Acknowledgement, CheckpointStore, Decline, FailureReason, SubtaskStatistics};
-use snapline_core::{AttemptId, CheckpointId, Clock, Error, ErrorKind, Result, SubtaskId, SubtaskIndex};
-use snapline_dataflow::{OperatorSnapshot, TaskCounters, TaskSnapshot};
+use snapline_core::{AttemptId, CheckpointId, Clock, Error, ErrorKind, Result, SubtaskId};
+use snapline_dataflow::{TaskCounters, TaskSnapshot};
+use snapline_state::ChannelState;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Poll;
@@ -51,7 +55,23 @@ pub(crate) struct Reporter {
     pub(crate) store: Arc<CheckpointStore>,
     pub(crate) counters: Arc<TaskCounters>,
     pub(crate) reports: mpsc::UnboundedSender<(AttemptId, TaskReport)>,
-    pub(crate) running: BTreeMap<CheckpointId, AbortHandle>,
+    /// Snapshots that are not complete yet, being stored.
+    pub(crate) begun: BTreeMap<CheckpointId, oneshot::Receiver<Result<Stored>>>,
+    /// What gives up the work for a checkpoint.
+    pub(crate) running: BTreeMap<CheckpointId, Vec<AbortHandle>>,
+}
+
+/// What a task knows of its part of a checkpoint when all barriers are in.
+#[derive(Debug)]
+pub(crate) struct Completed {
+    /// Where it stood.
+    pub(crate) cut: TaskCut,
+    /// What was in flight towards it.
+    pub(crate) channels: Result<ChannelState>,
+    /// What taking part has cost so far.
+    pub(crate) statistics: SubtaskStatistics,
+    /// When it went on after the freeze.
+    pub(crate) frozen: Duration,
 }
 
 impl Reporter {
@@ -67,10 +87,12 @@ impl Reporter {
         }
     }
 
-    /// Notes how long the task was kept from its records.
-    pub(crate) fn froze(&self, since: Duration) {
-        let nanos = (self.clock.monotonic().saturating_sub(since)).as_nanos();
+    /// Notes how long the task was kept from its records, and returns the time.
+    pub(crate) fn froze(&self, since: Duration) -> Duration {
+        let now = self.clock.monotonic();
+        let nanos = now.saturating_sub(since).as_nanos();
         self.counters.froze(u64::try_from(nanos).unwrap_or(u64::MAX));
+        now
     }
 
     /// Logs that a snapshot failed while it was drained. The coordinator learns of it from the
@@ -89,24 +111,72 @@ impl Reporter {
         let _ = self.reports.unbounded_send((self.attempt, report));
     }
 
-    /// Stores a snapshot away from the task, then acknowledges it.
-    pub(crate) fn store(&mut self, snapshot: TaskSnapshot, channels: Vec<ChannelCut>) {
+    /// Begins to store a snapshot away from the task. It is acknowledged when it is
+    /// [completed](Reporter::complete).
+    pub(crate) fn begin(&mut self, snapshot: TaskSnapshot) {
         let checkpoint = snapshot.barrier.checkpoint;
+        let (sender, stored) = oneshot::channel();
+        let (store, leading, subtask) = (self.store.clone(), self.leading, self.task.index);
+        let work = async move {
+            let stored = persist_all(&store, leading, subtask, snapshot).await;
+            let _ = sender.send(stored);
+        };
+        self.run(checkpoint, work);
+        self.begun.insert(checkpoint, stored);
+    }
+
+    /// Acknowledges a checkpoint as soon as its snapshot, which was begun before, and its channel state
+    /// are stored.
+    pub(crate) fn complete(&mut self, checkpoint: CheckpointId, completed: Completed) {
+        if let Some(stored) = self.begun.remove(&checkpoint) {
+            let stored = stored.map(|stored| match stored {
+                Ok(stored) => stored,
+                Err(_) => Err(Error::cancelled("the checkpoint was given up")),
+            });
+            self.acknowledge_when(checkpoint, stored, completed);
+        }
+    }
+
+    /// Stores a snapshot that is complete away from the task, then acknowledges it.
+    pub(crate) fn store(&mut self, snapshot: TaskSnapshot, completed: Completed) {
+        let checkpoint = snapshot.barrier.checkpoint;
+        let (store, leading, subtask) = (self.store.clone(), self.leading, self.task.index);
+        let stored = async move { persist_all(&store, leading, subtask, snapshot).await };
+        self.acknowledge_when(checkpoint, stored, completed);
+    }
+
+    fn acknowledge_when(
+        &mut self,
+        checkpoint: CheckpointId,
+        stored: impl Future<Output = Result<Stored>> + Send + 'static,
+        completed: Completed,
+    ) {
         let (task, attempt, leading) = (self.task.clone(), self.attempt, self.leading);
-        let (store, reports) = (self.store.clone(), self.reports.clone());
-        let probe = self.probe.clone();
-        let stored = async move {
-            let report = match persist_all(&store, leading, task.index, snapshot).await {
-                Ok(operators) => TaskReport::Acknowledge(Acknowledgement {
+        let clock = self.clock.clone();
+        let (store, reports, probe) = (self.store.clone(), self.reports.clone(), self.probe.clone());
+        let Completed {
+            cut,
+            channels,
+            mut statistics,
+            frozen,
+        } = completed;
+        let acknowledged = async move {
+            let stored = async {
+                let mut stored = stored.await?;
+                statistics.state_bytes = stored.iter().map(|(.., state)| state.len()).sum();
+                statistics.in_flight_bytes =
+                    persist_channels(&store, leading, checkpoint, &task, &channels?, &mut stored).await?;
+                statistics.asynchronous = clock.monotonic().saturating_sub(frozen);
+                Ok((stored, statistics))
+            };
+            let report = match stored.await {
+                Ok((operators, statistics)) => TaskReport::Acknowledge(Acknowledgement {
                     task,
                     attempt: leading,
                     checkpoint,
                     operators,
-                    cut: TaskCut {
-                        clock: None,
-                        channels,
-                    },
-                    statistics: SubtaskStatistics::default(),
+                    cut,
+                    statistics,
                 }),
                 Err(error) => TaskReport::Decline(decline(task, leading, checkpoint, error)),
             };
@@ -115,9 +185,14 @@ impl Reporter {
             }
             let _ = reports.unbounded_send((attempt, report));
         };
-        let (stored, handle) = abortable(stored);
-        self.running.insert(checkpoint, handle);
-        self.executor.spawn_io(stored.map(|_| ()).boxed());
+        self.run(checkpoint, acknowledged);
+    }
+
+    /// Runs work for a checkpoint until it is given up.
+    fn run(&mut self, checkpoint: CheckpointId, work: impl Future<Output = ()> + Send + 'static) {
+        let (work, handle) = abortable(work);
+        self.running.entry(checkpoint).or_default().push(handle);
+        self.executor.spawn_io(work.map(|_| ()).boxed());
     }
 
     pub(crate) fn declined(&self, checkpoint: CheckpointId, reason: FailureReason) {
@@ -133,57 +208,16 @@ impl Reporter {
 
     /// A checkpoint was given up: its snapshot need not be stored.
     pub(crate) fn on_abort(&mut self, checkpoint: CheckpointId) {
-        if let Some(handle) = self.running.remove(&checkpoint) {
-            handle.abort();
-        }
+        self.begun.remove(&checkpoint);
+        let running = self.running.remove(&checkpoint).unwrap_or_default();
+        running.iter().for_each(AbortHandle::abort);
     }
 
     /// A checkpoint is complete: nothing of it or an older one is running.
     pub(crate) fn on_complete(&mut self, checkpoint: CheckpointId) {
+        self.begun.retain(|begun, _| *begun > checkpoint);
         self.running.retain(|running, _| *running > checkpoint);
     }
-}
-
-type Acknowledged = Vec<(
-    snapline_core::OperatorUid,
-    SubtaskIndex,
-    snapline_state::SubtaskState,
-)>;
-
-async fn persist_all(
-    store: &CheckpointStore,
-    attempt: AttemptId,
-    subtask: SubtaskIndex,
-    snapshot: TaskSnapshot,
-) -> Result<Acknowledged> {
-    let checkpoint = snapshot.barrier.checkpoint;
-    let parts = snapshot
-        .operators
-        .into_iter()
-        .map(|part| persist(store, attempt, checkpoint, subtask, part));
-    let stored = futures::future::try_join_all(parts).await?;
-    Ok(stored.into_iter().flatten().collect())
-}
-
-async fn persist(
-    store: &CheckpointStore,
-    attempt: AttemptId,
-    checkpoint: CheckpointId,
-    subtask: SubtaskIndex,
-    part: OperatorSnapshot,
-) -> Result<
-    Option<(
-        snapline_core::OperatorUid,
-        SubtaskIndex,
-        snapline_state::SubtaskState,
-    )>,
-> {
-    let Some(operator) = part.operator().cloned() else {
-        return Ok(None);
-    };
-    let target = store.snapshot_target(attempt, checkpoint, &operator, subtask)?;
-    let state = part.persist(&target).await?;
-    Ok((!state.is_empty()).then_some((operator, subtask, state)))
 }
 
 fn decline(task: SubtaskId, attempt: AttemptId, checkpoint: CheckpointId, cause: Error) -> Decline {

@@ -1,19 +1,25 @@
 //! A task that begins with a source.
 
-use super::{BATCHES_PER_TURN, ControlReceiver, Reporter, TaskControl};
+use super::{BATCHES_PER_TURN, Completed, ControlReceiver, Reporter, TaskControl};
+use crate::history::SharedHistory;
 use crate::probe::TaskStep;
 use futures::StreamExt;
+use snapline_barrier::TaskCut;
 use snapline_connector::ReaderStatus;
+use snapline_coordinator::SubtaskStatistics;
 use snapline_core::{CheckpointBarrier, CheckpointKind, Result};
 use snapline_dataflow::{Signal, SourceHead, TaskSnapshot};
+use snapline_state::ChannelState;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Reads a source and puts barriers between its batches.
 pub(crate) struct SourceTask {
     head: Box<dyn SourceHead>,
     control: ControlReceiver,
     reporter: Reporter,
+    history: SharedHistory,
     has_ended: bool,
     /// Whether the job stops with the newest checkpoint, so that nothing more may be read.
     is_suspended: bool,
@@ -22,11 +28,17 @@ pub(crate) struct SourceTask {
 }
 
 impl SourceTask {
-    pub(crate) fn new(head: Box<dyn SourceHead>, control: ControlReceiver, reporter: Reporter) -> Self {
+    pub(crate) fn new(
+        head: Box<dyn SourceHead>,
+        history: SharedHistory,
+        control: ControlReceiver,
+        reporter: Reporter,
+    ) -> Self {
         Self {
             head,
             control,
             reporter,
+            history,
             has_ended: false,
             is_suspended: false,
             is_dirty: false,
@@ -61,10 +73,26 @@ impl SourceTask {
         self.reporter.probe(TaskStep::Snapshot(barrier.checkpoint));
         self.is_suspended |= barrier.options.kind == CheckpointKind::Suspend;
         let since = self.reporter.monotonic();
+        let delay = self.reporter.clock.now().millis_since(barrier.created);
         let mut snapshot = TaskSnapshot::new(barrier);
         self.head.on_signal(&mut Signal::Barrier(&mut snapshot))?;
-        self.reporter.froze(since);
-        self.reporter.store(snapshot, Vec::new());
+        let frozen = self.reporter.froze(since);
+        let cut = TaskCut {
+            clock: self.history.on_snapshot(),
+            channels: Vec::new(),
+        };
+        let statistics = SubtaskStatistics {
+            start_delay: Duration::from_millis(delay),
+            sync: frozen.saturating_sub(since),
+            ..SubtaskStatistics::default()
+        };
+        let completed = Completed {
+            cut,
+            channels: Ok(ChannelState::default()),
+            statistics,
+            frozen,
+        };
+        self.reporter.store(snapshot, completed);
         Ok(())
     }
 

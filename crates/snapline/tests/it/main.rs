@@ -12,3 +12,5 @@ mod savepoints;
 mod statistics;
 mod storage;
 mod support;
+mod unaligned;
+mod valve;

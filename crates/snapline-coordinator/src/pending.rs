@@ -139,6 +139,11 @@ impl PendingCheckpoint {
         self.collected.missing.is_empty()
     }
 
+    /// The tasks that have not acknowledged.
+    pub(crate) fn missing(&self) -> &BTreeSet<SubtaskId> {
+        &self.collected.missing
+    }
+
     /// Counts each of the tasks once.
     pub(crate) fn acknowledge(&mut self, ack: Acknowledgement, tasks: &Tasks, now: Duration) -> Counted {
         if !tasks.contains(&ack.task) {

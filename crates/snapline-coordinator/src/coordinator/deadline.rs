@@ -6,7 +6,8 @@ use crate::action::CoordinatorAction;
 use crate::failure::FailureReason;
 use crate::moment::Moment;
 use crate::pending::{PendingCheckpoint, Phase};
-use snapline_core::{CheckpointId, Error};
+use snapline_core::{CheckpointId, Error, SubtaskId};
+use std::collections::BTreeSet;
 
 impl CheckpointCoordinator {
     /// Makes claims again whose outcome is not known.
@@ -43,7 +44,8 @@ impl CheckpointCoordinator {
             let kind = pending.kind();
             match &pending.phase {
                 Phase::Collecting | Phase::Waiting(_) => {
-                    self.abort(checkpoint, FailureReason::Expired, None, now, out);
+                    let cause = late(pending.missing());
+                    self.abort(checkpoint, FailureReason::Expired, cause, now, out);
                 }
                 Phase::Storing(_) => self.lose(checkpoint, now, out),
                 Phase::Publishing(..) if kind.is_savepoint() => self.lose(checkpoint, now, out),
@@ -76,4 +78,13 @@ impl CheckpointCoordinator {
             }));
         }
     }
+}
+
+/// Who has kept a checkpoint from being complete.
+fn late(missing: &BTreeSet<SubtaskId>) -> Option<Error> {
+    let first = missing.first()?;
+    let error = Error::unavailable("tasks have not acknowledged in time")
+        .with("tasks", missing.len())
+        .with("one of them", first);
+    Some(error)
 }

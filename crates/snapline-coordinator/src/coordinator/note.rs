@@ -70,6 +70,7 @@ impl CheckpointCoordinator {
             written_bytes: states().flat_map(SubtaskState::handles).map(written).sum(),
             tasks: self.tasks.len(),
             acknowledged: collected.reports.clone(),
+            missing: pending.missing().iter().cloned().collect(),
         }
     }
 }

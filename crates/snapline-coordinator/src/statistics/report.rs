@@ -29,6 +29,8 @@ pub struct CheckpointReport {
     pub tasks: usize,
     /// The tasks that have acknowledged or have nothing to acknowledge, in the order in which they did.
     pub acknowledged: Vec<SubtaskReport>,
+    /// The tasks that have not acknowledged.
+    pub missing: Vec<SubtaskId>,
 }
 
 /// How far a checkpoint is.

@@ -6,6 +6,7 @@ mod coordinator_oracle;
 mod coordinator_properties;
 mod coordinator_savepoints;
 mod coordinator_several;
+mod coordinator_statistics;
 mod coordinator_tasks;
 mod crash;
 mod delete;

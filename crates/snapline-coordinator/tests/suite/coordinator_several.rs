@@ -182,6 +182,24 @@ fn barriers_that_overtake_and_savepoints_take_turns() {
 }
 
 #[test]
+fn nothing_passes_a_savepoint_that_waits_for_room() {
+    let settings = CheckpointSettings {
+        alignment: AlignmentSettings::Unaligned,
+        ..concurrent(2)
+    };
+    check(
+        coordinator(1, Some(settings)),
+        "100                | trigger 5
+         request savepoint  | request 1
+         request checkpoint | request 2
+         200                |
+         next               | Some(1.1s)
+         ack 5 0            | publish 5, begin 6 for 1, trigger-savepoint 6
+         ack 6 0            | store 6, trigger 7",
+    );
+}
+
+#[test]
 fn the_last_in_order_is_refused_when_too_many_wait() {
     // C-19, C-66
     let mut coordinator = coordinator(1, Some(concurrent(1)));

@@ -218,6 +218,25 @@ fn a_job_whose_tasks_restart_does_not_end_yet() {
 }
 
 #[test]
+fn a_request_after_the_claim_that_ends_the_job_is_answered_too() {
+    check(
+        coordinator(1, Some(settings())),
+        "request final     | request 1, trigger-final 5
+         ack 5 0           | publish 5
+         failed 0          | answer 1 Unavailable
+         running 0         |
+         request savepoint | request 2, begin 6 for 2, trigger-savepoint 6
+         request final     | request 3
+         published 5 ok    | complete 5, collect, answer 3 Cancelled
+         finished          | false
+         ack 6 0           | store 6
+         stored 6 ok       | answer 2 with 6
+         finished          | true
+         stop              |",
+    );
+}
+
+#[test]
 fn all_that_is_pending_can_be_given_up_at_once() {
     let settings = CheckpointSettings {
         max_concurrent: 9,

@@ -32,6 +32,30 @@
 //! and every manifest carries those that were not confirmed when it was published, so that a
 //! restore of the newest checkpoint alone can finish them all.
 //!
+//! Several checkpoints may be under way. They are published one at a time in the order of their ids,
+//! and a complete one subsumes the older ones.
+//!
+//! # How a savepoint comes to be
+//!
+//! ```text
+//!  trigger(Savepoint)          ◀───   somebody asks
+//!  BeginSavepoint              ───▶   CheckpointStore::register_savepoint
+//!  TriggerSources, ...                as above, but tasks write into the target
+//!  PublishSavepoint(manifest)  ───▶   CheckpointStore::publish_savepoint ──▶  {target}/manifest.json
+//!  on_savepoint_published(Ok)  ◀───
+//!  RequestDone                 ───▶   who has asked is told
+//! ```
+//!
+//! A job that stops with a savepoint also publishes it as its newest checkpoint, between the last two
+//! lines: `Publish`, `NotifyComplete`, `Commit`. Sinks commit nothing for any other savepoint.
+//!
+//! # How a part of a job restarts
+//!
+//! [`CheckpointCoordinator::on_tasks_failed`] gives up what is under way; when
+//! [`CheckpointCoordinator::publishing`] is `None`, the newest completed checkpoint is known and the
+//! tasks can be restored from it; [`CheckpointCoordinator::on_tasks_running`] lets checkpoints start again.
+//! Tasks that have finished are not asked any more: [`CheckpointCoordinator::on_task_finished`].
+//!
 //! # How a job starts
 //!
 //! 1. [`CheckpointStore::claim_attempt`]: a number that nobody else has.
@@ -45,7 +69,7 @@
 //! # What can go wrong
 //!
 //! * The outcome of a claim is unknown: the same claim is made again until it is known. Nothing is
-//!   deleted meanwhile, and no other checkpoint starts.
+//!   deleted meanwhile, and no other checkpoint is published.
 //! * Another process has taken over: the claim finds the name taken, and the job fails with a
 //!   `Conflict`, which must not be answered by a restart.
 //! * A channel has lost or repeated a batch: the counts in the acknowledgements contradict, and the

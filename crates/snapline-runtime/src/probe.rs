@@ -100,6 +100,13 @@ pub enum JobStep<'a> {
     },
     /// The attempt has failed.
     Fail(&'a dyn Display),
+    /// A task has failed; it and those around it restart while the others go on.
+    RestartRegion {
+        /// The task.
+        task: &'a SubtaskId,
+        /// What went wrong.
+        error: &'a dyn Display,
+    },
 }
 
 impl<'a> JobStep<'a> {
@@ -152,6 +159,7 @@ impl Display for JobStep<'_> {
                 error: Some(error),
             } => write!(f, "could not commit checkpoint {checkpoint}: {error}"),
             Self::Fail(error) => write!(f, "fails: {error}"),
+            Self::RestartRegion { task, error } => write!(f, "restarts the tasks around {task}: {error}"),
         }
     }
 }

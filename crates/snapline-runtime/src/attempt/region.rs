@@ -9,6 +9,7 @@ use super::commit::recover_some;
 use super::{Attempt, Outcome, STOP_PATIENCE};
 use crate::cluster::may_pass;
 use crate::deploy::{DeployedTask, Deployment, States};
+use crate::probe::JobStep;
 use crate::restore::states_of_all;
 use crate::task::TaskControl;
 use futures::FutureExt;
@@ -71,6 +72,8 @@ impl Attempt {
         let Some(delay) = delay else {
             return Err(error);
         };
+        self.cluster
+            .probe(self.attempt, &JobStep::RestartRegion { task, error: &error });
         tracing::warn!(%task, %error, ?delay, tasks = tasks.len(), "a region of the job failed and restarts");
         self.shared.incident(format!(
             "{} tasks around {task} failed and restart: {error}",
@@ -103,13 +106,14 @@ impl Attempt {
         self.restarts.iter().any(|restart| restart.tasks.contains(task))
     }
 
-    /// When a restart has something to do if nothing happens before.
+    /// When a restart has something to do if nothing happens before. One that waits for a checkpoint to be
+    /// settled has not: it goes on with the outcome, whatever the time is.
     pub(super) fn restart_deadline(&self) -> Option<Duration> {
         let waiting = self.restarts.iter().filter(|restart| !restart.is_building);
         waiting
-            .map(|restart| match self.has_running(&restart.tasks) {
-                true => restart.patience,
-                false => restart.due,
+            .filter_map(|restart| match self.has_running(&restart.tasks) {
+                true => Some(restart.patience),
+                false => self.is_settled().then_some(restart.due),
             })
             .min()
     }
@@ -180,6 +184,7 @@ impl Attempt {
         let ids: BTreeSet<SubtaskId> = rebuilt.tasks.iter().map(|task| task.id.clone()).collect();
         self.restarts.retain(|restart| restart.tasks != ids);
         self.with_data.extend(ids.iter().cloned());
+        self.ending.retain(|task, _| !ids.contains(task));
         self.adopt(&rebuilt.deployment, rebuilt.tasks);
         let now = Moment::of(&*self.cluster.clock);
         self.coordinator.on_tasks_running(&ids, now, &mut self.actions);

@@ -41,6 +41,7 @@ mod dice;
 mod executor;
 mod fate;
 mod faults;
+mod intervention;
 mod network;
 mod plan;
 mod run;

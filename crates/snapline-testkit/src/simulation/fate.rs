@@ -47,6 +47,7 @@ pub(crate) struct Met {
     pub(crate) panics: u64,
     pub(crate) storage: u64,
     pub(crate) outside: u64,
+    pub(crate) interventions: u64,
 }
 
 /// What goes wrong with a call to the outside.
@@ -79,6 +80,7 @@ impl Fate {
             panics: up_to(most.panics),
             storage: up_to(most.storage),
             outside: up_to(most.outside),
+            interventions: up_to(most.interventions),
             delays: up_to(most.delays),
         };
         let rarity = |choices: &[u64]| dice.one_of(choices).copied().unwrap_or(1);
@@ -161,6 +163,15 @@ impl Fate {
         let next = self.countdown(STEPS_TO_CRASH / 8, MOMENTS_TO_CRASH);
         self.lock().panic = more.then_some(next);
         true
+    }
+
+    /// Whether somebody will do something to the job.
+    pub(crate) fn intervenes(&self) -> bool {
+        let mut state = self.lock();
+        let intervenes = state.left.interventions > 0;
+        state.left.interventions -= u32::from(intervenes);
+        state.met.interventions += u64::from(intervenes);
+        intervenes
     }
 
     pub(crate) fn delays_a_step(&self) -> bool {

@@ -17,6 +17,7 @@ pub struct Faults {
     pub(crate) panics: u32,
     pub(crate) storage: u32,
     pub(crate) outside: u32,
+    pub(crate) interventions: u32,
     pub(crate) delays: u32,
 }
 
@@ -28,6 +29,7 @@ impl Faults {
             panics: 0,
             storage: 0,
             outside: 0,
+            interventions: 0,
             delays: 0,
         }
     }
@@ -58,6 +60,15 @@ impl Faults {
         Self { outside, ..self }
     }
 
+    /// How often somebody takes a savepoint, or stops the job with one or without and starts it again.
+    #[must_use]
+    pub const fn interventions(self, interventions: u32) -> Self {
+        Self {
+            interventions,
+            ..self
+        }
+    }
+
     /// How often tasks and deliveries are held up.
     #[must_use]
     pub const fn delays(self, delays: u32) -> Self {
@@ -70,10 +81,12 @@ impl Faults {
             self.delays(0),
             self.storage(0),
             self.outside(0),
+            self.interventions(0),
             self.panics(0),
             self.crashes(0),
             self.crashes(self.crashes.min(1)),
             self.panics(self.panics.min(1)),
+            self.interventions(self.interventions.min(1)),
         ];
         less.into_iter().filter(move |less| *less != self)
     }
@@ -87,6 +100,7 @@ impl Default for Faults {
             panics: 3,
             storage: 12,
             outside: 8,
+            interventions: 2,
             delays: 400,
         }
     }
@@ -99,6 +113,7 @@ impl fmt::Display for Faults {
             (self.panics, "panics"),
             (self.storage, "storage faults"),
             (self.outside, "faults of the outside world"),
+            (self.interventions, "interventions"),
             (self.delays, "delays"),
         ];
         let there: Vec<&str> = kinds

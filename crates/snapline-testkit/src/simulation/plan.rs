@@ -3,7 +3,7 @@
 use super::faults::Faults;
 use super::run::{Outcome, run};
 use super::settings::Settings;
-use super::trace::Detail;
+use super::trace::{Detail, Extent};
 use super::verdict::{Expected, Failure, Report};
 use super::world::World;
 use snapline_core::{AlignmentSettings, Data, Error};
@@ -161,11 +161,12 @@ impl<F: Fn(&StreamExecutionEnvironment, &World)> Simulated<F> {
         }
         let outcome = self.run(seed, faults, Detail::Lines);
         let reason = expected.judge(&outcome);
+        let extent = chosen_seed().map_or(Extent::Ends, |_| Extent::All);
         Failure {
             seed,
             reason: reason.unwrap_or_else(|| NOT_REPEATABLE.to_owned()),
             faults,
-            trace: outcome.trace.text(),
+            trace: outcome.trace.text(extent),
             command: command(seed),
         }
     }

@@ -4,14 +4,15 @@ use super::dice::Dice;
 use super::executor::{Ended, SimExecutor};
 use super::fate::{Fate, Met};
 use super::faults::Faults;
+use super::intervention::{JobEnd, User};
 use super::network::SimNetwork;
 use super::settings::Settings;
 use super::storage::SimStorage;
 use super::time::Time;
 use super::trace::{Detail, SimProbe, Trace};
 use super::world::World;
-use snapline_core::{CheckpointSettings, JobSettings, RestartSettings, Result};
-use snapline_dataflow::{Components, JobResult, StreamExecutionEnvironment};
+use snapline_core::{AlignmentSettings, CheckpointSettings, JobSettings, RestartSettings, RestoreSettings};
+use snapline_dataflow::{Components, StreamExecutionEnvironment};
 use snapline_runtime::{ClusterParts, LocalCluster};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -41,6 +42,8 @@ struct Run<'a> {
     trace: Arc<Trace>,
     world: World,
     dice: Dice,
+    /// Set once somebody has stopped the job with a savepoint and starts it from there.
+    restore: Option<RestoreSettings>,
     /// The same in all processes unless the job is rescaled.
     parallelism: u32,
     steps: u64,
@@ -81,6 +84,7 @@ impl<'a> Run<'a> {
             trace,
             world,
             parallelism: settings.draw_parallelism(&dice),
+            restore: None,
             dice,
             steps: settings.step_limit,
         }
@@ -101,7 +105,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Runs one process; false when it was killed.
+    /// Runs one process; false when it was killed or stopped, so that there has to be another.
     fn process(&mut self, number: u64, program: Program<'_>) -> Result<bool, String> {
         self.fate.on_process_start();
         let executor = Arc::new(SimExecutor::new(
@@ -117,25 +121,30 @@ impl<'a> Run<'a> {
         });
         catch_unwind(AssertUnwindSafe(|| program(&env, &self.world)))
             .map_err(|_| "the program panicked while it described its job".to_owned())?;
-        let job = async move { env.execute(JOB).await };
+        let user = User {
+            time: self.time.clone(),
+            fate: self.fate.clone(),
+            trace: self.trace.clone(),
+            dice: Dice::new(self.seed ^ (number << 32), "user"),
+            process: number,
+        };
+        let job = async move { user.attend(&env.execute_async(JOB).await?).await };
         let ended = executor.run(job, &mut self.steps);
         if let Some(violation) = self.world.violation() {
             return Err(violation);
         }
         match ended {
-            Ended::Done(outcome) => self.on_end(outcome),
+            Ended::Done(Ok(JobEnd::Finished)) => Ok(true),
+            Ended::Done(Ok(JobEnd::Stopped(restore))) => {
+                self.restore = restore.or(self.restore.take());
+                Ok(false)
+            }
+            Ended::Done(Err(error)) => Err(format!("the job failed: {error}")),
             Ended::Crashed => {
                 self.trace.note("process", || format!("{number} is KILLED"));
                 Ok(false)
             }
             Ended::Stuck(why) => Err(format!("{why}{}", self.trace.last_steps())),
-        }
-    }
-
-    fn on_end(&self, outcome: Result<JobResult>) -> Result<bool, String> {
-        match outcome {
-            Ok(_) => Ok(true),
-            Err(error) => Err(format!("the job failed: {error}")),
         }
     }
 
@@ -167,13 +176,16 @@ impl<'a> Run<'a> {
             true => settings.draw_parallelism(&self.dice),
             false => self.parallelism,
         };
+        let alignment = self.dice.one_of(&settings.alignments).copied();
+        let alignment = alignment.unwrap_or_default();
         let checkpoints = CheckpointSettings {
             timeout_ms: settings.checkpoint_timeout_ms(),
-            alignment: self
-                .dice
-                .one_of(&settings.alignments)
-                .copied()
-                .unwrap_or_default(),
+            alignment,
+            max_concurrent: match alignment {
+                AlignmentSettings::Aligned => self.dice.between(1..=3) as u32,
+                _ => 1,
+            },
+            retained: one_of(&[1, 2, 3]),
             ..CheckpointSettings::every(settings.interval)
         };
         let restart = RestartSettings::ExponentialDelay {
@@ -188,6 +200,8 @@ impl<'a> Run<'a> {
             parallelism,
             checkpoints: Some(checkpoints),
             restart: Some(restart),
+            restore: self.restore.clone(),
+            local_recovery: self.dice.one_in(2),
             batch_records: one_of(&[1, 4, 16]),
             channel_bytes: one_of(&[1, 256, 128 * 1024]),
             ..JobSettings::default()

@@ -30,7 +30,7 @@ impl Settings {
             parallelism: 1..=4,
             rescale: false,
             alignments: vec![AlignmentSettings::Aligned],
-            step_limit: 200_000,
+            step_limit: 50_000,
             at_least_checkpoints: 1,
             backend: Box::new(|| Arc::new(MemoryStateBackend::new())),
         }

@@ -10,6 +10,9 @@ use std::time::Duration;
 /// What the clock on the wall shows when a simulation begins.
 const START: Timestamp = Timestamp(1_000_000_000_000);
 
+/// How often a step may look at the clock.
+const MOST_LOOKS: u32 = 100_000;
+
 /// The virtual time of one simulated world, and who waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct Time(Mutex<State>);
@@ -21,6 +24,8 @@ struct State {
     /// Whoever waits, by deadline and order.
     waiting: BTreeMap<(u64, u64), Waker>,
     next: u64,
+    /// How often somebody has looked at the clock since time has last passed.
+    looks: u32,
 }
 
 impl Time {
@@ -32,6 +37,7 @@ impl Time {
     /// Lets time pass and wakes whoever waited for it.
     pub(crate) fn pass(&self, micros: u64) {
         let mut state = self.lock();
+        state.looks = 0;
         state.now += micros;
         let due = state.due();
         drop(state);
@@ -108,8 +114,19 @@ impl Clock for Time {
         Timestamp(START.0 + (self.micros() / 1000) as i64)
     }
 
+    /// # Panics
+    /// When it is looked at again and again within one step: whoever waits in a loop for time to pass
+    /// waits for ever.
     fn monotonic(&self) -> Duration {
-        Duration::from_micros(self.micros())
+        let mut state = self.lock();
+        state.looks += 1;
+        let (looks, now) = (state.looks, state.now);
+        drop(state);
+        assert!(
+            looks < MOST_LOOKS,
+            "a task looks at the clock in a loop and never gives way to others"
+        );
+        Duration::from_micros(now)
     }
 }
 

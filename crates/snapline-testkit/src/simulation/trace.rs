@@ -42,6 +42,13 @@ pub(crate) enum Detail {
     Lines,
 }
 
+/// How much of a trace is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    All,
+    Ends,
+}
+
 impl Trace {
     pub(crate) fn new(time: Arc<Time>, detail: Detail) -> Self {
         let state = State {
@@ -116,11 +123,14 @@ impl Trace {
         })
     }
 
-    /// The lines, one for each moment.
-    pub(crate) fn text(&self) -> String {
+    /// The lines, one for each moment: all, or those at both ends of a long trace.
+    pub(crate) fn text(&self, extent: Extent) -> String {
         let state = self.lock();
         let lines = state.lines.as_deref().unwrap_or_default();
-        let (first, last) = SHOWN;
+        let (first, last) = match extent {
+            Extent::All => (lines.len(), 0),
+            Extent::Ends => SHOWN,
+        };
         let mut text = String::new();
         for (index, line) in lines.iter().enumerate() {
             if index == first && lines.len() > first + last {

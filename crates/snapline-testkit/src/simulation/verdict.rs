@@ -120,7 +120,7 @@ impl fmt::Display for Failure {
         }
         writeln!(f, "seed {} of the simulation fails: {}", self.seed, self.reason)?;
         writeln!(f, "it takes these faults: {}", self.faults)?;
-        writeln!(f, "to see it again: {}", self.command)?;
+        writeln!(f, "to see it again, with all of the trace: {}", self.command)?;
         write!(f, "what happened, in virtual time:\n{}", self.trace)
     }
 }
@@ -154,6 +154,8 @@ pub struct Report {
     pub storage_faults: u64,
     /// How many calls of sinks of the world failed or took long.
     pub outside_faults: u64,
+    /// How often somebody was about to take a savepoint, or to stop the job.
+    pub interventions: u64,
     /// Equal if and only if the same things happened in the same order at the same time.
     pub fingerprint: u64,
 }
@@ -169,6 +171,7 @@ impl Report {
         self.panics += outcome.met.panics;
         self.storage_faults += outcome.met.storage;
         self.outside_faults += outcome.met.outside;
+        self.interventions += outcome.met.interventions;
         self.fingerprint = self.fingerprint.rotate_left(5) ^ outcome.trace.fingerprint();
     }
 }
@@ -177,14 +180,16 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} seeds, {} steps, {} checkpoints, {} crashes, {} panics, {} storage faults, {} outside faults",
+            "{} seeds, {} steps, {} checkpoints, {} crashes, {} panics, {} storage faults, {} outside faults, {} \
+             interventions",
             self.seeds,
             self.steps,
             self.checkpoints,
             self.crashes,
             self.panics,
             self.storage_faults,
-            self.outside_faults
+            self.outside_faults,
+            self.interventions
         )
     }
 }

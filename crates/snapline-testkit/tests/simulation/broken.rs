@@ -9,7 +9,7 @@ use snapline_connector::{
 };
 use snapline_core::{Batch, CheckpointId, Result};
 use snapline_dataflow::StreamExecutionEnvironment;
-use snapline_testkit::simulation::{Failure, Output, Simulation, World, WorldSource, WorldSplit};
+use snapline_testkit::simulation::{Failure, Faults, Output, Simulation, World, WorldSource, WorldSplit};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -331,6 +331,7 @@ impl<C: Send + 'static> SinkWriter<u64, C> for FullWriter<Box<dyn SinkWriter<u64
 fn a_job_that_uses_chance_of_its_own_is_told_so() {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let failure = Simulation::seeds(0..1)
+        .faults(Faults::none())
         .run(|env, world| {
             let lost = u64::from(CALLS.fetch_add(1, Ordering::SeqCst) == 0);
             env.from_source(world.source(lost..RECORDS), "numbers")

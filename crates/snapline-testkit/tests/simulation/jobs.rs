@@ -112,6 +112,27 @@ pub(crate) fn two_sinks(seeds: Range<u64>) -> Report {
         }))
 }
 
+/// Two pipelines that have nothing to do with each other but their checkpoints: each fails alone.
+pub(crate) fn two_pipelines(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS / 2), "left")
+                .map(|number| (number % KEYS, number))
+                .key_by(|(key, _)| *key)
+                .emit(Emit::Final)
+                .sum(|(_, number)| number)
+                .sink_to(world.sink());
+            env.from_source(world.source(RECORDS / 2..RECORDS), "right")
+                .map(|number| (number, 1_u64))
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(
+            (0..KEYS)
+                .map(|key| (key, (0..RECORDS / 2).filter(|number| number % KEYS == key).sum()))
+                .chain((RECORDS / 2..RECORDS).map(|number| (number, 1))),
+        )
+}
+
 /// A source that has everything at once: it is often at its end before the first checkpoint.
 pub(crate) fn short_input(seeds: Range<u64>) -> Report {
     Simulation::seeds(seeds)

@@ -63,6 +63,7 @@ jobs! {
     union_of_two_sources,
     final_reduce,
     two_sinks,
+    two_pipelines,
     short_input,
     only_crashes,
     without_faults,

@@ -35,16 +35,18 @@ fn there_are_only_faults_that_were_asked_for() {
             report.panics,
             report.storage_faults,
             report.outside_faults,
+            report.interventions,
         ];
         kinds.map(|faults| faults > 0)
     };
     let none = Faults::none();
-    assert_eq!(met(none), [false, false, false, false]);
-    assert_eq!(met(none.crashes(3)), [true, false, false, false]);
-    assert_eq!(met(none.panics(3)), [false, true, false, false]);
-    assert_eq!(met(none.storage(9)), [false, false, true, false]);
-    assert_eq!(met(none.outside(9)), [false, false, false, true]);
-    assert_eq!(met(Faults::default()), [true, true, true, true]);
+    assert_eq!(met(none), [false, false, false, false, false]);
+    assert_eq!(met(none.crashes(3)), [true, false, false, false, false]);
+    assert_eq!(met(none.panics(3)), [false, true, false, false, false]);
+    assert_eq!(met(none.storage(9)), [false, false, true, false, false]);
+    assert_eq!(met(none.outside(9)), [false, false, false, true, false]);
+    assert_eq!(met(none.interventions(9)), [false, false, false, false, true]);
+    assert_eq!(met(Faults::default()), [true, true, true, true, true]);
 }
 
 #[test]

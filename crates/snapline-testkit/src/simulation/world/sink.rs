@@ -1,12 +1,13 @@
 //! A sink whose transactions survive the process.
 
+use super::super::dice::Dice;
 use super::super::fate::Trouble;
 use super::World;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use snapline_connector::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use snapline_connector::{Committer, CommitterContext, RecoveryScope, Sink, SinkWriter, WriterContext};
 use snapline_core::{Batch, CheckpointId, Data, Error, OperatorUid, Result, encode_into};
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
@@ -56,6 +57,11 @@ impl<T: Data> Sink<T> for WorldSink<T> {
             operator: context.operator,
             records: Vec::new(),
         }))
+    }
+
+    /// Some are databases in which each writer has transactions of its own, others are not.
+    fn recovery_scope(&self) -> RecoveryScope {
+        self.world.recovery_scope()
     }
 
     fn committer(&self, context: CommitterContext) -> Result<Box<dyn Committer<Transaction>>> {
@@ -119,10 +125,10 @@ impl Committer<Transaction> for WorldCommitter {
         outside.wait(None).await;
         let mut state = outside.state();
         let begins_anew = restored.is_none() && state.transactions.sinks.contains(&self.operator);
-        state
-            .transactions
-            .prepared
-            .retain(|_, (operator, _)| *operator != self.operator);
+        if self.world.recovery_scope() == RecoveryScope::Sink {
+            let prepared = &mut state.transactions.prepared;
+            prepared.retain(|_, (operator, _)| *operator != self.operator);
+        }
         drop(state);
         if begins_anew {
             outside.violated("the job begins at the beginning after it has committed".to_owned());
@@ -132,6 +138,13 @@ impl Committer<Transaction> for WorldCommitter {
 }
 
 impl World {
+    fn recovery_scope(&self) -> RecoveryScope {
+        match Dice::new(self.seed(), "scope").one_in(2) {
+            true => RecoveryScope::Subtask,
+            false => RecoveryScope::Sink,
+        }
+    }
+
     async fn prepare(
         &self,
         operator: OperatorUid,

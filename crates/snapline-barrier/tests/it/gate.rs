@@ -6,7 +6,7 @@ use snapline_core::{AttemptId, BarrierOptions, CheckpointBarrier, CheckpointId, 
 use std::collections::VecDeque;
 
 /// What a channel delivers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Element {
     Data(u64),
     Barrier(u64),

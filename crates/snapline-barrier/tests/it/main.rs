@@ -8,6 +8,7 @@ mod cuts;
 mod doubles;
 mod gate;
 mod history;
+mod in_flight;
 mod interleavings;
 mod loops;
 mod marbles;

@@ -27,11 +27,11 @@ fn input() -> impl Strategy<Value = Vec<Element>> {
     })
 }
 
-fn inputs() -> impl Strategy<Value = Vec<Vec<Element>>> {
+pub(crate) fn inputs() -> impl Strategy<Value = Vec<Vec<Element>>> {
     prop::collection::vec(input(), 1..6)
 }
 
-fn rule() -> impl Strategy<Value = EndOfInputRule> {
+pub(crate) fn rule() -> impl Strategy<Value = EndOfInputRule> {
     prop_oneof![3 => Just(EndOfInputRule::StandsIn), 1 => Just(EndOfInputRule::Aborts)]
 }
 
@@ -48,7 +48,7 @@ fn drain<H: BarrierHandler>(gate: &mut Gate<H>, picks: &[Index]) {
     }
 }
 
-fn picks() -> impl Strategy<Value = Vec<Index>> {
+pub(crate) fn picks() -> impl Strategy<Value = Vec<Index>> {
     prop::collection::vec(any::<Index>(), 0..150)
 }
 

@@ -131,6 +131,9 @@ pub enum EndOfInputRule {
 ///   one event are carried out, in order, before the next element is taken.
 /// * For each checkpoint there is at most one `Snapshot` or `ForwardCancel`. Both come in strictly
 ///   growing order of the checkpoint id, and before any `Unblock` of the same event.
+/// * `Record`, `StopRecording`, `Complete` and `DropRecording` concern the newest snapshot and come after
+///   it. A checkpoint that is given up after its snapshot is declined, unless the coordinator itself
+///   has aborted it, and no cancel marker follows its barrier.
 /// * A barrier that arrives late or twice starts nothing.
 /// * Actions are appended to `out`; what stands in it already is left alone.
 /// * The end of a channel is reported once. Nothing of this channel is reported after it.
@@ -164,8 +167,11 @@ pub trait BarrierHandler: Send {
     );
 
     /// A barrier that [may record](snapline_core::BarrierAlignment::may_record) is queued on a
-    /// channel, behind batches. It is announced once, when no other marker stands before it, and will
-    /// be delivered in any case.
+    /// channel, behind batches. It is announced once, also on a blocked channel, as soon as no other
+    /// barrier and no cancel marker stands before it, and it is delivered in any case: in its order, or
+    /// earlier if the handler wants it to.
+    ///
+    /// A handler that does not care lets every barrier be delivered in its order, which is the default.
     fn on_announcement(
         &mut self,
         channel: ChannelIndex,

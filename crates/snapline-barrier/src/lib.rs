@@ -18,22 +18,63 @@
 //! does that of every other task: together a consistent cut with empty channels, as if the whole
 //! job had been stopped at one instant.
 //!
+//! Under backpressure a barrier takes long to arrive, and so long a channel is blocked. A checkpoint
+//! that is *unaligned*, or has become so because it took longer than its timeout, does not wait. The
+//! queued barrier is announced, overtakes the batches before it, and these are kept as *channel state*:
+//!
+//! ```text
+//!  channel 0   ... 7 6 |1 5 4 ──┐            |1 has arrived here: the snapshot is taken at once,
+//!                               ├── task ──  5 and 4 are in the state, 3 and 8 are not
+//!  channel 1   ... 9 |1 3 8 ────┘            |1 is announced: what comes before it is recorded
+//!
+//!  |1 arrives on channel 0:  snapshot the state  →  forward |1  →  record channel 1  →  unblock channel 0
+//!  8 is processed:           and kept, because |1 has not come yet on channel 1
+//!  |1 overtakes 3:           3 is kept, and processed later  →  stop recording  →  complete
+//! ```
+//!
+//! The snapshot is the state together with 8 and 3, which a restore puts back before everything else on
+//! channel 1.
+//!
 //! # Why it is correct
 //!
 //! Chandy and Lamport (*Distributed Snapshots*, 1985) showed that markers on FIFO channels cut an
 //! execution consistently: no message is received before the cut that was sent after it. Carbone
 //! et al. (*Lightweight Asynchronous Snapshots for Distributed Dataflows*, 2015, arXiv 1506.08603)
 //! showed that on acyclic dataflows blocking a channel behind its marker leaves nothing in flight
-//! to record. Both need channels that neither lose, repeat nor reorder. [`ChannelSender`] and
-//! [`ChannelReceiver`] do not trust that but check it: per batch and per barrier.
+//! to record. Unaligned checkpoints (Apache Flink, FLIP-76) are Chandy and Lamport's original rule
+//! again: the first marker makes a process record its own state, and then each channel up to its marker.
+//!
+//! The argument, for one channel whose sender puts `sent` batches on it before the barrier, and whose
+//! receiver has processed `received` of them when it takes its snapshot:
+//!
+//! * The sender puts the barrier on the channel in the step in which it takes its own snapshot. So
+//!   exactly the first `sent` batches belong to its past, and what it sends later to its future.
+//! * Aligned: the receiver takes its snapshot when the barrier is there and nothing has been processed
+//!   behind it, so `received == sent` and the channel is empty.
+//! * Unaligned: the receiver takes its snapshot before the barrier has been delivered, so
+//!   `received <= sent`. What is processed before the barrier is delivered, and what the barrier
+//!   overtakes, are together the batches `received..sent`, because a channel is in order. They are
+//!   recorded, each once, and nothing behind the barrier is. Whether the barrier overtakes decides only
+//!   how soon the recording ends.
+//! * Either way each batch is in the snapshot of the sender as sent and in that of the receiver as
+//!   processed or recorded, or in neither: the cut is consistent and loses nothing. A checkpoint may
+//!   choose differently at each task, and at each task by the time, and so it may be aligned at one end
+//!   of a channel and unaligned at the other.
+//! * A task acknowledges when all its channels are done (`Complete`), so a complete checkpoint has no
+//!   channel whose state is still missing.
+//!
+//! All this needs channels that neither lose, repeat nor reorder. [`ChannelSender`] and
+//! [`ChannelReceiver`] do not trust that but check it: per batch and per barrier. And [`ConsistentCut`]
+//! does not trust the handlers: it compares `received`, `sent` and what was recorded for every channel.
 //!
 //! # What is here
 //!
 //! | | |
 //! |---|---|
 //! | [`BarrierHandler`] | the receiving rule of one task: events in, [`AlignmentAction`]s out |
-//! | [`BarrierAligner`] | exactly once: blocks channels until all barriers are in |
+//! | [`BarrierAligner`] | exactly once: blocks channels until all barriers are in, or has them recorded |
 //! | [`BarrierTracker`] | at least once: blocks nothing and counts |
+//! | [`ChannelStateRecorder`] | keeps the batches that an unaligned snapshot needs |
 //! | [`LoopHead`] | either of them with a loop behind it: logs what is inside the loop at the cut |
 //! | [`LoopTermination`] | when a loop is over: a checkpoint has shown it empty |
 //! | [`ChannelSender`], [`ChannelReceiver`] | batch and barrier counts of the two ends of a channel |
@@ -69,7 +110,13 @@
 //! * [`BarrierTracker`] promises no consistent cut. Records behind a barrier may be in the snapshot
 //!   and come again after a restore.
 //! * Liveness is the caller's: a channel that delivers neither barrier nor end holds an aligned
-//!   checkpoint up until the coordinator aborts it ([`BarrierHandler::on_abort`]).
+//!   checkpoint up until the coordinator aborts it ([`BarrierHandler::on_abort`]). An unaligned one
+//!   holds nothing up, but it does not complete either.
+//! * At a task only the newest checkpoint is pending. An unaligned checkpoint that still records is
+//!   given up when the barrier of a newer one arrives, be it only that of a savepoint.
+//! * What is recorded is not bounded here: it is what the channels hold. Bounded channels bound it.
+//! * Time is only as good as the clock that the caller reads it from. A clock that is wrong makes a
+//!   checkpoint unaligned early or late, never inconsistent.
 //!
 //! # Examples
 //!

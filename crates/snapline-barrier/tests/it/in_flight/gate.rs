@@ -3,8 +3,8 @@
 use super::plan::{Plan, channel, id};
 use crate::gate::{Element, Hold};
 use snapline_barrier::{
-    AlignmentAction, BarrierHandler, ChannelCut, ChannelReceiver, ChannelSender, ChannelStateRecorder,
-    RecordedChannel,
+    AlignmentAction, BarrierHandler, ChannelReceiver, ChannelSender, ChannelStateRecorder, RecordedChannel,
+    verify_unaligned_cut,
 };
 use snapline_core::{AttemptId, BatchHeader, CheckpointId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -234,6 +234,9 @@ impl<'a, H: BarrierHandler> Gate<'a, H> {
                 AlignmentAction::Block(channel) => self.blocked[channel.as_usize()] = true,
                 AlignmentAction::Unblock(channel) => self.blocked[channel.as_usize()] = false,
                 AlignmentAction::Snapshot { barrier, .. } => {
+                    if let Err(violation) = verify_unaligned_cut(&self.receivers, barrier.checkpoint) {
+                        self.complain(violation.to_string());
+                    }
                     self.snapshots.insert(barrier.checkpoint, self.state.clone());
                 }
                 AlignmentAction::Prioritize(channel) => self.prioritize(channel.as_usize()),
@@ -292,12 +295,10 @@ impl<'a, H: BarrierHandler> Gate<'a, H> {
                     "checkpoint {checkpoint} holds {state:?} and {in_flight:?} of channel {k}, not {before:?}"
                 ));
             }
-            let cut = ChannelCut {
-                received: state.len() as u64,
-                sent: before.len() as u64,
-                recorded: recorded.map(RecordedChannel::runs).unwrap_or_default(),
-            };
-            cut.check_exact().map_err(|flaw| flaw.to_string())?;
+            let runs = recorded.map(RecordedChannel::runs).unwrap_or_default();
+            self.receivers[k]
+                .recorded_cut(checkpoint, state.len() as u64, runs)
+                .map_err(|flaw| flaw.to_string())?;
         }
         Ok(())
     }

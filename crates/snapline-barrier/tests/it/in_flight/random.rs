@@ -31,7 +31,7 @@ prop_compose! {
     }
 }
 
-/// Makes everything happen that can, in the order of `picks`, then from the front.
+/// Makes everything happen that can, in the order of `picks`, then from the front. Stops at a flaw.
 fn drain<H: BarrierHandler>(gate: &mut Gate<'_, H>, picks: &[Index]) {
     for pick in picks {
         let moves = gate.moves();
@@ -39,7 +39,7 @@ fn drain<H: BarrierHandler>(gate: &mut Gate<'_, H>, picks: &[Index]) {
             gate.make(moves[pick.index(moves.len())]);
         }
     }
-    while let Some(&next) = gate.moves().first() {
+    while let (None, Some(&next)) = (&gate.flaw, gate.moves().first()) {
         gate.make(next);
     }
 }

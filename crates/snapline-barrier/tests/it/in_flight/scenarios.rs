@@ -3,10 +3,11 @@
 //! A barrier behind queued batches is announced; what a scenario calls a priority barrier is one that
 //! is delivered. A timeout is 100 ms.
 
+use crate::gate::barrier;
 use crate::script::run_as;
 use EndOfInputRule::{Aborts, StandsIn};
-use snapline_barrier::{BarrierAligner, ChannelIndex, EndOfInputRule};
-use snapline_core::BarrierAlignment;
+use snapline_barrier::{AlignmentAction, BarrierAligner, BarrierHandler, ChannelIndex, EndOfInputRule};
+use snapline_core::{BarrierAlignment, CheckpointId, Timestamp};
 
 /// Label, channels, rule and script.
 type Case = (&'static str, u32, EndOfInputRule, &'static str);
@@ -414,4 +415,20 @@ fn forced_channels_are_aligned_first() {
 fn an_unaligned_snapshot_does_not_wait() {
     let cases = [("B-55", 2, StandsIn, "+5 b1@0 U1 +10 d1a b1@1 C1 F(1)=[1a]")];
     check(BarrierAlignment::Unaligned, None, &cases);
+}
+
+#[test]
+fn a_channel_that_has_ended_is_not_unblocked() {
+    let (mut aligner, mut actions) = (BarrierAligner::new(3, StandsIn), Vec::new());
+    let now = Timestamp(0);
+    aligner.on_barrier(ChannelIndex(0), barrier(1), now, &mut actions);
+    aligner.on_barrier(ChannelIndex(1), barrier(1), now, &mut actions);
+    aligner.on_end_of_input(ChannelIndex(0), now, &mut actions);
+    actions.clear();
+    aligner.on_abort(CheckpointId(1), now, &mut actions);
+    let expected = [
+        AlignmentAction::ForwardCancel(CheckpointId(1)),
+        AlignmentAction::Unblock(ChannelIndex(1)),
+    ];
+    assert_eq!(actions, expected);
 }

@@ -218,9 +218,8 @@ impl BarrierAligner {
             && pending.overtake_at(&self.forced).is_some_and(|at| at <= now)
         {
             self.released.extend(pending.overtake(now, out));
-            let queued = self.announced.iter().filter(|(channel, barrier)| {
-                barrier.checkpoint == pending.id() && pending.missing().contains(channel)
-            });
+            let queued = self.announced.iter();
+            let queued = queued.filter(|(_, barrier)| barrier.checkpoint == pending.id());
             out.extend(queued.map(|(channel, _)| AlignmentAction::Prioritize(*channel)));
         }
     }

@@ -174,6 +174,12 @@ const UNALIGNED: &[Case] = &[
         "s1@0 q0a ann2@0 abort2 s1@1 T1 F2 d0a b2@0 b2@1 B={}",
     ),
     (
+        "what waited for a savepoint but came to an end",
+        2,
+        StandsIn,
+        "s1@1 ann2@0 eop@0 T1 latest=1 b2@1 T2",
+    ),
+    (
         "an end while recording stands in",
         3,
         StandsIn,

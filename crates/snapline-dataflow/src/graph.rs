@@ -25,7 +25,7 @@ pub struct StreamNode {
     pub uid: Option<String>,
     /// How many subtasks the user wants.
     pub parallelism: Option<u32>,
-    /// Where its records come from.
+    /// Where its records come from. Back edges, those from this node or a later one, are the last.
     pub inputs: Vec<StreamEdge>,
     /// How to make its links.
     pub factory: NodeFactory,
@@ -54,8 +54,15 @@ pub struct StreamEdge {
     pub partitioning: Partitioning,
 }
 
+impl StreamEdge {
+    /// Whether it closes a loop, seen from the node where it ends.
+    pub fn is_back_edge(&self, to: NodeId) -> bool {
+        self.from >= to
+    }
+}
+
 impl StreamGraph {
-    /// The nodes; an edge always comes from an earlier node.
+    /// The nodes; an edge comes from an earlier node, or it closes a loop.
     pub fn nodes(&self) -> &[StreamNode] {
         &self.nodes
     }

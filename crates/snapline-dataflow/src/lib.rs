@@ -36,6 +36,6 @@ pub use link::{Link, Next, Signal};
 pub use operator::collector::Collector;
 pub use operator::reduce::Emit;
 pub use output::{OutputPort, Partitioning, PortSignal};
-pub use plan::{JobGraph, JobNode, JobVertex, OutputEdge};
+pub use plan::{JobGraph, JobLoop, JobNode, JobVertex, OutputEdge};
 pub use snapshot::{OperatorSnapshot, TaskSnapshot};
 pub use stream::{DataStream, DataStreamSink, KeyedStream};

@@ -4,6 +4,7 @@ pub(crate) mod aggregate;
 pub(crate) mod collector;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
+pub(crate) mod iterate;
 pub(crate) mod key_by;
 pub(crate) mod map;
 pub(crate) mod reduce;

@@ -1,5 +1,9 @@
 //! From the graph that a user wrote to the tasks that run: uids, parallelism, chains.
 
+pub(crate) mod loops;
+
+pub use loops::JobLoop;
+
 use crate::environment::Components;
 use crate::graph::{NodeFactory, NodeId, StreamEdge, StreamGraph, StreamNode};
 use crate::output::Partitioning;
@@ -17,7 +21,7 @@ pub struct JobGraph {
     pub settings: JobSettings,
     /// How many key groups it has.
     pub max_parallelism: MaxParallelism,
-    /// Its operators; an edge always comes from an earlier node.
+    /// Its operators; an edge comes from an earlier node, or it closes a loop.
     pub nodes: Vec<JobNode>,
     /// Its tasks: every node is in exactly one.
     pub vertices: Vec<JobVertex>,
@@ -94,6 +98,7 @@ impl JobGraph {
                 vertex: 0,
             });
         }
+        loops::require_single_entries(graph.nodes())?;
         let vertices = chain(&mut nodes, &BTreeSet::new());
         require_ends(&nodes)?;
         require_few_channels(&nodes, &vertices)?;
@@ -151,13 +156,14 @@ impl JobGraph {
 /// Puts every node into a vertex. `kept` are edges that must be channels.
 fn chain(nodes: &mut [JobNode], kept: &BTreeSet<(NodeId, usize)>) -> Vec<JobVertex> {
     let mut vertices: Vec<JobVertex> = Vec::new();
+    let parallelisms: Vec<u32> = nodes.iter().map(|node| node.parallelism).collect();
     for index in 0..nodes.len() {
         let (earlier, rest) = nodes.split_at_mut(index);
         let Some(node) = rest.first_mut() else { break };
         let id = NodeId(index);
         let is_kept = |input| kept.contains(&(id, input));
         for (input, edge) in node.node.inputs.iter_mut().enumerate() {
-            let from = earlier[edge.from.0].parallelism;
+            let from = parallelisms[edge.from.0];
             edge.partitioning = match node.described[input] {
                 Partitioning::Forward if from != node.parallelism => Partitioning::Rebalance,
                 described if is_kept(input) => described,
@@ -167,10 +173,20 @@ fn chain(nodes: &mut [JobNode], kept: &BTreeSet<(NodeId, usize)>) -> Vec<JobVert
         }
         node.vertex = match chained_to(&node.node.inputs, earlier, node.parallelism) {
             Some(vertex) if !is_kept(0) => vertex,
-            _ => begin_vertex(&mut vertices, earlier, id, node),
+            _ => {
+                vertices.push(JobVertex {
+                    head: id,
+                    members: Vec::new(),
+                    parallelism: node.parallelism,
+                    inputs: node.node.inputs.clone(),
+                    outputs: Vec::new(),
+                });
+                vertices.len() - 1
+            }
         };
         vertices[node.vertex].members.push(id);
     }
+    connect(&mut vertices, nodes);
     vertices
 }
 
@@ -181,25 +197,19 @@ fn chained_to(inputs: &[StreamEdge], nodes: &[JobNode], parallelism: u32) -> Opt
     (edge.partitioning == Partitioning::Forward && from.parallelism == parallelism).then_some(from.vertex)
 }
 
-fn begin_vertex(vertices: &mut Vec<JobVertex>, nodes: &[JobNode], head: NodeId, node: &JobNode) -> usize {
-    let vertex = vertices.len();
-    for (input, edge) in node.node.inputs.iter().enumerate() {
-        let output = OutputEdge {
-            from: edge.from,
-            vertex,
-            input,
-            partitioning: edge.partitioning,
-        };
-        vertices[nodes[edge.from.0].vertex].outputs.push(output);
+/// Gives every input of a vertex an output where it comes from.
+fn connect(vertices: &mut [JobVertex], nodes: &[JobNode]) {
+    for vertex in 0..vertices.len() {
+        for input in 0..vertices[vertex].inputs.len() {
+            let StreamEdge { from, partitioning } = vertices[vertex].inputs[input];
+            vertices[nodes[from.0].vertex].outputs.push(OutputEdge {
+                from,
+                vertex,
+                input,
+                partitioning,
+            });
+        }
     }
-    vertices.push(JobVertex {
-        head,
-        members: Vec::new(),
-        parallelism: node.parallelism,
-        inputs: node.node.inputs.clone(),
-        outputs: Vec::new(),
-    });
-    vertex
 }
 
 fn parallelisms(nodes: &[StreamNode], default: u32, max: MaxParallelism) -> Result<Vec<u32>> {

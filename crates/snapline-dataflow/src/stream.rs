@@ -1,5 +1,6 @@
 //! Streams of records.
 
+mod iterate;
 mod keyed;
 
 pub use keyed::KeyedStream;

@@ -2,6 +2,7 @@
 
 mod act;
 mod commit;
+mod loops;
 mod region;
 mod savepoint;
 mod start;
@@ -19,6 +20,7 @@ use commit::Committers;
 use futures::channel::mpsc;
 use futures::future::select;
 use futures::{FutureExt, StreamExt};
+use loops::Loops;
 use region::{Newest, Rebuilt, RegionRestart};
 use savepoint::{Savepoints, Wanted};
 use snapline_coordinator::{
@@ -70,6 +72,7 @@ pub(crate) struct Attempt {
     /// Manifests whose claims are under way.
     publishing: BTreeMap<CheckpointId, Arc<Manifest>>,
     savepoints: Savepoints,
+    loops: Loops,
     /// The sources whose data has ended, with the newest checkpoint that had started before.
     ending: BTreeMap<SubtaskId, CheckpointId>,
     /// How the job will have ended, once its last checkpoint is complete.
@@ -122,7 +125,11 @@ impl Attempt {
         let shared = self.shared.clone();
         let mut requests = shared.open_requests();
         loop {
-            let deadlines = [self.coordinator.next_deadline(), self.restart_deadline()];
+            let deadlines = [
+                self.coordinator.next_deadline(),
+                self.restart_deadline(),
+                self.loops.deadline(),
+            ];
             let deadline = self.sleep_until(deadlines.into_iter().flatten().min());
             futures::pin_mut!(deadline);
             let cancelled = shared.cancelled();
@@ -146,6 +153,7 @@ impl Attempt {
                 }
                 () = deadline.fuse() => self.coordinator.on_time(Moment::of(&*self.cluster.clock), &mut self.actions),
             }
+            self.ask_for_proof();
             self.carry_out()?;
             self.advance_restarts()?;
             self.on_statistics();
@@ -172,6 +180,7 @@ impl Attempt {
                     self.on_all_data_ended()?;
                 }
             }
+            TaskReport::LoopInputEnded(task) => self.loops.on_input_ended(&task, now.monotonic),
             TaskReport::Ended(task, outcome) => {
                 self.running.remove(&task);
                 let outcome = outcome.map_err(|error| error.with("task", &task).with("attempt", attempt));

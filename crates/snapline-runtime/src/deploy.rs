@@ -18,7 +18,7 @@ use snapline_core::{
     SubtaskIndex,
 };
 use snapline_dataflow::{
-    ErasedLink, JobGraph, JobVertex, NodeFactory, NodeId, OperatorContext, OutputEdge, Partitioning,
+    ErasedLink, JobGraph, JobLoop, JobVertex, NodeFactory, NodeId, OperatorContext, OutputEdge, Partitioning,
     RestoredState, SourceHead, TaskCounters, TaskHead,
 };
 use snapline_state::{ChannelOrigin, CheckpointStorage};
@@ -285,13 +285,20 @@ impl Builder {
                 sender: first_task(job, upstream.vertex) + from,
                 sent: 0,
                 stays_aligned: job.stays_aligned(vertex.head, input),
+                is_back_edge: vertex.inputs[input].is_back_edge(vertex.head),
             }
         };
         let channels = channel_sources(job, vertex, self.subtask.0);
         let checkpoints = job.settings.checkpoints.as_ref();
         let alignment =
             checkpoints.map_or(BarrierAlignment::Aligned, |settings| settings.barrier_alignment());
-        Inputs::new(gate, channels.into_iter().map(channel).collect(), alignment)
+        let inputs = Inputs::new(gate, channels.into_iter().map(channel).collect(), alignment);
+        let is_entry = |found: &JobLoop| found.entries.contains(&self.vertex);
+        if job.loops().iter().any(is_entry) {
+            inputs.of_loop_entry()
+        } else {
+            inputs
+        }
     }
 
     fn history(&self) -> SharedHistory {
@@ -365,7 +372,13 @@ impl Builder {
             let Some(output) = &self.job().node(edge.from).node.output else {
                 return Err(Error::internal("a sink has an output"));
             };
-            let port = Box::new(ResultPartition::resume(senders).with_history(history.clone()));
+            let port = ResultPartition::resume(senders).with_history(history.clone());
+            let to = &self.job().vertices[edge.vertex];
+            let port = if to.inputs[edge.input].is_back_edge(to.head) {
+                Box::new(port.back_edge())
+            } else {
+                Box::new(port)
+            };
             let link = output.output(edge.partitioning, port, max, batch_records);
             ends.entry(edge.from).or_default().push(link);
         }

@@ -8,10 +8,12 @@
 //! The sender puts a barrier at the end of the queue, always. Whether it overtakes what is queued
 //! before it the receiver decides: it is told of the barrier at once, and may take it out of the queue.
 
+mod back_edges;
 mod overtaking;
 mod restored;
 
 use crate::network::Network;
+use back_edges::BackEdges;
 use snapline_core::{BoxedBatch, CheckpointBarrier, Frame, StreamElement, SubtaskId};
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
@@ -55,6 +57,7 @@ struct State {
     /// How many restored frames all channels have. While there are any, the others deliver nothing:
     /// what was in flight comes before everything that its senders may send now.
     restored: usize,
+    back_edges: BackEdges,
     receiver: Option<Waker>,
     /// Waits for announcements alone.
     listener: Option<Waker>,
@@ -82,6 +85,7 @@ pub fn input_gate(channels: usize, limit: usize) -> (InputGate, Vec<GateSender>)
         ready: VecDeque::new(),
         announcements: VecDeque::new(),
         restored: 0,
+        back_edges: BackEdges::default(),
         receiver: None,
         listener: None,
         closed: false,
@@ -112,7 +116,7 @@ impl InputGate {
     /// The next element of any channel that is not blocked, and the channel.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(usize, Frame<BoxedBatch>)> {
         let mut state = self.shared.lock();
-        let turn = ready!(state.turn(self.network.as_ref(), cx));
+        let turn = ready!(state.turn(self.network.as_ref(), self.shared.limit, cx));
         let Some(index) = state.ready.remove(turn) else {
             state.receiver = Some(cx.waker().clone());
             if !state.announcements.is_empty() {
@@ -230,9 +234,14 @@ impl Shared {
 
 impl State {
     /// The position among the ready channels of the one that delivers next.
-    fn turn(&mut self, network: Option<&(SubtaskId, Arc<dyn Network>)>, cx: &mut Context<'_>) -> Poll<usize> {
+    fn turn(
+        &mut self,
+        network: Option<&(SubtaskId, Arc<dyn Network>)>,
+        limit: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<usize> {
         let Some((task, network)) = network.filter(|_| !self.ready.is_empty()) else {
-            return Poll::Ready(0);
+            return Poll::Ready(self.own_turn(limit));
         };
         let turn = ready!(network.poll_turn(task, self.ready.make_contiguous(), cx));
         Poll::Ready(if turn < self.ready.len() { turn } else { 0 })

@@ -12,6 +12,15 @@ use std::task::{Context, Poll};
 pub struct ResultPartition {
     channels: Vec<Channel>,
     history: SharedHistory,
+    limit: Limit,
+}
+
+/// Whether a sender waits when there is much on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    Waits,
+    /// On a back edge: a ring of senders that wait for each other would stand still for ever.
+    GoesOn,
 }
 
 #[derive(Debug)]
@@ -38,7 +47,14 @@ impl ResultPartition {
         Self {
             channels: channels.into_iter().map(channel).collect(),
             history: SharedHistory::default(),
+            limit: Limit::Waits,
         }
+    }
+
+    /// The same as a back edge of a loop, which never keeps its sender waiting.
+    pub(crate) fn back_edge(self) -> Self {
+        let limit = Limit::GoesOn;
+        Self { limit, ..self }
     }
 
     /// Tells on each channel what the task knows of the others.
@@ -87,6 +103,9 @@ impl OutputPort for ResultPartition {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut all = Poll::Ready(Ok(()));
+        if self.limit == Limit::GoesOn {
+            return all;
+        }
         for channel in &self.channels {
             if channel.sender.poll_ready(cx).is_pending() {
                 all = Poll::Pending;

@@ -27,6 +27,8 @@ pub(crate) enum TaskControl {
     Complete(CheckpointId),
     /// Act as if all input had been read. For sources only.
     Drain,
+    /// The loop that begins at this task is over: no record will come any more.
+    EndLoop,
     /// Everything is committed: end. For sources only; the others follow.
     Finish,
     /// Stop at once.

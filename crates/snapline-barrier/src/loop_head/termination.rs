@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// * Only a checkpoint that was triggered after the external input of every entry had ended counts.
 /// * Every task of the loop has to be in the checkpoint. Every channel of it has to be empty: as many
 ///   batches received as sent and none recorded.
-/// * When a loop is over it stays so, unless it is restored.
+/// * When a loop is over it stays so, unless a task of it is restored.
 ///
 /// # Examples
 ///
@@ -119,10 +119,15 @@ impl LoopTermination {
         self.state()
     }
 
-    /// The loop starts again from a checkpoint: its entries will tell again that their input has ended.
-    pub fn on_restore(&mut self) {
-        self.fed = self.entries.clone();
-        self.over = false;
+    /// These tasks start again from a checkpoint. The entries among them will tell again that their
+    /// input has ended; the others go on.
+    pub fn on_restore<'a>(&mut self, tasks: impl IntoIterator<Item = &'a SubtaskId>) {
+        for task in tasks {
+            if self.entries.contains(task) {
+                self.fed.insert(task.clone());
+            }
+            self.over &= !self.entries.contains(task) && !self.others.contains(task);
+        }
     }
 
     /// How far the loop is.

@@ -32,7 +32,10 @@ impl Attempt {
 
     fn act(&mut self, action: CoordinatorAction) -> Result<()> {
         match action {
-            CoordinatorAction::TriggerSources(barrier) => self.tell_sources(TaskControl::Trigger(barrier)),
+            CoordinatorAction::TriggerSources(barrier) => {
+                self.loops.on_trigger(barrier.checkpoint);
+                self.tell_sources(TaskControl::Trigger(barrier));
+            }
             CoordinatorAction::Publish(manifest) => self.publish(manifest),
             CoordinatorAction::NotifyComplete { checkpoint, .. } => self.on_complete(checkpoint),
             CoordinatorAction::NotifyAborted { checkpoint, .. } => {
@@ -50,7 +53,10 @@ impl Attempt {
             }
             CoordinatorAction::PublishSavepoint(manifest) => self.publish_savepoint(manifest),
             CoordinatorAction::DiscardSavepoint { checkpoint } => self.discard_savepoint(checkpoint),
-            CoordinatorAction::RequestDone { request, outcome } => self.on_request_done(request, outcome),
+            CoordinatorAction::RequestDone { request, outcome } => {
+                self.on_proof(request, &outcome);
+                self.on_request_done(request, outcome);
+            }
             // The job has stopped when this comes.
             CoordinatorAction::DeleteCheckpoints => {}
             CoordinatorAction::FailJob(error) => return Err(error),
@@ -69,15 +75,19 @@ impl Attempt {
 
     /// Sources whose data had ended before this checkpoint started have nothing left to do: all that
     /// they have done is in it, and with aligned barriers all that others have made of it
-    /// (FLIP-147). The last ones wait for the final checkpoint, and all do where records may be in
-    /// flight at the cut: a sink that has not yet processed them must not end.
+    /// (FLIP-147). The last ones wait for the final checkpoint, those that barriers for a loop come
+    /// from for its end, and all do where records may be in flight at the cut: a sink that has not yet
+    /// processed them must not end.
     fn finish_sources(&mut self, complete: CheckpointId) {
         let settings = self.job.settings.checkpoints.as_ref();
         let may_record = settings.is_some_and(|settings| settings.barrier_alignment().may_record());
         if self.with_data.is_empty() || may_record {
             return;
         }
-        let sources = self.tasks.iter().filter(|(_, task)| task.is_source);
+        let sources = self
+            .tasks
+            .iter()
+            .filter(|(id, task)| task.is_source && !self.loops.needs(id));
         for (id, source) in sources {
             if self.ending.get(id).is_some_and(|before| *before < complete) {
                 let _ = source.control.unbounded_send(TaskControl::Finish);

@@ -185,6 +185,7 @@ impl Attempt {
         self.restarts.retain(|restart| restart.tasks != ids);
         self.with_data.extend(ids.iter().cloned());
         self.ending.retain(|task, _| !ids.contains(task));
+        self.loops.on_restart(&ids);
         self.adopt(&rebuilt.deployment, rebuilt.tasks);
         let now = Moment::of(&*self.cluster.clock);
         self.coordinator.on_tasks_running(&ids, now, &mut self.actions);

@@ -1,6 +1,7 @@
 //! From a restored checkpoint to tasks that are ready to run.
 
 use super::commit::{Committers, commit_all, recover_all};
+use super::loops::Loops;
 use super::region::Newest;
 use super::savepoint::Savepoints;
 use super::{Attempt, AttemptEnd, Outcome};
@@ -164,6 +165,7 @@ impl Start {
             committers: Arc::new(tokio::sync::Mutex::new(committers)),
             lead: self.lead.clone(),
             regions: Regions::of(&deployment.job),
+            loops: Loops::new(&deployment.job),
             deployment,
             newest: Newest::Start(states, self.restored.checkpoint()),
             publishing: BTreeMap::new(),

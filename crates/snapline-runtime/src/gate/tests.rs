@@ -53,6 +53,27 @@ fn channels_take_turns_and_keep_their_order() {
 }
 
 #[test]
+fn a_back_edge_that_holds_much_goes_before_others_but_for_one_turn_in_sixteen() {
+    let (gate, senders) = input_gate(2, 16);
+    let mut gate = gate.with_back_edges([1]);
+    let cx = &mut Context::from_waker(Waker::noop());
+    (0..20).for_each(|value| _ = senders[0].send(frame(value)));
+    (100..140).for_each(|value| _ = senders[1].send(frame(value)));
+    let order: Vec<usize> = std::iter::from_fn(|| next(&mut gate, cx))
+        .map(|(channel, _)| channel)
+        .collect();
+    let from_outside = |turns: &[usize]| turns.iter().filter(|channel| **channel == 0).count();
+    // The last two batches of the back edge are no more than the limit.
+    assert_eq!(from_outside(&order[..40]), 2, "{order:?}");
+    assert_eq!(
+        order[40..].iter().filter(|channel| **channel == 1).count(),
+        2,
+        "{order:?}"
+    );
+    assert_eq!(order.len(), 60);
+}
+
+#[test]
 fn a_blocked_channel_delivers_nothing_and_loses_nothing() {
     let (mut gate, senders) = input_gate(2, 1024);
     let cx = &mut Context::from_waker(Waker::noop());

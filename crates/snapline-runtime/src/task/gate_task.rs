@@ -41,7 +41,12 @@ pub(crate) struct GateTask {
     timer: Option<(Timestamp, BoxFuture<'static, ()>)>,
     control: ControlReceiver,
     reporter: Reporter,
+    /// How many regular channels have not ended, and how many of their senders still have data. Back
+    /// edges are not waited for: they end with the task.
+    open_inputs: usize,
     with_data: usize,
+    is_loop_entry: bool,
+    has_ended_data: bool,
     is_dirty: bool,
 }
 
@@ -57,13 +62,17 @@ impl GateTask {
             gate,
             channels,
             handler,
+            is_loop_entry,
         } = inputs;
+        let open_inputs = channels.iter().filter(|channel| !channel.is_back_edge).count();
         let receiver = |channel| ChannelReceiver::new(ChannelIndex(channel), reporter.attempt);
         Self {
             head,
             gate,
             receivers: (0..channels.len() as u32).map(receiver).collect(),
-            with_data: channels.len(),
+            open_inputs,
+            with_data: open_inputs,
+            is_loop_entry,
             channels,
             handler,
             actions: Vec::new(),
@@ -73,6 +82,7 @@ impl GateTask {
             cost: AlignmentCost::default(),
             history,
             timer: None,
+            has_ended_data: false,
             control,
             is_dirty: false,
             reporter,
@@ -95,6 +105,7 @@ impl GateTask {
                     self.reporter.on_complete(checkpoint);
                     self.head.on_signal(&mut Signal::CheckpointComplete(checkpoint))?;
                 }
+                Some(TaskControl::EndLoop) => self.end_data()?,
                 Some(TaskControl::Cancel) | None => return Poll::Ready(Ok(())),
                 Some(TaskControl::Trigger(_) | TaskControl::Drain | TaskControl::Finish) => {
                     return Poll::Ready(Err(Error::internal(
@@ -124,13 +135,21 @@ impl GateTask {
                     return Poll::Pending;
                 }
             }
-            if self.handler.open_channels() == 0 {
+            if self.is_finished() {
                 return Poll::Ready(self.head.on_signal(&mut Signal::EndOfInput));
             }
             self.reporter.note(self.head.poll_advance(cx));
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether nothing can come any more. A loop that begins here has to be over, and the logs of its
+    /// checkpoints closed.
+    fn is_finished(&self) -> bool {
+        self.open_inputs == 0
+            && (!self.is_loop_entry || self.has_ended_data)
+            && self.handler.pending().is_empty()
     }
 
     /// Takes all announcements there are, and is woken by the next one.
@@ -203,11 +222,12 @@ impl GateTask {
                 let now = self.reporter.clock.now();
                 self.handler.on_cancel(index, checkpoint, now, &mut self.actions);
             }
-            StreamElement::EndOfData => self.on_end_of_data()?,
+            StreamElement::EndOfData => self.on_end_of_data(channel)?,
             StreamElement::EndOfInput => {
                 self.reporter.probe(TaskStep::EndOfInput { channel });
                 self.receivers[channel].on_end_of_input(frame.header)?;
                 self.channels[channel].sent = frame.header.seq;
+                self.open_inputs -= usize::from(!self.channels[channel].is_back_edge);
                 let now = self.reporter.clock.now();
                 self.handler.on_end_of_input(index, now, &mut self.actions);
             }
@@ -218,6 +238,9 @@ impl GateTask {
 
     #[inline]
     fn on_batch(&mut self, channel: usize, seq: u64, mut batch: BoxedBatch) -> Result<()> {
+        if self.has_ended_data {
+            return Err(after_the_end());
+        }
         if self.cost.is_aligning() {
             self.cost.on_batch(batch.size());
         }
@@ -240,13 +263,30 @@ impl GateTask {
             .on_barrier(ChannelIndex(channel as u32), barrier, now, &mut self.actions);
     }
 
-    fn on_end_of_data(&mut self) -> Result<()> {
-        self.with_data -= 1;
-        if self.with_data == 0 {
-            self.reporter.probe(TaskStep::EndOfData);
-            self.head.on_signal(&mut Signal::EndOfData)?;
-            self.reporter.end_of_data();
+    fn on_end_of_data(&mut self, channel: usize) -> Result<()> {
+        if self.channels[channel].is_back_edge {
+            return Ok(());
         }
+        self.with_data -= 1;
+        match (self.with_data, self.is_loop_entry) {
+            (0, false) => self.end_data(),
+            (0, true) => {
+                // There may be records in the loop, and nobody here can know.
+                self.reporter.loop_input_ended();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// No record will come any more.
+    fn end_data(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.has_ended_data, true) {
+            return Ok(());
+        }
+        self.reporter.probe(TaskStep::EndOfData);
+        self.head.on_signal(&mut Signal::EndOfData)?;
+        self.reporter.end_of_data();
         Ok(())
     }
 
@@ -257,6 +297,14 @@ impl GateTask {
             Ok(())
         }
     }
+}
+
+#[cold]
+fn after_the_end() -> Error {
+    Error::invalid(
+        "a record came back in a loop that was over: an operator inside emits records at the end of its data; let \
+         it emit updates, or put it behind the loop",
+    )
 }
 
 #[cold]
@@ -271,6 +319,9 @@ impl Future for GateTask {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Poll::Ready(ended) = self.poll_control(cx) {
             return Poll::Ready(ended);
+        }
+        if self.is_finished() {
+            return Poll::Ready(self.head.on_signal(&mut Signal::EndOfInput));
         }
         let advanced = self.head.poll_advance(cx);
         self.reporter.note(advanced);

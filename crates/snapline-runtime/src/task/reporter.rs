@@ -27,6 +27,8 @@ pub(crate) enum TaskReport {
     Decline(Decline),
     /// All records of its inputs are processed.
     EndOfData(SubtaskId),
+    /// All records that will ever come into its loop from outside have come.
+    LoopInputEnded(SubtaskId),
     /// It has ended.
     Ended(SubtaskId, Result<()>),
 }
@@ -37,7 +39,7 @@ impl TaskReport {
         match self {
             Self::Acknowledge(ack) => &ack.task,
             Self::Decline(decline) => &decline.task,
-            Self::EndOfData(task) | Self::Ended(task, _) => task,
+            Self::EndOfData(task) | Self::LoopInputEnded(task) | Self::Ended(task, _) => task,
         }
     }
 }
@@ -105,6 +107,11 @@ impl Reporter {
 
     pub(crate) fn end_of_data(&self) {
         self.report(TaskReport::EndOfData(self.task.clone()));
+    }
+
+    /// Tells the job that no record will come into the loop at this task from outside.
+    pub(crate) fn loop_input_ended(&self) {
+        self.report(TaskReport::LoopInputEnded(self.task.clone()));
     }
 
     pub(crate) fn report(&self, report: TaskReport) {

@@ -63,6 +63,8 @@ impl SourceTask {
                     self.head.on_signal(&mut Signal::EndOfInput)?;
                     return Poll::Ready(Ok(()));
                 }
+                // A source is in no loop.
+                Some(TaskControl::EndLoop) => {}
                 Some(TaskControl::Cancel) | None => return Poll::Ready(Ok(())),
             }
         }

@@ -5,6 +5,7 @@
 mod api;
 mod cancel;
 mod local;
+mod loops;
 mod recovery;
 mod regions;
 mod resume;

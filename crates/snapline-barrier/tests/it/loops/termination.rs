@@ -94,9 +94,10 @@ fn a_checkpoint_that_began_before_the_end_of_all_input_proves_nothing() {
     assert_eq!(completed(&mut watch, 5, &tasks[..1]), Turning);
     assert_eq!(completed(&mut watch, 6, &tasks), Over);
     assert_eq!(completed(&mut watch, 7, &[]), Over);
-    watch.on_restore();
+    watch.on_restore([&task("elsewhere")]);
+    assert_eq!(watch.state(), Over);
+    watch.on_restore([&task("right")]);
     assert_eq!(completed(&mut watch, 8, &tasks), Fed);
-    watch.on_input_ended(&task("left"), CheckpointId(8));
     watch.on_input_ended(&task("right"), CheckpointId(8));
     assert_eq!(completed(&mut watch, 9, &tasks), Over);
 }

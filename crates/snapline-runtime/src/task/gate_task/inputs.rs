@@ -1,7 +1,9 @@
 //! What a task has to know of its input channels.
 
 use crate::gate::InputGate;
-use snapline_barrier::{BarrierAligner, BarrierHandler, BarrierTracker, ChannelIndex, EndOfInputRule};
+use snapline_barrier::{
+    BarrierAligner, BarrierHandler, BarrierTracker, ChannelIndex, EndOfInputRule, LoopHead,
+};
 use snapline_core::BarrierAlignment;
 use snapline_state::ChannelOrigin;
 
@@ -10,6 +12,7 @@ pub(crate) struct Inputs {
     pub(super) gate: InputGate,
     pub(super) channels: Vec<Channel>,
     pub(super) handler: Box<dyn BarrierHandler>,
+    pub(super) is_loop_entry: bool,
 }
 
 /// One input channel.
@@ -23,6 +26,8 @@ pub(crate) struct Channel {
     pub(crate) sent: u64,
     /// Whether it is aligned even by an unaligned checkpoint.
     pub(crate) stays_aligned: bool,
+    /// Whether it closes a loop.
+    pub(crate) is_back_edge: bool,
 }
 
 impl Inputs {
@@ -32,14 +37,39 @@ impl Inputs {
         let forced = (0..).map(ChannelIndex).zip(&channels);
         let forced = forced.filter_map(|(index, channel)| channel.stays_aligned.then_some(index));
         let rule = EndOfInputRule::StandsIn;
-        let handler: Box<dyn BarrierHandler> = match alignment {
-            BarrierAlignment::AtLeastOnce => Box::new(BarrierTracker::new(count, rule)),
-            _ => Box::new(BarrierAligner::with_forced(count, rule, forced)),
+        let handler = match alignment {
+            BarrierAlignment::AtLeastOnce => handler(BarrierTracker::new(count, rule), &channels),
+            _ => handler(BarrierAligner::with_forced(count, rule, forced), &channels),
         };
+        let back_edges = channels
+            .iter()
+            .enumerate()
+            .filter(|(_, channel)| channel.is_back_edge);
+        let back_edges: Vec<usize> = back_edges.map(|(index, _)| index).collect();
         Self {
-            gate,
+            gate: gate.with_back_edges(back_edges),
             channels,
             handler,
+            is_loop_entry: false,
         }
     }
+
+    /// The same of a task at which records come into a loop: it ends its data when the loop is over.
+    pub(crate) fn of_loop_entry(self) -> Self {
+        Self {
+            is_loop_entry: true,
+            ..self
+        }
+    }
+}
+
+/// The handler of these channels, if that one is right for their regular ones.
+fn handler(regular: impl BarrierHandler + 'static, channels: &[Channel]) -> Box<dyn BarrierHandler> {
+    let back_edges = (0..).map(ChannelIndex).zip(channels);
+    let back_edges = back_edges.filter_map(|(index, channel)| channel.is_back_edge.then_some(index));
+    let back_edges: Vec<ChannelIndex> = back_edges.collect();
+    if back_edges.is_empty() {
+        return Box::new(regular);
+    }
+    Box::new(LoopHead::new(regular, back_edges))
 }

@@ -6,7 +6,7 @@ use crate::task::Completed;
 use bytes::Bytes;
 use snapline_barrier::{
     AlignmentAction, ChannelCut, ChannelIndex, ChannelReceiver, DeclineReason, RecordedChannel, RecordedRun,
-    TaskClock, TaskCut, verify_aligned_cut, verify_unaligned_cut,
+    TaskClock, TaskCut, verify_unaligned_cut,
 };
 use snapline_coordinator::{FailureReason, SubtaskStatistics};
 use snapline_core::{
@@ -27,6 +27,8 @@ pub(super) struct Taken {
     state: Option<TaskSnapshot>,
     /// How many batches of each channel had been processed.
     received: Vec<u64>,
+    /// How many were sent before the barrier or the end, where that is in.
+    sent: Vec<Option<u64>>,
     clock: Option<TaskClock>,
     sync: Duration,
     /// When the task went on.
@@ -87,11 +89,15 @@ impl GateTask {
         let (checkpoint, alignment) = (barrier.checkpoint, barrier.options.alignment);
         self.reporter.probe(TaskStep::Snapshot(checkpoint));
         let since = self.reporter.monotonic();
-        let received = match alignment {
+        let received: Vec<u64> = match alignment {
             BarrierAlignment::AtLeastOnce => self.receivers.iter().map(ChannelReceiver::received).collect(),
             BarrierAlignment::Unaligned => verify_unaligned_cut(&self.receivers, checkpoint)?,
-            _ => verify_aligned_cut(&self.receivers, checkpoint)?,
+            _ => self.aligned_cut(checkpoint)?,
         };
+        let at_cut = |receiver: &ChannelReceiver| receiver.check_cut(checkpoint).is_ok();
+        let sent = self.receivers.iter().zip(&received);
+        let sent = sent.map(|(receiver, received)| at_cut(receiver).then_some(*received));
+        let sent = sent.collect();
         let mut snapshot = TaskSnapshot::new(barrier);
         self.head.on_signal(&mut Signal::Barrier(&mut snapshot))?;
         let clock = self.history.on_snapshot();
@@ -100,12 +106,25 @@ impl GateTask {
             alignment,
             state: Some(snapshot),
             received,
+            sent,
             clock,
             sync: frozen.saturating_sub(since),
             frozen,
         };
         self.snapshots.insert(checkpoint, taken);
         Ok(())
+    }
+
+    /// Back edges are recorded from here on, so that their barriers are not waited for.
+    fn aligned_cut(&self, checkpoint: CheckpointId) -> Result<Vec<u64>> {
+        let mut received = Vec::with_capacity(self.receivers.len());
+        for (receiver, channel) in self.receivers.iter().zip(&self.channels) {
+            if !channel.is_back_edge {
+                receiver.check_cut(checkpoint)?;
+            }
+            received.push(receiver.received());
+        }
+        Ok(received)
     }
 
     fn prioritize(&mut self, channel: ChannelIndex) -> Result<()> {
@@ -131,6 +150,9 @@ impl GateTask {
                 });
         }
         self.recorder.stop(checkpoint, channel);
+        if let Some(taken) = self.snapshots.get_mut(&checkpoint) {
+            taken.sent[channel.as_usize()] = Some(sent);
+        }
     }
 
     /// All barriers are in: the snapshot and what was recorded belong together.
@@ -168,14 +190,20 @@ impl GateTask {
     ) -> Result<Vec<ChannelCut>> {
         let mut cuts = Vec::with_capacity(self.receivers.len());
         for (index, receiver) in self.receivers.iter().enumerate() {
-            let received = taken.received[index];
-            cuts.push(match taken.alignment {
-                BarrierAlignment::AtLeastOnce => ChannelCut {
+            let (received, recorded) = (taken.received[index], runs(recorded, index));
+            cuts.push(match (taken.alignment, taken.sent[index]) {
+                (BarrierAlignment::AtLeastOnce, sent) => ChannelCut {
                     received,
-                    sent: self.channels[index].sent,
-                    recorded: Vec::new(),
+                    sent: sent.unwrap_or(self.channels[index].sent),
+                    recorded,
                 },
-                _ => receiver.recorded_cut(checkpoint, received, runs(recorded, index))?,
+                // A newer barrier may have come since this one, while the task waited for a loop.
+                (_, Some(sent)) if self.handler.latest() > checkpoint => ChannelCut {
+                    received,
+                    sent,
+                    recorded,
+                },
+                _ => receiver.recorded_cut(checkpoint, received, recorded)?,
             });
         }
         Ok(cuts)

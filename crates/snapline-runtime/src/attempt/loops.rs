@@ -1,0 +1,192 @@
+//! Loops that are over.
+
+use super::Attempt;
+use crate::task::TaskControl;
+use snapline_barrier::{LoopState, LoopTermination, TaskActivity};
+use snapline_coordinator::{Manifest, Moment, RequestId};
+use snapline_core::{CheckpointId, CheckpointKind, OperatorUid, Result, SubtaskId, SubtaskIndex};
+use snapline_dataflow::{JobGraph, JobLoop};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long to wait at first, and at most, when a checkpoint has found records in a loop.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Watches the loops of a job. When the input of a loop has ended, it asks for checkpoints until one
+/// proves the loop empty.
+pub(super) struct Loops {
+    watched: Vec<Watched>,
+    /// The newest checkpoint that was triggered.
+    newest: CheckpointId,
+    /// The checkpoint that was asked for.
+    asked: Option<RequestId>,
+    /// When to ask for one.
+    due: Option<Duration>,
+    pause: Duration,
+}
+
+struct Watched {
+    entries: BTreeSet<SubtaskId>,
+    /// The tasks, by their operators, from which records may come into it.
+    feeding: BTreeSet<OperatorUid>,
+    termination: LoopTermination,
+}
+
+impl Loops {
+    pub(super) fn new(job: &JobGraph) -> Self {
+        let watch = |found: JobLoop| {
+            let inside = found.vertices.difference(&found.entries);
+            let entries: BTreeSet<SubtaskId> = tasks(job, &found.entries).collect();
+            let others: Vec<SubtaskId> = tasks(job, inside).collect();
+            Watched {
+                feeding: feeding(job, &found.entries),
+                termination: LoopTermination::new(entries.iter().cloned(), others),
+                entries,
+            }
+        };
+        Self {
+            watched: job.loops().into_iter().map(watch).collect(),
+            newest: CheckpointId::NONE,
+            asked: None,
+            due: None,
+            pause: SHORTEST_PAUSE,
+        }
+    }
+
+    /// Whether a source has to stay, although its data has ended, because only through it barriers
+    /// reach a loop that is not over.
+    pub(super) fn needs(&self, source: &SubtaskId) -> bool {
+        let needs = |watched: &Watched| watched.feeding.contains(&source.operator) && !watched.is_over();
+        self.watched.iter().any(needs)
+    }
+
+    /// These tasks start again from a checkpoint.
+    pub(super) fn on_restart(&mut self, tasks: &BTreeSet<SubtaskId>) {
+        for watched in &mut self.watched {
+            watched.termination.on_restore(tasks);
+        }
+    }
+
+    pub(super) fn on_trigger(&mut self, checkpoint: CheckpointId) {
+        self.newest = checkpoint;
+    }
+
+    /// When there is something to do.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.due
+    }
+
+    pub(super) fn on_input_ended(&mut self, task: &SubtaskId, now: Duration) {
+        for watched in &mut self.watched {
+            watched.termination.on_input_ended(task, self.newest);
+        }
+        if self.is_turning() {
+            self.pause = SHORTEST_PAUSE;
+            self.ask_at(now);
+        }
+    }
+
+    /// The tasks whose loops are over according to the checkpoint that was asked for.
+    pub(super) fn on_done(&mut self, outcome: &Result<Arc<Manifest>>, now: Duration) -> Vec<SubtaskId> {
+        self.asked = None;
+        let mut over = Vec::new();
+        if let Ok(manifest) = outcome {
+            for watched in &mut self.watched {
+                over.extend(watched.on_completed(manifest));
+            }
+        }
+        if self.is_turning() {
+            self.ask_at(now + self.pause);
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        }
+        over
+    }
+
+    fn ask_at(&mut self, time: Duration) {
+        if self.asked.is_none() {
+            self.due = Some(self.due.map_or(time, |due| due.min(time)));
+        }
+    }
+
+    fn is_turning(&self) -> bool {
+        let turning = |watched: &Watched| watched.termination.state() == LoopState::Turning;
+        self.watched.iter().any(turning)
+    }
+}
+
+impl Watched {
+    fn is_over(&self) -> bool {
+        self.termination.state() == LoopState::Over
+    }
+
+    fn on_completed(&mut self, manifest: &Manifest) -> Vec<SubtaskId> {
+        let was = self.termination.state();
+        let cuts = manifest
+            .cuts
+            .iter()
+            .map(|cut| (&cut.task, &cut.cut, TaskActivity::Idle));
+        match (was, self.termination.on_completed(manifest.checkpoint, cuts)) {
+            (LoopState::Turning, LoopState::Over) => self.entries.iter().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Attempt {
+    /// Asks for a checkpoint, if it is time to, that may prove a loop empty.
+    pub(super) fn ask_for_proof(&mut self) {
+        let now = Moment::of(&*self.cluster.clock);
+        if self.loops.due.take_if(|due| *due <= now.monotonic).is_none() {
+            return;
+        }
+        match self
+            .coordinator
+            .trigger(CheckpointKind::Checkpoint, now, &mut self.actions)
+        {
+            Ok(request) => self.loops.asked = Some(request),
+            // Not while tasks restart, and not when the job is stopping.
+            Err(_) => self.loops.ask_at(now.monotonic + LONGEST_PAUSE),
+        }
+    }
+
+    /// Tells the tasks of a loop that it is over, if that is what was asked for.
+    pub(super) fn on_proof(&mut self, request: RequestId, outcome: &Result<Arc<Manifest>>) {
+        if self.loops.asked != Some(request) {
+            return;
+        }
+        for over in self.loops.on_done(outcome, self.cluster.clock.monotonic()) {
+            if let Some(entry) = self.tasks.get(&over) {
+                let _ = entry.control.unbounded_send(TaskControl::EndLoop);
+            }
+        }
+    }
+}
+
+/// The operators of all tasks from which there is a way to these vertices.
+fn feeding(job: &JobGraph, entries: &BTreeSet<usize>) -> BTreeSet<OperatorUid> {
+    let (mut found, mut open) = (entries.clone(), Vec::from_iter(entries.iter().copied()));
+    while let Some(vertex) = open.pop() {
+        let from = job.vertices[vertex].inputs.iter();
+        let from = from.map(|edge| job.node(edge.from).vertex);
+        open.extend(from.filter(|from| found.insert(*from)));
+    }
+    let head = |vertex: usize| job.node(job.vertices[vertex].head).uid.clone();
+    found.into_iter().map(head).collect()
+}
+
+fn tasks<'a>(
+    job: &'a JobGraph,
+    vertices: impl IntoIterator<Item = &'a usize>,
+) -> impl Iterator<Item = SubtaskId> {
+    let subtasks = |vertex: &'a usize| {
+        let vertex = &job.vertices[*vertex];
+        let task = |index| SubtaskId {
+            operator: job.node(vertex.head).uid.clone(),
+            index: SubtaskIndex(index),
+        };
+        (0..vertex.parallelism).map(task)
+    };
+    vertices.into_iter().flat_map(subtasks)
+}

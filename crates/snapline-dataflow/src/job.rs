@@ -76,8 +76,8 @@ impl JobHandle {
         self.control.cancel();
     }
 
-    /// Takes a savepoint: a checkpoint that the user owns, complete in itself, under a path of the
-    /// user's. The job goes on, or stops when the request says so.
+    /// Takes a savepoint, as soon as the job runs: a checkpoint that the user owns, complete in itself,
+    /// under a path of the user's. The job goes on, or stops when the request says so.
     ///
     /// ```no_run
     /// # async fn example(job: snapline_dataflow::JobHandle) -> snapline_core::Result<()> {
@@ -91,8 +91,8 @@ impl JobHandle {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when there is something at the path already, `Unavailable` when the job is not
-    /// running or the savepoint could not be taken; the message tells when one was written
+    /// `Invalid` when there is something at the path already, `Unavailable` when the job has
+    /// ended or the savepoint could not be taken; the message tells when one was written
     /// nevertheless.
     pub async fn savepoint(&self, request: SavepointRequest) -> Result<SavepointInfo> {
         self.control.savepoint(request).await

@@ -3,6 +3,7 @@
 use crate::attempt::AttemptEnd;
 use async_trait::async_trait;
 use futures::channel::{mpsc, oneshot};
+use futures::future::{Either, select};
 use snapline_coordinator::{CheckpointStatistics, FailureReason};
 use snapline_core::{CheckpointId, Error, JobId, Result};
 use snapline_dataflow::{
@@ -23,7 +24,7 @@ pub(crate) struct Shared {
     inner: Mutex<Inner>,
     cancel: watch::Sender<bool>,
     /// Where requests go while an attempt runs.
-    requests: Mutex<Option<mpsc::UnboundedSender<Request>>>,
+    requests: watch::Sender<Option<mpsc::UnboundedSender<Request>>>,
     ended: watch::Sender<Option<Result<()>>>,
 }
 
@@ -59,7 +60,7 @@ impl Shared {
         Self {
             inner: Mutex::new(inner),
             cancel: watch::Sender::new(false),
-            requests: Mutex::new(None),
+            requests: watch::Sender::new(None),
             ended: watch::Sender::new(None),
         }
     }
@@ -67,11 +68,28 @@ impl Shared {
     /// Requests go to a new attempt, which takes them from here.
     pub(crate) fn open_requests(&self) -> mpsc::UnboundedReceiver<Request> {
         let (sender, receiver) = mpsc::unbounded();
-        self.requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(sender);
+        self.requests.send_replace(Some(sender));
         receiver
+    }
+
+    /// Where requests go, as soon as the job runs; `None` when it has ended.
+    async fn running(&self) -> Option<mpsc::UnboundedSender<Request>> {
+        let (mut requests, mut ended) = (self.requests.subscribe(), self.ended.subscribe());
+        let is_open = |open: &Option<mpsc::UnboundedSender<Request>>| {
+            open.as_ref().is_some_and(|open| !open.is_closed())
+        };
+        let runs = Box::pin(async {
+            requests
+                .wait_for(is_open)
+                .await
+                .ok()
+                .and_then(|open| open.clone())
+        });
+        let has_ended = Box::pin(ended.wait_for(Option::is_some));
+        match select(has_ended, runs).await {
+            Either::Left(_) => None,
+            Either::Right((open, _)) => open,
+        }
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut JobStatus)) {
@@ -229,30 +247,19 @@ impl JobControl for Shared {
     }
 
     async fn savepoint(&self, request: SavepointRequest) -> Result<SavepointInfo> {
-        let (reply, answer) = oneshot::channel();
-        let open = self
-            .requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let sent = open.is_some_and(|open| {
-            open.unbounded_send(Request {
-                savepoint: request,
-                reply,
-            })
-            .is_ok()
-        });
-        let ended = || {
-            Error::unavailable(
-                "the job stopped or restarted before its savepoint was complete; ask again when it runs",
-            )
+        let Some(open) = self.running().await else {
+            return Err(Error::unavailable(
+                "the job is not running, so it cannot take a savepoint",
+            ));
         };
-        match sent {
-            true => answer.await.unwrap_or_else(|_| Err(ended())),
-            false => Err(Error::unavailable(
-                "the job is not running, so it cannot take a savepoint; ask again when it runs",
-            )),
-        }
+        let (reply, answer) = oneshot::channel();
+        let savepoint = request;
+        let _ = open.unbounded_send(Request { savepoint, reply });
+        answer.await.unwrap_or_else(|_| {
+            Err(Error::unavailable(
+                "the job stopped or restarted before its savepoint was complete; ask again when it runs",
+            ))
+        })
     }
 
     async fn wait(&self) -> Result<JobResult> {

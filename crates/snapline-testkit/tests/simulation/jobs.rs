@@ -1,6 +1,7 @@
 //! The jobs: small, and between them every kind of operator and of channel.
 
 use snapline_connector::{CollectionSource, SequenceSource};
+use snapline_core::AlignmentSettings;
 use snapline_dataflow::Emit;
 use snapline_testkit::simulation::{Faults, Report, Simulation};
 use std::ops::Range;
@@ -131,6 +132,59 @@ pub(crate) fn two_pipelines(seeds: Range<u64>) -> Report {
                 .map(|key| (key, (0..RECORDS / 2).filter(|number| number % KEYS == key).sum()))
                 .chain((RECORDS / 2..RECORDS).map(|number| (number, 1))),
         )
+}
+
+/// Every subtask gets every record.
+pub(crate) fn broadcast(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS / 2), "numbers")
+                .broadcast()
+                .map(|number| number + 1)
+                .parallelism(3)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once((1..=RECORDS / 2).flat_map(|number| [number; 3]))
+}
+
+/// Each number goes round until it is small.
+pub(crate) fn looped(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS / 2), "numbers")
+                .iterate(|numbers| {
+                    let halved = numbers.map(|number| if number < 5 { number } else { number - 5 });
+                    (
+                        halved.filter(|number| *number >= 5),
+                        halved.filter(|number| *number < 5),
+                    )
+                })
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once((0..RECORDS / 2).map(|number| number % 5))
+}
+
+/// Every way to align barriers, in each process another one.
+pub(crate) fn any_alignment(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .rescale(1..=3)
+        .alignments([
+            AlignmentSettings::Aligned,
+            AlignmentSettings::AlignedWithTimeout { timeout_ms: 1 },
+            AlignmentSettings::Unaligned,
+        ])
+        .run(|env, world| {
+            let left = env.from_source(world.source(0..RECORDS / 2), "left");
+            let right = env.from_source(world.source(RECORDS / 2..RECORDS), "right");
+            left.union(&right)
+                .map(|number| (number % KEYS, 1_u64))
+                .key_by(|(key, _)| *key)
+                .sum(|(_, count)| count)
+                .rebalance()
+                .map(|counted| counted)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(counted())
 }
 
 /// A source that has everything at once: it is often at its end before the first checkpoint.

@@ -7,7 +7,7 @@ use crate::usage::Usage;
 use snapline::Result;
 use snapline::dataflow::JobStatus;
 use snapline::prelude::*;
-use snapline_core::{Batch, Clock, SystemClock};
+use snapline_core::{AlignmentSettings, Batch, Clock, ConsistencyProof, SystemClock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,10 @@ pub struct JobOptions {
     pub checkpoint_interval_ms: u64,
     /// The guarantee.
     pub mode: CheckpointMode,
+    /// How barriers are aligned.
+    pub alignment: AlignmentSettings,
+    /// Whether tasks keep vector clocks.
+    pub proof: ConsistencyProof,
     /// Where checkpoints go.
     pub checkpoint_dir: PathBuf,
 }
@@ -82,6 +86,8 @@ pub(crate) fn environment(options: &JobOptions) -> Result<StreamExecutionEnviron
         .build()?;
     let settings = CheckpointSettings {
         mode: options.mode,
+        alignment: options.alignment,
+        consistency_proof: options.proof,
         ..CheckpointSettings::every(Duration::from_millis(options.checkpoint_interval_ms))
     };
     env.configure(|job| job.checkpoints = Some(settings));
@@ -136,17 +142,7 @@ impl CountingSink {
         };
         let seconds = self.seen.last_ns.load(Ordering::Relaxed) as f64 / 1e9;
         let mut report = Report::new("snapline", workload, totals.updates, seconds, Usage::now());
-        report.parallelism = options.parallelism;
-        report.checkpoint_interval_ms = options.checkpoint_interval_ms;
-        let checkpoints = status.checkpoints;
-        report.checkpoints_completed = Some(checkpoints.completed);
-        report.stall_us_max = u64::try_from(status.longest_freeze.as_micros()).ok();
-        if checkpoints.completed > 0 {
-            let number = checkpoints.completed;
-            report.checkpoint_ms_avg = Some(checkpoints.total_duration.as_secs_f64() * 1e3 / number as f64);
-            report.checkpoint_ms_max = Some(checkpoints.longest_duration.as_secs_f64() * 1e3);
-            report.checkpoint_bytes_avg = Some(checkpoints.total_bytes / number);
-        }
+        report.add_job(options, status);
         (report, totals)
     }
 }

@@ -3,6 +3,7 @@
 //! The baselines are the work of a workload as one would write it by hand for one thread, without
 //! any framework: what a framework costs is said against them.
 
+mod backpressure;
 mod baseline;
 mod expected;
 mod job;
@@ -13,6 +14,7 @@ mod report;
 mod text;
 mod usage;
 
+pub use backpressure::{BackpressureOptions, BackpressureReport, run_backpressure};
 pub use baseline::keyed_sum::{naive_keyed_sum, prefetched_keyed_sum};
 pub use baseline::word_count::word_count;
 pub use expected::{Totals, expect_keyed_sum, expect_word_count};

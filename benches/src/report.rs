@@ -1,7 +1,9 @@
 //! The one line that a workload prints.
 
+use crate::job::JobOptions;
 use crate::usage::Usage;
 use serde::Serialize;
+use snapline::dataflow::JobStatus;
 
 /// The figures of one run. What was not measured is null.
 #[derive(Debug, Clone, Serialize)]
@@ -57,6 +59,21 @@ impl Report {
             cpu_seconds: usage.cpu_seconds,
             peak_rss_mb: usage.peak_rss_mb,
             verified: false,
+        }
+    }
+
+    /// Adds how a job was run and how its checkpoints have gone.
+    pub(crate) fn add_job(&mut self, options: &JobOptions, status: &JobStatus) {
+        self.parallelism = options.parallelism;
+        self.checkpoint_interval_ms = options.checkpoint_interval_ms;
+        let checkpoints = status.checkpoints;
+        self.checkpoints_completed = Some(checkpoints.completed);
+        self.stall_us_max = u64::try_from(status.longest_freeze.as_micros()).ok();
+        if checkpoints.completed > 0 {
+            let number = checkpoints.completed;
+            self.checkpoint_ms_avg = Some(checkpoints.total_duration.as_secs_f64() * 1e3 / number as f64);
+            self.checkpoint_ms_max = Some(checkpoints.longest_duration.as_secs_f64() * 1e3);
+            self.checkpoint_bytes_avg = Some(checkpoints.total_bytes / number);
         }
     }
 }

@@ -14,17 +14,19 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use futures::executor::block_on;
 use snapline::prelude::CheckpointMode;
 use snapline_benches::{
-    Ceilings, JobOptions, RecoveryOptions, RecoveryReport, Report, Start, TextSettings, Totals, Usage,
-    expect_keyed_sum, expect_word_count, naive_keyed_sum, prefetched_keyed_sum, run_keyed_sum, run_recovery,
-    run_word_count, serve_recovery, word_count, write_text,
+    BackpressureOptions, BackpressureReport, Ceilings, JobOptions, RecoveryOptions, RecoveryReport, Report,
+    Start, TextSettings, Totals, Usage, expect_keyed_sum, expect_word_count, naive_keyed_sum,
+    prefetched_keyed_sum, run_backpressure, run_keyed_sum, run_recovery, run_word_count, serve_recovery,
+    word_count, write_text,
 };
-use snapline_core::{Clock, SystemClock};
+use snapline_core::{AlignmentSettings, Clock, ConsistencyProof, SystemClock};
 use std::error::Error;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -45,6 +47,8 @@ enum Work {
     Wordcount(WordCount),
     /// Sums values by key and emits every update.
     KeyedSum(KeyedSum),
+    /// Measures checkpoints while a slow sink lets records queue.
+    Backpressure(Backpressure),
     /// Measures how soon a job goes on after a SIGKILL and after a panic.
     Recovery(Recovery),
     /// The process that `recovery` kills.
@@ -73,6 +77,24 @@ struct KeyedSum {
     /// How many keys there are.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     keys: u64,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Args)]
+struct Backpressure {
+    /// How many records there are.
+    #[arg(long, default_value_t = 20_000_000)]
+    records: u64,
+    /// How many keys there are.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    keys: u64,
+    /// How long each subtask of the sink takes for a batch.
+    #[arg(long, default_value_t = 10_000)]
+    sink_delay_us: u64,
+    /// How many checkpoints are measured. Then the sink becomes fast.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoints: u64,
     #[command(flatten)]
     options: Options,
 }
@@ -114,9 +136,12 @@ struct Options {
     /// How often there is a checkpoint; 0 for never.
     #[arg(long, default_value_t = 1000)]
     checkpoint_interval_ms: u64,
-    /// The guarantee.
+    /// The guarantee, and how barriers are aligned.
     #[arg(long, value_enum, default_value_t = Mode::ExactlyOnce)]
     mode: Mode,
+    /// Whether tasks keep vector clocks, with which a checkpoint proves that it is a consistent cut.
+    #[arg(long, value_enum, default_value_t = Proof::On)]
+    consistency_proof: Proof,
     /// Where checkpoints go.
     #[arg(long, default_value = "target/bench/checkpoints")]
     checkpoint_dir: PathBuf,
@@ -127,8 +152,20 @@ struct Options {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Mode {
+    /// Exactly once, with aligned barriers.
+    #[value(alias = "aligned")]
     ExactlyOnce,
     AtLeastOnce,
+    /// Exactly once, with barriers that overtake.
+    Unaligned,
+    /// Exactly once, with barriers that overtake when they are not aligned after 100 ms.
+    Auto,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Proof {
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -166,6 +203,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let line = match Arguments::parse().work {
         Work::Wordcount(work) => serde_json::to_string(&work.run()?)?,
         Work::KeyedSum(work) => serde_json::to_string(&work.run()?)?,
+        Work::Backpressure(work) => serde_json::to_string(&work.run()?)?,
         Work::Recovery(work) => serde_json::to_string(&work.run()?)?,
         Work::RecoveryProcess(work) => return work.run(),
         Work::Machine(work) => serde_json::to_string(&Ceilings::measure(&work.dir)?)?,
@@ -195,8 +233,17 @@ impl Options {
             parallelism: self.parallelism,
             checkpoint_interval_ms: self.checkpoint_interval_ms,
             mode: match self.mode {
-                Mode::ExactlyOnce => CheckpointMode::ExactlyOnce,
                 Mode::AtLeastOnce => CheckpointMode::AtLeastOnce,
+                _ => CheckpointMode::ExactlyOnce,
+            },
+            alignment: match self.mode {
+                Mode::ExactlyOnce | Mode::AtLeastOnce => AlignmentSettings::Aligned,
+                Mode::Unaligned => AlignmentSettings::Unaligned,
+                Mode::Auto => AlignmentSettings::AlignedWithTimeout { timeout_ms: 100 },
+            },
+            proof: match self.consistency_proof {
+                Proof::On => ConsistencyProof::Full,
+                Proof::Off => ConsistencyProof::Off,
             },
             checkpoint_dir: self.checkpoint_dir.clone(),
         }
@@ -247,6 +294,24 @@ impl KeyedSum {
     }
 }
 
+impl Backpressure {
+    fn run(self) -> Result<BackpressureReport, Box<dyn Error>> {
+        if self.options.baseline.is_some() {
+            return Err("backpressure has no baseline".into());
+        }
+        let options = BackpressureOptions {
+            job: self.options.job(),
+            records: self.records,
+            keys: self.keys,
+            sink_delay: Duration::from_micros(self.sink_delay_us),
+            checkpoints: self.checkpoints,
+        };
+        let (mut report, totals) = block_on(run_backpressure(&options))?;
+        report.report = verified(report.report, totals, expect_keyed_sum(self.records, self.keys));
+        Ok(report)
+    }
+}
+
 impl Recovery {
     fn run(&self) -> Result<RecoveryReport, Box<dyn Error>> {
         let program = std::env::current_exe()?;
@@ -259,6 +324,8 @@ impl Recovery {
                 parallelism: self.parallelism,
                 checkpoint_interval_ms: self.checkpoint_interval_ms,
                 mode: CheckpointMode::ExactlyOnce,
+                alignment: AlignmentSettings::Aligned,
+                proof: ConsistencyProof::Auto,
                 checkpoint_dir: self.checkpoint_dir.clone(),
             },
             state_mb: self.state_mb,

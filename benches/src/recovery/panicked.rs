@@ -31,6 +31,7 @@ mod tests {
     use super::*;
     use crate::job::JobOptions;
     use snapline::prelude::CheckpointMode;
+    use snapline_core::{AlignmentSettings, ConsistencyProof};
 
     #[test]
     fn sums_go_on_after_a_panic() {
@@ -41,6 +42,8 @@ mod tests {
                     parallelism,
                     checkpoint_interval_ms: 10,
                     mode: CheckpointMode::ExactlyOnce,
+                    alignment: AlignmentSettings::Aligned,
+                    proof: ConsistencyProof::Auto,
                     checkpoint_dir: folder.path().to_owned(),
                 },
                 state_mb: 1,

@@ -66,14 +66,14 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
 }
 
 fn chosen(plans: Vec<Plan>, names: &[String]) -> Result<Vec<Plan>, String> {
-    let known: Vec<&str> = plans.iter().map(|plan| plan.workload).collect();
+    let known: Vec<&str> = plans.iter().map(|plan| plan.name).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!(
             "there is no workload {unknown}; there are: {}",
             known.join(", ")
         ));
     }
-    let wanted = |plan: &Plan| names.is_empty() || names.iter().any(|name| name == plan.workload);
+    let wanted = |plan: &Plan| names.is_empty() || names.iter().any(|name| name == plan.name);
     Ok(plans.into_iter().filter(wanted).collect())
 }
 
@@ -225,10 +225,16 @@ impl Measurement {
         self.number("cpu_seconds") * 1e9 / self.number("records").max(1.0)
     }
 
-    /// What two runs are compared by: the time of the run, or where a job was hit, how soon it went on.
+    /// What two runs are compared by: the time of the run; where a job was hit, how soon it went on;
+    /// where its sink was slow, how long a checkpoint took.
     fn duration(&self) -> f64 {
         self.line[table::KILL_MEDIAN]
             .as_f64()
+            .or_else(|| {
+                self.line[table::IN_FLIGHT]
+                    .as_f64()
+                    .map(|_| self.number("checkpoint_ms_avg"))
+            })
             .unwrap_or_else(|| self.number("seconds"))
     }
 

@@ -12,6 +12,8 @@ pub(super) enum Size {
 
 /// One workload with one set of options, done in several ways.
 pub(super) struct Plan {
+    /// By which it is chosen.
+    pub(super) name: &'static str,
     pub(super) workload: &'static str,
     pub(super) title: String,
     pub(super) arguments: Vec<String>,
@@ -45,6 +47,35 @@ const EACH_SECOND: Variant = Variant {
     label: "snapline, each 1 s",
     arguments: &["--parallelism", "1", "--checkpoint-interval-ms", "1000"],
 };
+const PROOF: [Variant; 2] = [
+    Variant {
+        label: "proof off, p2",
+        arguments: &["--parallelism", "2", "--consistency-proof", "off"],
+    },
+    Variant {
+        label: "proof on, p2",
+        arguments: &["--parallelism", "2", "--consistency-proof", "on"],
+    },
+];
+/// How barriers are aligned behind a slow sink; the first one's sink is fast.
+const BACKPRESSURE: [Variant; 4] = [
+    Variant {
+        label: "unloaded, aligned",
+        arguments: &["--mode", "aligned", "--sink-delay-us", "0"],
+    },
+    Variant {
+        label: "slow, aligned",
+        arguments: &["--mode", "aligned"],
+    },
+    Variant {
+        label: "slow, unaligned",
+        arguments: &["--mode", "unaligned"],
+    },
+    Variant {
+        label: "slow, auto",
+        arguments: &["--mode", "auto"],
+    },
+];
 const RECOVERY: [Variant; 2] = [
     Variant {
         label: "snapline",
@@ -87,6 +118,8 @@ pub(super) fn all(size: Size) -> Vec<Plan> {
     let rounds = size.rounds();
     let mut plans = vec![word_count(text_bytes, rounds)];
     plans.extend(keys.iter().map(|keys| keyed_sum(records, *keys, rounds)));
+    plans.push(proof(records, rounds));
+    plans.push(backpressure(rounds));
     plans.push(match size {
         Size::Quick => recovery(10, 2),
         Size::Standard => recovery(50, 5),
@@ -97,6 +130,7 @@ pub(super) fn all(size: Size) -> Vec<Plan> {
 
 fn word_count(text_bytes: u64, rounds: usize) -> Plan {
     Plan {
+        name: "wordcount",
         workload: "wordcount",
         title: format!("wordcount, {} MB", text_bytes / 1_000_000),
         arguments: Vec::new(),
@@ -109,12 +143,44 @@ fn word_count(text_bytes: u64, rounds: usize) -> Plan {
 fn keyed_sum(records: u64, keys: u64, rounds: usize) -> Plan {
     let arguments = ["--records", &records.to_string(), "--keys", &keys.to_string()];
     Plan {
-        workload: "keyed-sum",
         title: format!("keyed-sum, {keys} keys"),
-        arguments: arguments.map(str::to_owned).to_vec(),
+        ..keyed_sum_with(&arguments, rounds)
+    }
+}
+
+fn keyed_sum_with(arguments: &[&str], rounds: usize) -> Plan {
+    Plan {
+        name: "keyed-sum",
+        workload: "keyed-sum",
+        title: "keyed-sum".to_owned(),
+        arguments: arguments.iter().copied().map(str::to_owned).collect(),
         text_bytes: None,
         rounds,
         variants: vec![PLAIN, PREFETCH, NO_CHECKPOINTS, EACH_SECOND, TWO_SUBTASKS],
+    }
+}
+
+/// What vector clocks cost where every record is sent over a channel.
+fn proof(records: u64, rounds: usize) -> Plan {
+    let arguments = ["--records", &records.to_string(), "--keys", "1000"];
+    Plan {
+        name: "proof",
+        title: "proof, keyed-sum, 1000 keys".to_owned(),
+        variants: PROOF.into(),
+        ..keyed_sum_with(&arguments, rounds)
+    }
+}
+
+fn backpressure(rounds: usize) -> Plan {
+    let arguments = ["--parallelism", "2", "--checkpoint-interval-ms", "500"];
+    Plan {
+        name: "backpressure",
+        workload: "backpressure",
+        title: "backpressure, 10 ms for a batch at the sink".to_owned(),
+        arguments: arguments.map(str::to_owned).to_vec(),
+        text_bytes: None,
+        rounds,
+        variants: BACKPRESSURE.into(),
     }
 }
 
@@ -122,6 +188,7 @@ fn keyed_sum(records: u64, keys: u64, rounds: usize) -> Plan {
 fn recovery(state_mb: u64, kills: u64) -> Plan {
     let arguments = ["--state-mb", &state_mb.to_string(), "--kills", &kills.to_string()];
     Plan {
+        name: "recovery",
         workload: "recovery",
         title: format!("recovery, {state_mb} MB, {kills} times"),
         arguments: arguments.map(str::to_owned).to_vec(),

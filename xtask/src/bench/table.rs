@@ -5,6 +5,9 @@ use super::Measurement;
 /// The figure that only workloads have which hit their job: from a SIGKILL to the first record, in ms.
 pub(super) const KILL_MEDIAN: &str = "kill_first_record_ms_median";
 
+/// The figure that only workloads have whose sink is slow: how much was in flight in a checkpoint.
+pub(super) const IN_FLIGHT: &str = "in_flight_bytes";
+
 /// How soon a job went on: columns of the table and figures of the line.
 const RECOVERY: [(&str, &str); 6] = [
     ("kill, ms", KILL_MEDIAN),
@@ -19,8 +22,40 @@ const RECOVERY: [(&str, &str); 6] = [
 pub(super) fn of_plan(measurements: &[Measurement]) -> String {
     match measurements.first() {
         Some(first) if first.line[KILL_MEDIAN].is_number() => of_recovery(measurements),
+        Some(first) if first.line[IN_FLIGHT].is_number() => of_checkpoints(measurements),
         _ => of_records(measurements),
     }
+}
+
+/// How long checkpoints took, compared with the first variant.
+fn of_checkpoints(measurements: &[Measurement]) -> String {
+    let Some(first) = measurements.first() else {
+        return String::new();
+    };
+    let mut text = format!("\n{}\n", first.plan);
+    text += &row(&[
+        "variant",
+        "average, ms",
+        "longest, ms",
+        "times",
+        "in flight, KB",
+        "checkpoints",
+    ]);
+    let reference = of_variant(measurements, &first.variant);
+    for label in labels(measurements) {
+        let these = of_variant(measurements, label);
+        let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
+        let times = ratio(&these, &reference, |m| m.number("checkpoint_ms_avg"));
+        text += &row(&[
+            label,
+            &format!("{:.1}", figure("checkpoint_ms_avg")),
+            &format!("{:.1}", figure("checkpoint_ms_max")),
+            &format!("{times:.1}x"),
+            &format!("{:.0}", figure(IN_FLIGHT) / 1e3),
+            &format!("{:.0}", figure("checkpoints_completed")),
+        ]);
+    }
+    text
 }
 
 fn of_recovery(measurements: &[Measurement]) -> String {
@@ -193,6 +228,18 @@ mod tests {
         };
         assert!(of_plan(&[recovery(250.0)]).contains(" 250.0 "));
         assert!(ratios(&[recovery(250.0)], &[recovery(125.0)]).contains(" 2.00x "));
+    }
+
+    #[test]
+    fn checkpoints_behind_a_slow_sink_are_compared_by_how_long_they_took() {
+        let checkpoints = |variant: &str, ms: f64| Measurement {
+            plan: "p".to_owned(),
+            variant: variant.to_owned(),
+            line: serde_json::json!({"seconds": 9, "checkpoint_ms_avg": ms, IN_FLIGHT: 5e5}),
+        };
+        let measurements = [checkpoints("unloaded", 10.0), checkpoints("slow", 25.0)];
+        assert!(of_plan(&measurements).contains(" 2.5x "));
+        assert!(ratios(&measurements[..1], &[checkpoints("unloaded", 5.0)]).contains(" 2.00x "));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! version 1 has counted [("apple", 2), ("pear", 1)]
 //! the savepoint is at upgrades/version-1
 //! version 1 is Suspended
-//! version 2 has counted [("APPLE", 3), ("PEAR", 1), ("PLUM", 1)]
+//! version 2 has counted [("APPLE", 3), ("PEAR", 2), ("PLUM", 1)]
 //! ```
 
 #![allow(clippy::print_stdout, reason = "this is a program, not a library")]
@@ -55,14 +55,14 @@ fn newest(results: &Collected<(String, u64)>) -> Vec<(String, u64)> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let storage = MemoryCheckpointStorage::new();
+    let (sink, results) = CollectSink::new();
 
     let env = StreamExecutionEnvironment::builder()
         .checkpoint_storage(storage.clone())
         .build()?;
     let (basket, fruits) = ChannelSource::bounded(16);
-    let (sink, results) = CollectSink::new();
     count(&env.from_source(fruits, "fruits").uid("fruits"))
-        .sink_to(sink)
+        .sink_to(sink.clone())
         .uid("results");
     let job = env.execute_async("version-1").await?;
     for fruit in ["apple", "pear", "apple"] {
@@ -81,9 +81,8 @@ async fn main() -> Result<()> {
         .restore_from(&savepoint.path, ClaimMode::NoClaim)
         .build()?;
     let (basket, fruits) = ChannelSource::bounded(16);
-    let (sink, results) = CollectSink::new();
     let counts = count(&env.from_source(fruits, "fruits").uid("fruits"));
-    shout(&counts).sink_to(sink).uid("shouted");
+    shout(&counts).sink_to(sink).uid("results");
     let job = env.execute_async("version-2").await?;
     for fruit in ["plum", "apple", "pear"] {
         basket.send(fruit.to_owned()).await?;

@@ -36,6 +36,11 @@ impl Wanted {
 }
 
 impl Savepoints {
+    /// Whether the job stops with a savepoint that is under way: no other checkpoint comes after it.
+    fn stops_job(&self) -> bool {
+        self.requested.values().any(|wanted| wanted.kind.stops_job())
+    }
+
     /// Whether the job ends its data because of a savepoint.
     pub(super) fn is_draining(&self) -> bool {
         self.draining.is_some()
@@ -104,6 +109,9 @@ impl Attempt {
     pub(super) fn on_all_data_ended(&mut self) -> Result<()> {
         if let Some(wanted) = self.savepoints.draining.take() {
             self.start_savepoint(wanted);
+            return Ok(());
+        }
+        if self.savepoints.stops_job() {
             return Ok(());
         }
         let now = Moment::of(&*self.cluster.clock);

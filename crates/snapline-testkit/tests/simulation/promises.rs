@@ -53,6 +53,7 @@ fn there_are_only_faults_that_were_asked_for() {
 fn a_simulation_without_checkpoints_proves_nothing() {
     let failure = Simulation::seeds(0..3)
         .checkpoint_interval(Duration::from_secs(3600))
+        .faults(Faults::none())
         .run(|env, world| {
             env.from_source(world.source(0..10_u64), "numbers")
                 .sink_to(world.sink());

@@ -7,7 +7,9 @@ pub use loops::JobLoop;
 use crate::environment::Components;
 use crate::graph::{NodeFactory, NodeId, StreamEdge, StreamGraph, StreamNode};
 use crate::output::Partitioning;
-use snapline_core::{Error, JobId, JobSettings, MaxParallelism, OperatorUid, Result};
+use snapline_core::{
+    Error, JobId, JobSettings, MaxParallelism, OperatorUid, Result, SubtaskId, SubtaskIndex,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A job that is ready to run.
@@ -140,6 +142,19 @@ impl JobGraph {
     /// A node.
     pub fn node(&self, id: NodeId) -> &JobNode {
         &self.nodes[id.0]
+    }
+
+    /// The name of the task that runs one subtask of a vertex: that of the first operator of its chain.
+    pub fn task(&self, vertex: &JobVertex, subtask: SubtaskIndex) -> SubtaskId {
+        SubtaskId {
+            operator: self.node(vertex.head).uid.clone(),
+            index: subtask,
+        }
+    }
+
+    /// The tasks of a vertex, in subtask order.
+    pub fn tasks<'a>(&'a self, vertex: &'a JobVertex) -> impl Iterator<Item = SubtaskId> + 'a {
+        (0..vertex.parallelism).map(|subtask| self.task(vertex, SubtaskIndex(subtask)))
     }
 
     /// The nodes that are chained directly behind this one.

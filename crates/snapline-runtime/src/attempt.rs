@@ -269,9 +269,9 @@ impl Attempt {
     }
 
     fn note_failure(&self, error: &Error, answer: FailureAnswer) {
-        let mut failure = failure_of(&self.job, self.cluster.clock.now(), self.attempt, error);
-        failure.answer = answer;
-        self.shared.failure(failure);
+        let at = self.cluster.clock.now();
+        self.shared
+            .failure(failure_of(&self.job, at, self.attempt, error, answer));
     }
 
     async fn stop(
@@ -311,6 +311,7 @@ impl Attempt {
         }
     }
 }
+
 fn spawn(deployment: &Deployment, task: DeployedTask) {
     let (reports, attempt, id) = (deployment.reports.clone(), deployment.attempt, task.id);
     let run = std::panic::AssertUnwindSafe(task.run)

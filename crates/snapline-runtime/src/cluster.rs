@@ -11,8 +11,8 @@ use futures::FutureExt;
 use futures::future::{Either, select};
 use snapline_coordinator::{CheckpointStore, CoordinatorAction, Restored, Savepoint, Verification};
 use snapline_core::{
-    AttemptId, Clock, Error, ErrorKind, MaxParallelism, RestartSettings, RestoreSettings, Result, SubtaskId,
-    SubtaskIndex, SystemClock, Timestamp,
+    AttemptId, Clock, Error, ErrorKind, MaxParallelism, RestartSettings, RestoreSettings, Result,
+    SystemClock, Timestamp,
 };
 use snapline_dataflow::{FailureAnswer, JobFailure, JobGraph, JobHandle, JobRunner, JobState};
 use snapline_state::StorageKey;
@@ -227,9 +227,9 @@ impl Master {
     fn note_failure(&self, error: &Error, answer: FailureAnswer) {
         if error.kind() != ErrorKind::Cancelled {
             let attempt = self.lead.last().unwrap_or(AttemptId(0));
-            let mut failure = failure_of(&self.job, self.cluster.clock.now(), attempt, error);
-            failure.answer = answer;
-            self.shared.failure(failure);
+            let at = self.cluster.clock.now();
+            self.shared
+                .failure(failure_of(&self.job, at, attempt, error, answer));
         }
     }
 
@@ -275,22 +275,17 @@ pub(crate) fn may_pass(error: &Error) -> bool {
 }
 
 /// A failure with the task and the operators that its error names.
-pub(crate) fn failure_of(job: &JobGraph, at: Timestamp, attempt: AttemptId, error: &Error) -> JobFailure {
+pub(crate) fn failure_of(
+    job: &JobGraph,
+    at: Timestamp,
+    attempt: AttemptId,
+    error: &Error,
+    answer: FailureAnswer,
+) -> JobFailure {
     let mut failure = JobFailure::new(at, attempt, error.clone());
+    failure.answer = answer;
     let vertices = job.vertices.iter();
-    let tasks = vertices.flat_map(|vertex| {
-        let operator = job.node(vertex.head).uid.clone();
-        (0..vertex.parallelism).map(move |index| {
-            let index = SubtaskIndex(index);
-            (
-                vertex,
-                SubtaskId {
-                    operator: operator.clone(),
-                    index,
-                },
-            )
-        })
-    });
+    let tasks = vertices.flat_map(|vertex| job.tasks(vertex).map(move |task| (vertex, task)));
     let named = error.context("task").unwrap_or_default();
     for (vertex, task) in tasks.filter(|(_, task)| task.to_string() == named) {
         failure.task = Some(task);

@@ -102,12 +102,7 @@ impl Deployment {
         let mut building = Vec::new();
         for (index, vertex) in self.job.vertices.iter().enumerate() {
             for subtask in 0..vertex.parallelism {
-                let operator = self.job.node(vertex.head).uid.clone();
-                let index_of = SubtaskIndex(subtask);
-                if !is_wanted(&SubtaskId {
-                    operator,
-                    index: index_of,
-                }) {
+                if !is_wanted(&self.job.task(vertex, SubtaskIndex(subtask))) {
                     continue;
                 }
                 let gate = wiring.gates.remove(&(index, subtask));
@@ -148,11 +143,6 @@ impl Deployment {
         outcome.boxed()
     }
 
-    fn task_id(&self, vertex: &JobVertex, index: SubtaskIndex) -> SubtaskId {
-        let operator = self.job.node(vertex.head).uid.clone();
-        SubtaskId { operator, index }
-    }
-
     fn wire(&self, mut in_flight: Dealt) -> Wiring {
         let mut wiring = Wiring {
             gates: BTreeMap::new(),
@@ -180,7 +170,7 @@ impl Deployment {
         }
         let (mut gate, senders) = input_gate(sources.len(), self.job.settings.channel_bytes);
         if let Some(network) = &self.network {
-            let id = self.task_id(vertex, SubtaskIndex(subtask));
+            let id = self.job.task(vertex, SubtaskIndex(subtask));
             gate = gate.with_network(id, network.clone());
         }
         for (channel, ((input, from), sender)) in sources.into_iter().zip(senders).enumerate() {
@@ -253,7 +243,7 @@ impl Builder {
         let history = self.history();
         let head = self.head(senders, &history).await?;
         let (control, receiver) = mpsc::unbounded();
-        let id = self.shared.task_id(self.vertex(), self.subtask);
+        let id = self.job().task(self.vertex(), self.subtask);
         let is_source = matches!(head, Head::Source(_));
         let reporter = self.reporter(id.clone());
         let run = match (head, gate) {

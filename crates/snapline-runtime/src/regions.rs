@@ -34,10 +34,7 @@ impl Regions {
                 }
             }
         }
-        let id = |(vertex, subtask): Position| SubtaskId {
-            operator: job.node(job.vertices[vertex].head).uid.clone(),
-            index: SubtaskIndex(subtask),
-        };
+        let id = |(vertex, subtask): Position| job.task(&job.vertices[vertex], SubtaskIndex(subtask));
         Self {
             of: forest
                 .roots()

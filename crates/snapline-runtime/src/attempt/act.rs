@@ -132,31 +132,38 @@ impl Attempt {
     }
 
     fn publish(&mut self, manifest: Arc<Manifest>) {
-        let (store, outcomes) = (self.store.clone(), self.outcomes.clone());
-        let checkpoint = manifest.checkpoint;
+        let (store, checkpoint) = (self.store.clone(), manifest.checkpoint);
         self.publishing.insert(checkpoint, manifest.clone());
-        let publish = self.bounded(async move { store.publish(&manifest).await });
-        let publish = publish.map(move |outcome| {
-            let _ = outcomes.unbounded_send(Outcome::Published(checkpoint, outcome));
+        self.work(async move { store.publish(&manifest).await }, move |outcome| {
+            Outcome::Published(checkpoint, outcome)
         });
-        self.cluster.executor.spawn_io(publish.boxed());
     }
 
     fn commit(&self, checkpoint: CheckpointId, commits: Arc<[SubtaskCommit]>) {
-        let (store, outcomes, committers) =
-            (self.store.clone(), self.outcomes.clone(), self.committers.clone());
-        let commit = self.bounded(async move {
+        let (store, committers) = (self.store.clone(), self.committers.clone());
+        let commit = async move {
             commit_all(&mut *committers.lock().await, &commits).await?;
             store.mark_committed(checkpoint).await
-        });
-        let commit = commit.map(move |outcome| {
-            let _ = outcomes.unbounded_send(Outcome::Committed(checkpoint, outcome));
-        });
-        self.cluster.executor.spawn_io(commit.boxed());
+        };
+        self.work(commit, move |outcome| Outcome::Committed(checkpoint, outcome));
+    }
+
+    /// Lets something be done elsewhere; its outcome comes back to the attempt, at the latest after
+    /// the checkpoint timeout.
+    pub(super) fn work<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        outcome: impl FnOnce(Result<T>) -> Outcome + Send + 'static,
+    ) {
+        let outcomes = self.outcomes.clone();
+        let work = self
+            .bounded(work)
+            .map(move |done| _ = outcomes.unbounded_send(outcome(done)));
+        self.cluster.executor.spawn_io(work.boxed());
     }
 
     /// Gives up waiting after the checkpoint timeout; the outcome is then unknown.
-    pub(super) fn bounded<T: Send + 'static>(
+    fn bounded<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> impl Future<Output = Result<T>> + Send + 'static {

@@ -4,7 +4,7 @@ use super::Attempt;
 use crate::task::TaskControl;
 use snapline_barrier::{LoopState, LoopTermination, TaskActivity};
 use snapline_coordinator::{Manifest, Moment, RequestId};
-use snapline_core::{CheckpointId, CheckpointKind, OperatorUid, Result, SubtaskId, SubtaskIndex};
+use snapline_core::{CheckpointId, CheckpointKind, OperatorUid, Result, SubtaskId};
 use snapline_dataflow::{JobGraph, JobLoop};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -180,13 +180,6 @@ fn tasks<'a>(
     job: &'a JobGraph,
     vertices: impl IntoIterator<Item = &'a usize>,
 ) -> impl Iterator<Item = SubtaskId> {
-    let subtasks = |vertex: &'a usize| {
-        let vertex = &job.vertices[*vertex];
-        let task = |index| SubtaskId {
-            operator: job.node(vertex.head).uid.clone(),
-            index: SubtaskIndex(index),
-        };
-        (0..vertex.parallelism).map(task)
-    };
-    vertices.into_iter().flat_map(subtasks)
+    let vertices = vertices.into_iter().map(|vertex| &job.vertices[*vertex]);
+    vertices.flat_map(|vertex| job.tasks(vertex))
 }

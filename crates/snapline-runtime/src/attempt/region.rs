@@ -152,8 +152,7 @@ impl Attempt {
 
     fn rebuild(&self, tasks: BTreeSet<SubtaskId>) {
         let (lead, committers, newest) = (self.lead.clone(), self.committers.clone(), self.newest.clone());
-        let (deployment, outcomes, store) =
-            (self.deployment.clone(), self.outcomes.clone(), self.store.clone());
+        let (deployment, store) = (self.deployment.clone(), self.store.clone());
         let rebuilt = async move {
             let attempt = lead.claim().await?;
             let sinks = sinks_in(&deployment.job, &tasks);
@@ -173,10 +172,7 @@ impl Attempt {
             let tasks = deployment.build_some(states, &tasks).await?;
             Ok(Rebuilt { deployment, tasks })
         };
-        let rebuilt = self.bounded(rebuilt).map(move |rebuilt| {
-            let _ = outcomes.unbounded_send(Outcome::Rebuilt(rebuilt));
-        });
-        self.cluster.executor.spawn_io(rebuilt.boxed());
+        self.work(rebuilt, Outcome::Rebuilt);
     }
 
     /// The new tasks of a region take the place of the old ones.

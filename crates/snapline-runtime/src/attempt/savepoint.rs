@@ -3,7 +3,6 @@
 use super::{Attempt, Outcome};
 use crate::status::Request;
 use crate::task::TaskControl;
-use futures::FutureExt;
 use futures::channel::oneshot;
 use snapline_coordinator::{Manifest, Moment, RequestId, SavepointTarget};
 use snapline_core::{CheckpointId, CheckpointKind, Error, Result};
@@ -58,12 +57,12 @@ impl Attempt {
                 return;
             }
         };
-        let (store, outcomes) = (self.store.clone(), self.outcomes.clone());
-        let looked_at = target.clone();
-        let look = self.bounded(async move { store.prepare_savepoint(&looked_at).await });
+        let (store, looked_at) = (self.store.clone(), target.clone());
         let wanted = Wanted { kind, target, reply };
-        let look = look.map(move |outcome| _ = outcomes.unbounded_send(Outcome::Looked(wanted, outcome)));
-        self.cluster.executor.spawn_io(look.boxed());
+        self.work(
+            async move { store.prepare_savepoint(&looked_at).await },
+            move |outcome| Outcome::Looked(wanted, outcome),
+        );
     }
 
     fn target_of(&self, request: SavepointRequest) -> Result<(SavepointTarget, CheckpointKind)> {
@@ -130,13 +129,11 @@ impl Attempt {
     }
 
     pub(super) fn publish_savepoint(&self, manifest: Arc<Manifest>) {
-        let (store, outcomes) = (self.store.clone(), self.outcomes.clone());
-        let checkpoint = manifest.checkpoint;
-        let publish = self.bounded(async move { store.publish_savepoint(&manifest).await });
-        let publish = publish.map(move |outcome| {
-            let _ = outcomes.unbounded_send(Outcome::SavepointPublished(checkpoint, outcome));
-        });
-        self.cluster.executor.spawn_io(publish.boxed());
+        let (store, checkpoint) = (self.store.clone(), manifest.checkpoint);
+        self.work(
+            async move { store.publish_savepoint(&manifest).await },
+            move |outcome| Outcome::SavepointPublished(checkpoint, outcome),
+        );
     }
 
     pub(super) fn discard_savepoint(&self, checkpoint: CheckpointId) {

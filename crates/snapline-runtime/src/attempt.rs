@@ -157,7 +157,7 @@ impl Attempt {
             self.carry_out()?;
             self.advance_restarts()?;
             self.on_statistics();
-            if self.running.is_empty() && self.restarts.is_empty() {
+            if self.is_finishing && self.running.is_empty() && self.restarts.is_empty() {
                 return Ok(self.end);
             }
         }

@@ -43,6 +43,20 @@ impl Regions {
         }
     }
 
+    /// These tasks, by their regions.
+    pub(crate) fn divide(
+        &self,
+        tasks: impl IntoIterator<Item = SubtaskId>,
+    ) -> BTreeMap<usize, BTreeSet<SubtaskId>> {
+        let mut divided: BTreeMap<usize, BTreeSet<SubtaskId>> = BTreeMap::new();
+        for task in tasks {
+            if let Some(region) = self.of.get(&task) {
+                divided.entry(*region).or_default().insert(task);
+            }
+        }
+        divided
+    }
+
     /// The region of a task, and the tasks in it.
     pub(crate) fn around(&self, task: &SubtaskId) -> BTreeSet<SubtaskId> {
         let region = self.of.get(task);

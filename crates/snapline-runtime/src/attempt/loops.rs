@@ -1,10 +1,11 @@
 //! Loops that are over.
 
 use super::Attempt;
+use crate::regions::Regions;
 use crate::task::TaskControl;
 use snapline_barrier::{LoopState, LoopTermination, TaskActivity};
 use snapline_coordinator::{Manifest, Moment, RequestId};
-use snapline_core::{CheckpointId, CheckpointKind, OperatorUid, Result, SubtaskId};
+use snapline_core::{CheckpointId, CheckpointKind, Result, SubtaskId};
 use snapline_dataflow::{JobGraph, JobLoop};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,27 +28,20 @@ pub(super) struct Loops {
     pause: Duration,
 }
 
+/// The tasks of a loop in one region: no record goes round through two of them, so that each part is over
+/// for itself, and only as a whole it ever starts again.
 struct Watched {
     entries: BTreeSet<SubtaskId>,
-    /// The tasks, by their operators, from which records may come into it.
-    feeding: BTreeSet<OperatorUid>,
+    /// The tasks from which records may come into it, and its own.
+    feeding: BTreeSet<SubtaskId>,
     termination: LoopTermination,
 }
 
 impl Loops {
-    pub(super) fn new(job: &JobGraph) -> Self {
-        let watch = |found: JobLoop| {
-            let inside = found.vertices.difference(&found.entries);
-            let entries: BTreeSet<SubtaskId> = tasks(job, &found.entries).collect();
-            let others: Vec<SubtaskId> = tasks(job, inside).collect();
-            Watched {
-                feeding: feeding(job, &found.entries),
-                termination: LoopTermination::new(entries.iter().cloned(), others),
-                entries,
-            }
-        };
+    pub(super) fn new(job: &JobGraph, regions: &Regions) -> Self {
+        let found = job.loops().into_iter();
         Self {
-            watched: job.loops().into_iter().map(watch).collect(),
+            watched: found.flat_map(|found| watch(job, regions, &found)).collect(),
             newest: CheckpointId::NONE,
             asked: None,
             due: None,
@@ -58,7 +52,7 @@ impl Loops {
     /// Whether a source has to stay, although its data has ended, because only through it barriers
     /// reach a loop that is not over.
     pub(super) fn needs(&self, source: &SubtaskId) -> bool {
-        let needs = |watched: &Watched| watched.feeding.contains(&source.operator) && !watched.is_over();
+        let needs = |watched: &Watched| watched.feeding.contains(source) && !watched.is_over();
         self.watched.iter().any(needs)
     }
 
@@ -164,16 +158,30 @@ impl Attempt {
     }
 }
 
-/// The operators of all tasks from which there is a way to these vertices.
-fn feeding(job: &JobGraph, entries: &BTreeSet<usize>) -> BTreeSet<OperatorUid> {
+fn watch(job: &JobGraph, regions: &Regions, found: &JobLoop) -> Vec<Watched> {
+    let mut others = regions.divide(tasks(job, found.vertices.difference(&found.entries)));
+    let mut feeding = regions.divide(tasks(job, &feeding(job, &found.entries)));
+    let parts = regions.divide(tasks(job, &found.entries)).into_iter();
+    let watch = |(region, entries): (usize, BTreeSet<SubtaskId>)| Watched {
+        termination: LoopTermination::new(
+            entries.iter().cloned(),
+            others.remove(&region).unwrap_or_default(),
+        ),
+        feeding: feeding.remove(&region).unwrap_or_default(),
+        entries,
+    };
+    parts.map(watch).collect()
+}
+
+/// These vertices and all from which there is a way to them.
+fn feeding(job: &JobGraph, entries: &BTreeSet<usize>) -> BTreeSet<usize> {
     let (mut found, mut open) = (entries.clone(), Vec::from_iter(entries.iter().copied()));
     while let Some(vertex) = open.pop() {
         let from = job.vertices[vertex].inputs.iter();
         let from = from.map(|edge| job.node(edge.from).vertex);
         open.extend(from.filter(|from| found.insert(*from)));
     }
-    let head = |vertex: usize| job.node(job.vertices[vertex].head).uid.clone();
-    found.into_iter().map(head).collect()
+    found
 }
 
 fn tasks<'a>(

@@ -6,7 +6,7 @@
 //! the checkpoints stay those of the attempt that leads.
 
 use super::commit::recover_some;
-use super::{Attempt, Outcome, STOP_PATIENCE};
+use super::{Attempt, AttemptEnd, Outcome, STOP_PATIENCE};
 use crate::cluster::may_pass;
 use crate::deploy::{DeployedTask, Deployment, States};
 use crate::probe::JobStep;
@@ -60,10 +60,14 @@ impl Attempt {
     /// # Errors
     /// The failure itself, when that is not enough or no restart is left.
     pub(super) fn on_task_failure(&mut self, task: &SubtaskId, error: Error) -> Result<()> {
-        let tasks = self.regions.around(task);
         if self.is_restarting(task) {
             return Ok(());
         }
+        if self.end == AttemptEnd::Suspended {
+            tracing::warn!(%task, %error, "a task failed after the savepoint with which the job stops; nothing is lost");
+            return Ok(());
+        }
+        let tasks = self.regions.around(task);
         let now = Moment::of(&*self.cluster.clock);
         let delay = match self.can_restart_alone(&tasks, &error) {
             true => self.lead.restart_delay(now.monotonic),
@@ -118,11 +122,14 @@ impl Attempt {
             .min()
     }
 
-    /// Goes on with every restart that can.
+    /// Goes on with every restart that can; with none when the job stops with a savepoint that is complete.
     ///
     /// # Errors
     /// `Unavailable` when tasks do not stop: then only a new attempt helps, for which they are strangers.
     pub(super) fn advance_restarts(&mut self) -> Result<()> {
+        if self.end == AttemptEnd::Suspended {
+            self.restarts.clear();
+        }
         let now = self.cluster.clock.monotonic();
         for index in 0..self.restarts.len() {
             let restart = &self.restarts[index];

@@ -155,6 +155,7 @@ impl Start {
             finished: Vec::new(),
         };
         let (sender, outcomes) = mpsc::unbounded();
+        let regions = Regions::of(&deployment.job);
         let attempt = Attempt {
             coordinator: CheckpointCoordinator::new(context, Moment::of(&*self.cluster.clock)),
             cluster: self.cluster.clone(),
@@ -164,8 +165,8 @@ impl Start {
             shared: self.shared.clone(),
             committers: Arc::new(tokio::sync::Mutex::new(committers)),
             lead: self.lead.clone(),
-            regions: Regions::of(&deployment.job),
-            loops: Loops::new(&deployment.job),
+            loops: Loops::new(&deployment.job, &regions),
+            regions,
             deployment,
             newest: Newest::Start(states, self.restored.checkpoint()),
             publishing: BTreeMap::new(),

@@ -164,6 +164,54 @@ pub(crate) fn looped(seeds: Range<u64>) -> Report {
         .expect_exactly_once((0..RECORDS / 2).map(|number| number % 5))
 }
 
+/// The same over all subtasks, so that a number may come round to another one.
+pub(crate) fn looped_and_shuffled(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .rescale(1..=3)
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS / 2), "numbers")
+                .iterate(|numbers| {
+                    let halved = numbers.map(|number| if number < 5 { number } else { number - 5 });
+                    (
+                        halved.filter(|number| *number >= 5).rebalance(),
+                        halved.filter(|number| *number < 5),
+                    )
+                })
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once((0..RECORDS / 2).map(|number| number % 5))
+}
+
+/// Several loops side by side, of which now this one and now that one starts again.
+pub(crate) fn loops_that_panic(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .faults(Faults::none().panics(12).delays(100))
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS / 4), "numbers")
+                .iterate(|numbers| {
+                    let smaller = numbers.map(|number| number.saturating_sub(1));
+                    (
+                        smaller.filter(|number| *number > 0),
+                        smaller.filter(|number| *number == 0),
+                    )
+                })
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once((0..RECORDS / 4).map(|_| 0_u64))
+}
+
+/// Subtasks that share nothing, stopped with savepoints while they panic.
+pub(crate) fn stopped_while_it_panics(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .faults(Faults::none().panics(8).interventions(8).outside(6).delays(100))
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS), "numbers")
+                .map(|number| number + 1)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(1..=RECORDS)
+}
+
 /// Every way to align barriers, in each process another one.
 pub(crate) fn any_alignment(seeds: Range<u64>) -> Report {
     Simulation::seeds(seeds)

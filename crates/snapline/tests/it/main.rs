@@ -4,6 +4,7 @@
 
 mod api;
 mod cancel;
+mod endings;
 mod local;
 mod loops;
 mod recovery;

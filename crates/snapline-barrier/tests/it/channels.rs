@@ -1,56 +1,29 @@
 //! Mutations of what a channel delivers: each is caught by the named check.
 
+use crate::sent::{Element, send};
 use proptest::prelude::*;
 use snapline_barrier::{Breach, ChannelIndex, ChannelReceiver, ChannelSender, ProtocolViolation};
-use snapline_core::{AttemptId, BatchHeader, CheckpointId, Error, ErrorKind};
+use snapline_core::{AttemptId, CheckpointId, Error, ErrorKind};
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Sent {
-    Batch(BatchHeader),
-    Barrier(CheckpointId, u64),
-    Cancel(CheckpointId),
-    End(BatchHeader),
-}
-
-/// What a correct sender puts on a channel: `-` a batch, `|` the next barrier, `x` the next cancel
-/// marker, `.` the end.
-fn send(attempt: u64, script: &str) -> Vec<Sent> {
-    let (mut sender, mut checkpoint) = (ChannelSender::new(AttemptId(attempt)), CheckpointId::NONE);
-    let put = |symbol| {
-        if "|x".contains(symbol) {
-            checkpoint = checkpoint.next();
-        }
-        match symbol {
-            '-' => Sent::Batch(sender.next_header()),
-            '|' => Sent::Barrier(checkpoint, sender.on_barrier(checkpoint)),
-            'x' => {
-                sender.on_cancel(checkpoint);
-                Sent::Cancel(checkpoint)
-            }
-            _ => Sent::End(sender.header()),
-        }
-    };
-    script.chars().map(put).collect()
-}
-
-fn receive(elements: &[Sent]) -> Result<u64, ProtocolViolation> {
+fn receive(elements: &[Element]) -> Result<u64, ProtocolViolation> {
     let mut receiver = ChannelReceiver::new(ChannelIndex(3), AttemptId(5));
     for element in elements {
         match *element {
-            Sent::Batch(header) => receiver.on_batch(header)?,
-            Sent::Barrier(checkpoint, sent) => {
+            Element::Batch(header) => receiver.on_batch(header)?,
+            Element::Barrier(checkpoint, sent) => {
                 receiver.on_barrier(checkpoint, sent)?;
                 receiver.check_cut(checkpoint)?;
             }
-            Sent::Cancel(checkpoint) => receiver.on_cancel(checkpoint)?,
-            Sent::End(header) => receiver.on_end_of_input(header)?,
+            Element::Overtaking(checkpoint, sent) => receiver.on_overtaking_barrier(checkpoint, sent)?,
+            Element::Cancel(checkpoint) => receiver.on_cancel(checkpoint)?,
+            Element::End(header) => receiver.on_end_of_input(header)?,
         }
     }
     Ok(receiver.received())
 }
 
-fn check(script: &str, mutate: impl FnOnce(&mut Vec<Sent>), expected: Breach) {
-    let mut elements = send(5, script);
+fn check(script: &str, mutate: impl FnOnce(&mut Vec<Element>), expected: Breach) {
+    let mut elements = send(AttemptId(5), script);
     mutate(&mut elements);
     let violation = receive(&elements).unwrap_err();
     assert_eq!(
@@ -66,7 +39,7 @@ fn check(script: &str, mutate: impl FnOnce(&mut Vec<Sent>), expected: Breach) {
 const ONE: CheckpointId = CheckpointId(1);
 const TWO: CheckpointId = CheckpointId(2);
 
-fn lose(at: usize) -> impl FnOnce(&mut Vec<Sent>) {
+fn lose(at: usize) -> impl FnOnce(&mut Vec<Element>) {
     move |elements| {
         elements.remove(at);
     }
@@ -74,7 +47,7 @@ fn lose(at: usize) -> impl FnOnce(&mut Vec<Sent>) {
 
 #[test]
 fn what_a_correct_channel_delivers_is_accepted() {
-    assert_eq!(receive(&send(5, "--|-x--||.")), Ok(5));
+    assert_eq!(receive(&send(AttemptId(5), "--|-x--||.")), Ok(5));
 }
 
 #[test]
@@ -149,7 +122,11 @@ fn a_barrier_that_counted_wrong_is_refused() {
         sent,
         received,
     };
-    check("--|-", |elements| elements[2] = Sent::Barrier(ONE, 1), mismatch);
+    check(
+        "--|-",
+        |elements| elements[2] = Element::Barrier(ONE, 1),
+        mismatch,
+    );
 }
 
 #[test]
@@ -179,7 +156,7 @@ fn a_repeated_marker_is_stale() {
 #[test]
 fn a_batch_of_another_attempt_is_refused() {
     let (received, expected) = (AttemptId(4), AttemptId(5));
-    let from = |attempt| move |elements: &mut Vec<Sent>| elements[1] = send(attempt, "--")[1];
+    let from = |attempt| move |elements: &mut Vec<Element>| elements[1] = send(AttemptId(attempt), "--")[1];
     check("---", from(4), Breach::OldAttempt { received, expected });
     let received = AttemptId(6);
     check("---", from(6), Breach::FutureAttempt { received, expected });
@@ -263,7 +240,7 @@ enum Mutation {
     Move(usize),
 }
 
-fn apply(mutation: Mutation, at: usize, elements: &mut Vec<Sent>) {
+fn apply(mutation: Mutation, at: usize, elements: &mut Vec<Element>) {
     let last = elements.len() - 1;
     match mutation {
         Mutation::Drop => drop(elements.remove(at)),
@@ -277,11 +254,11 @@ fn apply(mutation: Mutation, at: usize, elements: &mut Vec<Sent>) {
 }
 
 /// Whether only markers are gone, and no batch.
-fn lacks_only_markers(elements: &[Sent], correct: &[Sent]) -> bool {
+fn lacks_only_markers(elements: &[Element], correct: &[Element]) -> bool {
     let mut rest = elements.iter().peekable();
     let mut gone = correct.to_vec();
     gone.retain(|element| rest.next_if_eq(&element).is_none());
-    let is_marker = |element: &Sent| matches!(element, Sent::Barrier(..) | Sent::Cancel(_));
+    let is_marker = |element: &Element| matches!(element, Element::Barrier(..) | Element::Cancel(_));
     rest.peek().is_none() && gone.iter().all(is_marker)
 }
 
@@ -302,7 +279,7 @@ proptest! {
             (0..12_usize).prop_map(Mutation::Move),
         ],
     ) {
-        let correct = send(5, &format!("{script}."));
+        let correct = send(AttemptId(5), &format!("{script}."));
         let mut elements = correct.clone();
         apply(mutation, at % script.len(), &mut elements);
         prop_assert!(lacks_only_markers(&elements, &correct) || receive(&elements).is_err());

@@ -17,3 +17,4 @@ mod overtaking;
 mod random;
 mod scenarios;
 mod script;
+mod sent;

@@ -1,54 +1,18 @@
 //! Barriers that overtake batches: what the receiving end of a channel accepts, and what it refuses.
 
+use crate::sent::{self, Element};
 use proptest::prelude::*;
 use snapline_barrier::{
-    Breach, ChannelCut, ChannelFlaw, ChannelIndex, ChannelReceiver, ChannelSender, ProtocolViolation,
-    RecordedRun, verify_aligned_cut, verify_unaligned_cut,
+    Breach, ChannelCut, ChannelFlaw, ChannelIndex, ChannelReceiver, ProtocolViolation, RecordedRun,
+    verify_aligned_cut, verify_unaligned_cut,
 };
 use snapline_core::{AttemptId, BatchHeader, CheckpointId};
 use std::collections::VecDeque;
 
 const ATTEMPT: AttemptId = AttemptId(5);
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Element {
-    Batch(BatchHeader),
-    Barrier(CheckpointId, u64),
-    Overtaking(CheckpointId, u64),
-    Cancel(CheckpointId),
-    End(BatchHeader),
-}
-
-impl Element {
-    fn marker(self) -> Option<CheckpointId> {
-        match self {
-            Self::Barrier(checkpoint, _) | Self::Overtaking(checkpoint, _) | Self::Cancel(checkpoint) => {
-                Some(checkpoint)
-            }
-            Self::Batch(_) | Self::End(_) => None,
-        }
-    }
-}
-
-/// What a correct sender puts on a channel: `-` a batch, `|` the next barrier, `x` the next cancel
-/// marker, `.` the end.
 fn send(script: &str) -> Vec<Element> {
-    let (mut sender, mut checkpoint) = (ChannelSender::new(ATTEMPT), CheckpointId::NONE);
-    let put = |symbol| {
-        if "|x".contains(symbol) {
-            checkpoint = checkpoint.next();
-        }
-        match symbol {
-            '-' => Element::Batch(sender.next_header()),
-            '|' => Element::Barrier(checkpoint, sender.on_barrier(checkpoint)),
-            'x' => {
-                sender.on_cancel(checkpoint);
-                Element::Cancel(checkpoint)
-            }
-            _ => Element::End(sender.header()),
-        }
-    };
-    script.chars().map(put).collect()
+    sent::send(ATTEMPT, script)
 }
 
 /// Lets barriers overtake: each pair says after how many deliveries, and which barrier. Barriers that are

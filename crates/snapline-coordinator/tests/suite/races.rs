@@ -6,8 +6,8 @@ use futures::future::LocalBoxFuture;
 use futures::task::noop_waker;
 use futures::{FutureExt, executor::block_on};
 use proptest::prelude::*;
-use snapline_coordinator::{PublishOutcome, Verification};
-use snapline_core::{CheckpointId, ErrorKind};
+use snapline_coordinator::{CheckpointStore, PublishOutcome, Verification};
+use snapline_core::{AttemptId, CheckpointId, ErrorKind};
 use std::cell::RefCell;
 use std::task::{Context, Poll};
 
@@ -41,18 +41,24 @@ async fn process(objects: &Objects, nonce: u64, steps: &[u64], retained: usize, 
     }
     for step in steps {
         id += step;
-        match checkpoint(&store, attempt, id).await.unwrap() {
-            PublishOutcome::Published => belief.borrow_mut().published.push(id),
-            PublishOutcome::NotStored { reason } => panic!("the storage does not fail here: {reason}"),
-            PublishOutcome::Fenced { .. } => {
-                belief.borrow_mut().gave_way = true;
-                return;
-            }
+        if !lead_on(&store, attempt, id, retained).await {
+            belief.borrow_mut().gave_way = true;
+            return;
         }
-        match store.collect_garbage(retained).await {
-            Err(error) if error.kind() != ErrorKind::Conflict => panic!("{error}"),
-            _ => {}
-        }
+        belief.borrow_mut().published.push(id);
+    }
+}
+
+/// Completes one more checkpoint and collects garbage; `false` when another process leads by now.
+pub(crate) async fn lead_on(store: &CheckpointStore, attempt: AttemptId, id: u64, retained: usize) -> bool {
+    match checkpoint(store, attempt, id).await.unwrap() {
+        PublishOutcome::Published => {}
+        PublishOutcome::NotStored { reason } => panic!("the storage does not fail here: {reason}"),
+        PublishOutcome::Fenced { .. } => return false,
+    }
+    match store.collect_garbage(retained).await {
+        Err(error) if error.kind() != ErrorKind::Conflict => panic!("{error}"),
+        _ => true,
     }
 }
 

@@ -1,11 +1,11 @@
 //! Two processes that start the job from savepoints, interleaved at every storage call.
 
-use crate::races::interleave;
+use crate::races::{interleave, lead_on};
 use crate::storage::{Objects, TestStorage};
 use crate::world::*;
 use futures::{FutureExt, executor::block_on};
 use proptest::prelude::*;
-use snapline_coordinator::{PublishOutcome, Savepoint, Verification};
+use snapline_coordinator::{Savepoint, Verification};
 use snapline_core::{ClaimMode, ErrorKind};
 use snapline_state::StorageKey;
 use std::cell::RefCell;
@@ -80,18 +80,11 @@ async fn process(objects: &Objects, nonce: u64, orders: &Orders, belief: &RefCel
     }
     for step in &orders.steps {
         id += step;
-        match checkpoint(&store, attempt, id).await.unwrap() {
-            PublishOutcome::Published => belief.borrow_mut().published.push(id),
-            PublishOutcome::NotStored { reason } => panic!("the storage does not fail here: {reason}"),
-            PublishOutcome::Fenced { .. } => {
-                belief.borrow_mut().gave_way = true;
-                return;
-            }
+        if !lead_on(&store, attempt, id, 2).await {
+            belief.borrow_mut().gave_way = true;
+            return;
         }
-        match store.collect_garbage(2).await {
-            Err(error) if error.kind() != ErrorKind::Conflict => panic!("{error}"),
-            _ => {}
-        }
+        belief.borrow_mut().published.push(id);
     }
     if orders.deletes {
         match store.delete_all().await {

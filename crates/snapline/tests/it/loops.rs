@@ -1,14 +1,12 @@
 //! Records that go round in loops: exact results, and an end.
 
-use crate::support::{environment, run, wait_for};
+use crate::support::{environment, panic_at, run, wait_for};
 use futures::executor::block_on;
 use snapline::core::{AlignmentSettings, CheckpointMode};
 use snapline::dataflow::JobStatus;
 use snapline::prelude::*;
 use snapline::state::CheckpointStorage;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Every number counts down to zero; all that was seen on the way is collected.
 fn countdown(
@@ -36,16 +34,6 @@ fn assert_counted_down(results: &[u64], numbers: u64) {
         .for_each(|number| *seen.entry(*number).or_default() += 1);
     let expected: BTreeMap<u64, u64> = (0..numbers).map(|number| (number, numbers - number)).collect();
     assert_eq!(seen, expected);
-}
-
-/// Panics once, when this many records have been seen.
-fn panic_at(count: u64) -> impl Fn(u64) + Clone + Send + Sync + 'static {
-    let (seen, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    move |_| {
-        if seen.fetch_add(1, Ordering::SeqCst) == count && !done.swap(true, Ordering::SeqCst) {
-            panic!("planned");
-        }
-    }
 }
 
 #[test]

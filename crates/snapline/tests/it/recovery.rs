@@ -1,22 +1,12 @@
 //! Tasks fail; results are as if they had not.
 
-use crate::support::{assert_exactly_once, count_by_remainder, environment, run};
+use crate::support::{assert_exactly_once, count_by_remainder, environment, panic_at, run};
 use snapline::ErrorKind;
 use snapline::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const NUMBERS: u64 = 200_000;
-
-/// Panics once, when this many numbers have been seen.
-fn panic_at(count: u64) -> impl Fn(u64) + Clone + Send + Sync + 'static {
-    let (seen, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    move |_| {
-        if seen.fetch_add(1, Ordering::SeqCst) == count && !done.swap(true, Ordering::SeqCst) {
-            panic!("planned");
-        }
-    }
-}
 
 #[test]
 fn a_task_that_panics_leaves_no_trace_in_the_results() {

@@ -6,6 +6,8 @@ use snapline::dataflow::{JobResult, JobStatus};
 use snapline::prelude::*;
 use snapline::state::CheckpointStorage;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// An environment on this storage with checkpoints each few milliseconds.
@@ -64,6 +66,16 @@ pub(crate) fn assert_exactly_once(results: &[Counted], numbers: u64) {
         );
     }
     assert!(seen.is_empty(), "keys that no record has: {seen:?}");
+}
+
+/// Panics once, when this many records have been seen.
+pub(crate) fn panic_at(count: u64) -> impl Fn(u64) + Clone + Send + Sync + 'static {
+    let (seen, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    move |_| {
+        if seen.fetch_add(1, Ordering::SeqCst) == count && !done.swap(true, Ordering::SeqCst) {
+            panic!("planned");
+        }
+    }
 }
 
 pub(crate) fn run(env: &StreamExecutionEnvironment) -> Result<JobResult> {

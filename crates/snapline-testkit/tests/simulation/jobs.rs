@@ -2,8 +2,8 @@
 
 use snapline_connector::{CollectionSource, SequenceSource};
 use snapline_core::AlignmentSettings;
-use snapline_dataflow::Emit;
-use snapline_testkit::simulation::{Faults, Report, Simulation};
+use snapline_dataflow::{Emit, StreamExecutionEnvironment};
+use snapline_testkit::simulation::{Faults, Report, Simulation, World};
 use std::ops::Range;
 
 /// Records and keys of a job that counts.
@@ -17,6 +17,15 @@ fn counted() -> impl Iterator<Item = (u64, u64)> {
 fn sums() -> impl Iterator<Item = (u64, u64)> {
     let sum = |key| (0..RECORDS).filter(|number| number % KEYS == key).sum();
     (0..KEYS).map(move |key| (key, sum(key)))
+}
+
+/// Emits every update of every key.
+fn count(env: &StreamExecutionEnvironment, world: &World) {
+    env.from_source(world.source(0..RECORDS), "numbers")
+        .map(|number| (number % KEYS, 1_u64))
+        .key_by(|(key, _)| *key)
+        .sum(|(_, count)| count)
+        .sink_to(world.sink());
 }
 
 /// No state but the position of the source; source and sink are in one task.
@@ -37,15 +46,7 @@ pub(crate) fn map_and_filter(seeds: Range<u64>) -> Report {
 
 /// Every update of every key.
 pub(crate) fn keyed_sum(seeds: Range<u64>) -> Report {
-    Simulation::seeds(seeds)
-        .run(|env, world| {
-            env.from_source(world.source(0..RECORDS), "numbers")
-                .map(|number| (number % KEYS, 1_u64))
-                .key_by(|(key, _)| *key)
-                .sum(|(_, count)| count)
-                .sink_to(world.sink());
-        })
-        .expect_exactly_once(counted())
+    Simulation::seeds(seeds).run(count).expect_exactly_once(counted())
 }
 
 /// The same with another parallelism each time the process starts, and a sink behind a shuffle.
@@ -253,13 +254,7 @@ pub(crate) fn short_input(seeds: Range<u64>) -> Report {
 pub(crate) fn only_crashes(seeds: Range<u64>) -> Report {
     Simulation::seeds(seeds)
         .faults(Faults::none().crashes(8))
-        .run(|env, world| {
-            env.from_source(world.source(0..RECORDS), "numbers")
-                .map(|number| (number % KEYS, 1_u64))
-                .key_by(|(key, _)| *key)
-                .sum(|(_, count)| count)
-                .sink_to(world.sink());
-        })
+        .run(count)
         .expect_exactly_once(counted())
 }
 
@@ -267,13 +262,7 @@ pub(crate) fn only_crashes(seeds: Range<u64>) -> Report {
 pub(crate) fn without_faults(seeds: Range<u64>) -> Report {
     let report = Simulation::seeds(seeds)
         .faults(Faults::none().delays(1_000))
-        .run(|env, world| {
-            env.from_source(world.source(0..RECORDS), "numbers")
-                .map(|number| (number % KEYS, 1_u64))
-                .key_by(|(key, _)| *key)
-                .sum(|(_, count)| count)
-                .sink_to(world.sink());
-        })
+        .run(count)
         .expect_exactly_once(counted());
     assert_eq!((report.crashes, report.panics, report.storage_faults), (0, 0, 0));
     report

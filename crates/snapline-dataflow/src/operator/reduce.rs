@@ -5,8 +5,8 @@ use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
 use crate::snapshot::OperatorSnapshot;
 use async_trait::async_trait;
-use snapline_core::{Batch, Data, Error, Key, Keyed, OperatorUid, Result};
-use snapline_state::{KeyedStateBackend, OperatorState, Slot, TableSpec, ValueState};
+use snapline_core::{Batch, Data, Error, Key, Keyed, OperatorUid, Result, StableHasher};
+use snapline_state::{KeyedStateBackend, Slot, TableSpec, ValueState};
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
@@ -47,11 +47,9 @@ where
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
         let mut tables: Vec<TableSpec> = Vec::new();
         let state = ValueState::register("record", &mut tables, context.max_parallelism);
-        let ended = context.restored.operator.items::<bool>(ENDED)?;
         let link = ReduceLink {
             combine: self.combine.clone(),
             emit: self.emit,
-            ended: !ended.is_empty() && ended.iter().all(|ended| *ended),
             backend: context.open_state(tables).await?,
             operator: context.operator,
             state,
@@ -63,14 +61,10 @@ where
     }
 }
 
-/// The list of operator state that says whether the final results were emitted already.
-const ENDED: &str = "ended";
-
 struct ReduceLink<F, K, T> {
     operator: OperatorUid,
     combine: F,
     emit: Emit,
-    ended: bool,
     backend: Box<dyn KeyedStateBackend>,
     state: ValueState<K, T>,
     limit: usize,
@@ -86,26 +80,23 @@ where
 {
     fn freeze(&mut self, snapshot: &mut crate::TaskSnapshot) -> Result<()> {
         let keyed = self.backend.freeze(snapshot.barrier.checkpoint)?;
-        let mut state = OperatorState::new();
-        if self.emit == Emit::Final {
-            state.push(ENDED, &self.ended)?;
-        }
-        snapshot.operators.push(
-            OperatorSnapshot::of(&self.operator)
-                .with_keyed(keyed)
-                .with_state(state),
-        );
+        snapshot
+            .operators
+            .push(OperatorSnapshot::of(&self.operator).with_keyed(keyed));
         Ok(())
     }
 
-    /// Emits the result of every key, unless that was done before the checkpoint that was restored.
+    /// Emits the result of every key and forgets it: the data ends once more when a checkpoint that was
+    /// taken after its end is restored, at whatever parallelism.
     fn emit_final(&mut self) -> Result<()> {
-        if self.emit != Emit::Final || std::mem::replace(&mut self.ended, true) {
+        if self.emit != Emit::Final {
             return Ok(());
         }
+        let mut done: Vec<K> = Vec::new();
         let (emitted, next, limit) = (&mut self.emitted, &mut self.next, self.limit);
         emitted.timestamps = None;
-        self.state.table(&mut *self.backend)?.scan(&mut |_, record| {
+        self.state.table(&mut *self.backend)?.scan(&mut |key, record| {
+            done.push(key.clone());
             emitted.records.push(record.clone());
             if emitted.len() < limit {
                 Ok(())
@@ -113,7 +104,11 @@ where
                 next.on_batch(emitted)
             }
         })?;
-        next.on_batch(emitted)
+        next.on_batch(emitted)?;
+        let mut table = self.state.table(&mut *self.backend)?;
+        let mut hasher = StableHasher::new();
+        done.iter()
+            .try_for_each(|key| table.remove(hasher.hash(key)?, key))
     }
 }
 

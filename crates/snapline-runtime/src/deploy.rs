@@ -1,13 +1,14 @@
 //! From a planned job to tasks: channels first, then the chains, each built where it will run.
 
 use crate::executor::Executor;
+use crate::finished::{Finished, FinishedHead};
 use crate::gate::{GateSender, InputGate, input_gate};
 use crate::history::SharedHistory;
 use crate::in_flight::{ChannelKey, Dealt, InFlight};
 use crate::network::Network;
 use crate::port::ResultPartition;
 use crate::probe::Probe;
-use crate::task::{Channel, GateTask, Inputs, Reporter, SourceTask, TaskControl, TaskReport};
+use crate::task::{Channel, GateTask, Inputs, Reporter, SourceTask, TaskControl, TaskReport, Work};
 use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
@@ -58,6 +59,8 @@ pub(crate) struct States {
     pub(crate) operators: Vec<Vec<RestoredState>>,
     /// What the channels begin with.
     pub(crate) in_flight: InFlight,
+    /// The operators that are not run again.
+    pub(crate) finished: Finished,
 }
 
 /// The ends of all channels, waiting for their tasks.
@@ -241,7 +244,10 @@ enum Head {
 impl Builder {
     async fn build(self, gate: Option<InputGate>, senders: Vec<Vec<Sender>>) -> Result<DeployedTask> {
         let history = self.history();
-        let head = self.head(senders, &history).await?;
+        let head = match self.has_finished(self.vertex()) {
+            true => Head::Source(Box::new(self.finished_head(senders, &history)?)),
+            false => self.head(senders, &history).await?,
+        };
         let (control, receiver) = mpsc::unbounded();
         let id = self.job().task(self.vertex(), self.subtask);
         let is_source = matches!(head, Head::Source(_));
@@ -311,6 +317,7 @@ impl Builder {
             reports: self.shared.reports.clone(),
             begun: BTreeMap::new(),
             running: BTreeMap::new(),
+            work: Work::default(),
         }
     }
 
@@ -350,7 +357,24 @@ impl Builder {
         }
     }
 
-    /// The links that send the outputs of the members to other tasks.
+    /// In place of a chain that had finished.
+    fn finished_head(&self, senders: Vec<Vec<Sender>>, history: &SharedHistory) -> Result<FinishedHead> {
+        let mut outputs = Vec::new();
+        for (from, links) in self.ends(senders, history)? {
+            if let Some(output) = &self.job().node(from).node.output {
+                for link in links {
+                    outputs.push(output.input(link)?);
+                }
+            }
+        }
+        Ok(FinishedHead::new(outputs))
+    }
+
+    fn has_finished(&self, vertex: &JobVertex) -> bool {
+        self.states.finished.contains(vertex.head)
+    }
+
+    /// The links that send the outputs of the members to other tasks, unless those had finished.
     fn ends(
         &self,
         senders: Vec<Vec<Sender>>,
@@ -362,8 +386,11 @@ impl Builder {
             let Some(output) = &self.job().node(edge.from).node.output else {
                 return Err(Error::internal("a sink has an output"));
             };
-            let port = ResultPartition::resume(senders).with_history(history.clone());
             let to = &self.job().vertices[edge.vertex];
+            if self.has_finished(to) {
+                continue;
+            }
+            let port = ResultPartition::resume(senders).with_history(history.clone());
             let port = if to.inputs[edge.input].is_back_edge(to.head) {
                 Box::new(port.back_edge())
             } else {

@@ -11,6 +11,7 @@ mod attempt;
 mod cluster;
 mod deploy;
 mod executor;
+mod finished;
 mod gate;
 mod history;
 mod in_flight;

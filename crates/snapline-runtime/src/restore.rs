@@ -1,10 +1,11 @@
 //! Dealing the state of a checkpoint out to the subtasks of now.
 
 use crate::deploy::States;
+use crate::finished::Finished;
 use crate::in_flight::InFlight;
 use snapline_coordinator::{Manifest, OperatorManifest};
 use snapline_core::{Error, Result, SubtaskIndex};
-use snapline_dataflow::{JobGraph, JobNode, NodeFactory, RestoredState};
+use snapline_dataflow::{JobGraph, JobNode, NodeFactory, NodeId, RestoredState};
 use snapline_state::{CheckpointStorage, OperatorState, StateHandle};
 
 /// Checks that a checkpoint fits a job.
@@ -13,6 +14,9 @@ use snapline_state::{CheckpointStorage, OperatorState, StateHandle};
 /// `Invalid` saying what to change.
 pub(crate) fn check_fits(job: &JobGraph, manifest: &Manifest) -> Result<()> {
     manifest.check_compatible(job.max_parallelism)?;
+    if !manifest.finished {
+        Finished::of(job, manifest)?;
+    }
     if job.settings.allow_non_restored_state {
         return Ok(());
     }
@@ -41,13 +45,24 @@ pub(crate) async fn states_of_all(
         Some(manifest) => InFlight::load(job, manifest, storage).await?,
         None => InFlight::default(),
     };
+    let finished = match manifest {
+        Some(manifest) => Finished::of(job, manifest)?,
+        None => Finished::default(),
+    };
     let mut operators = Vec::with_capacity(job.nodes.len());
-    for index in 0..job.nodes.len() {
-        let node = &job.nodes[index];
+    for (id, node) in (0..).map(NodeId).zip(&job.nodes) {
+        if finished.contains(id) {
+            operators.push(vec![RestoredState::default(); node.parallelism as usize]);
+            continue;
+        }
         let state = states_of(node, manifest, job, storage).await;
         operators.push(state.map_err(|error| error.with("operator", &node.node.name))?);
     }
-    Ok(States { operators, in_flight })
+    Ok(States {
+        operators,
+        in_flight,
+        finished,
+    })
 }
 
 async fn states_of(

@@ -16,7 +16,11 @@ impl CheckpointCoordinator {
     /// later checkpoints.
     ///
     /// It stands as acknowledged in the checkpoints that wait for it: the end of its outputs stands
-    /// in for their barriers, and they contain everything that it has ever done.
+    /// in for their barriers, and they contain everything that it has ever done. So it must not be told
+    /// before the task's last acknowledgement.
+    ///
+    /// The same is told of a task that restarts from a checkpoint in which it had finished, before
+    /// [`CheckpointCoordinator::on_tasks_running`].
     pub fn on_task_finished(&mut self, task: &SubtaskId, now: Moment, out: &mut Vec<CoordinatorAction>) {
         if self.life == Life::Stopped || !self.tasks.finish(task) {
             return;

@@ -184,6 +184,22 @@ fn a_restarted_task_is_asked_again_although_it_had_finished() {
 }
 
 #[test]
+fn a_restarted_task_is_not_asked_when_it_had_finished_in_what_it_is_restored_from() {
+    check(
+        coordinator(3, Some(settings())),
+        "finish 1  |
+         failed 0  |
+         failed 1  |
+         finish 1  |
+         100       |
+         running 1 |
+         running 0 | trigger 5
+         ack 5 0   |
+         ack 5 2   | publish 5",
+    );
+}
+
+#[test]
 fn a_job_whose_tasks_restart_does_not_end_yet() {
     check(
         coordinator(1, Some(settings())),

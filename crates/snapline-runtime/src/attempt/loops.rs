@@ -1,6 +1,7 @@
 //! Loops that are over.
 
 use super::Attempt;
+use crate::finished::Finished;
 use crate::regions::Regions;
 use crate::task::TaskControl;
 use snapline_barrier::{LoopState, LoopTermination, TaskActivity};
@@ -38,8 +39,13 @@ struct Watched {
 }
 
 impl Loops {
-    pub(super) fn new(job: &JobGraph, regions: &Regions) -> Self {
-        let found = job.loops().into_iter();
+    /// Those that have not finished.
+    pub(super) fn new(job: &JobGraph, regions: &Regions, finished: &Finished) -> Self {
+        let has_finished = |found: &JobLoop| {
+            let mut vertices = found.vertices.iter();
+            vertices.all(|vertex| finished.contains(job.vertices[*vertex].head))
+        };
+        let found = job.loops().into_iter().filter(|found| !has_finished(found));
         Self {
             watched: found.flat_map(|found| watch(job, regions, &found)).collect(),
             newest: CheckpointId::NONE,

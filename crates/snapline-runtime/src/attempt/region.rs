@@ -35,6 +35,8 @@ pub(super) struct RegionRestart {
 pub(super) struct Rebuilt {
     deployment: Deployment,
     tasks: Vec<DeployedTask>,
+    /// Those of them that had finished.
+    finished: Vec<SubtaskId>,
 }
 
 /// The newest completed checkpoint and what subtasks begin with when they are restored from it.
@@ -176,8 +178,14 @@ impl Attempt {
                     Arc::new(states.boxed().await?)
                 }
             };
+            let finished = states.finished.tasks(&deployment.job);
+            let finished = finished.filter(|task| tasks.contains(task)).collect();
             let tasks = deployment.build_some(states, &tasks).await?;
-            Ok(Rebuilt { deployment, tasks })
+            Ok(Rebuilt {
+                deployment,
+                tasks,
+                finished,
+            })
         };
         self.work(rebuilt, Outcome::Rebuilt);
     }
@@ -191,6 +199,9 @@ impl Attempt {
         self.loops.on_restart(&ids);
         self.adopt(&rebuilt.deployment, rebuilt.tasks);
         let now = Moment::of(&*self.cluster.clock);
+        for task in &rebuilt.finished {
+            self.coordinator.on_task_finished(task, now, &mut self.actions);
+        }
         self.coordinator.on_tasks_running(&ids, now, &mut self.actions);
     }
 }

@@ -137,11 +137,12 @@ impl Start {
         states: Arc<States>,
         tasks: &[DeployedTask],
     ) -> (Attempt, mpsc::UnboundedReceiver<Outcome>) {
+        let job = deployment.job.clone();
         let plan = |node: &snapline_dataflow::JobNode| OperatorPlan {
             uid: node.uid.clone(),
             name: node.node.name.clone(),
             parallelism: node.parallelism,
-            chain: self.job.nodes[self.job.vertices[node.vertex].head.0].uid.clone(),
+            chain: job.node(job.vertices[node.vertex].head).uid.clone(),
         };
         let context = CoordinatorContext {
             job: self.job.job.clone(),
@@ -149,10 +150,10 @@ impl Start {
             max_parallelism: self.job.max_parallelism,
             settings: self.job.settings.checkpoints.clone(),
             tasks: tasks.iter().map(|task| task.id.clone()).collect(),
-            operators: self.job.nodes.iter().map(plan).collect(),
+            operators: job.nodes.iter().map(plan).collect(),
             last_used: self.restored.last_used,
             latest_completed: self.restored.checkpoint(),
-            finished: Vec::new(),
+            finished: states.finished.tasks(&job).collect(),
         };
         let (sender, outcomes) = mpsc::unbounded();
         let regions = Regions::of(&deployment.job);
@@ -165,7 +166,7 @@ impl Start {
             shared: self.shared.clone(),
             committers: Arc::new(tokio::sync::Mutex::new(committers)),
             lead: self.lead.clone(),
-            loops: Loops::new(&deployment.job, &regions),
+            loops: Loops::new(&deployment.job, &regions, &states.finished),
             regions,
             deployment,
             newest: Newest::Start(states, self.restored.checkpoint()),

@@ -47,6 +47,8 @@ pub(crate) struct GateTask {
     with_data: usize,
     is_loop_entry: bool,
     has_ended_data: bool,
+    /// Whether it has nothing left to do but to acknowledge what it has snapshotted.
+    is_done: bool,
     is_dirty: bool,
 }
 
@@ -83,6 +85,7 @@ impl GateTask {
             history,
             timer: None,
             has_ended_data: false,
+            is_done: false,
             control,
             is_dirty: false,
             reporter,
@@ -136,7 +139,7 @@ impl GateTask {
                 }
             }
             if self.is_finished() {
-                return Poll::Ready(self.head.on_signal(&mut Signal::EndOfInput));
+                return self.poll_end(cx);
             }
             self.reporter.note(self.head.poll_advance(cx));
         }
@@ -150,6 +153,15 @@ impl GateTask {
         self.open_inputs == 0
             && (!self.is_loop_entry || self.has_ended_data)
             && self.handler.pending().is_empty()
+    }
+
+    /// Ends the outputs, then waits until nothing is left to acknowledge.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if !std::mem::replace(&mut self.is_done, true) {
+            self.head.on_signal(&mut Signal::EndOfInput)?;
+        }
+        self.reporter.note(self.head.poll_advance(cx));
+        self.reporter.poll_settled(cx).map(Ok)
     }
 
     /// Takes all announcements there are, and is woken by the next one.
@@ -321,7 +333,7 @@ impl Future for GateTask {
             return Poll::Ready(ended);
         }
         if self.is_finished() {
-            return Poll::Ready(self.head.on_signal(&mut Signal::EndOfInput));
+            return self.poll_end(cx);
         }
         let advanced = self.head.poll_advance(cx);
         self.reporter.note(advanced);

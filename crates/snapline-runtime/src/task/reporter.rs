@@ -4,9 +4,9 @@ mod persist;
 
 use crate::executor::Executor;
 use crate::probe::{Probe, TaskStep};
-use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{AbortHandle, abortable};
+use futures::{FutureExt, StreamExt};
 use persist::{Stored, persist_all, persist_channels};
 use snapline_barrier::TaskCut;
 use snapline_coordinator::{Acknowledgement, CheckpointStore, Decline, FailureReason, SubtaskStatistics};
@@ -14,8 +14,9 @@ use snapline_core::{AttemptId, CheckpointId, Clock, Error, ErrorKind, Result, Su
 use snapline_dataflow::{TaskCounters, TaskSnapshot};
 use snapline_state::ChannelState;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Something that happened in a task.
@@ -61,6 +62,21 @@ pub(crate) struct Reporter {
     pub(crate) begun: BTreeMap<CheckpointId, oneshot::Receiver<Result<Stored>>>,
     /// What gives up the work for a checkpoint.
     pub(crate) running: BTreeMap<CheckpointId, Vec<AbortHandle>>,
+    pub(crate) work: Work,
+}
+
+/// Knows whether any work for checkpoints is left. Whoever does some has a sender, which is never used.
+pub(crate) struct Work {
+    sender: Option<mpsc::Sender<Infallible>>,
+    receiver: mpsc::Receiver<Infallible>,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(0);
+        let sender = Some(sender);
+        Self { sender, receiver }
+    }
 }
 
 /// What a task knows of its part of a checkpoint when all barriers are in.
@@ -197,9 +213,17 @@ impl Reporter {
 
     /// Runs work for a checkpoint until it is given up.
     fn run(&mut self, checkpoint: CheckpointId, work: impl Future<Output = ()> + Send + 'static) {
-        let (work, handle) = abortable(work);
+        let sender = self.work.sender.clone();
+        let (work, handle) = abortable(work.map(|()| drop(sender)));
         self.running.entry(checkpoint).or_default().push(handle);
         self.executor.spawn_io(work.map(|_| ()).boxed());
+    }
+
+    /// Ready when all that the task has snapshotted is acknowledged or given up. It snapshots nothing
+    /// any more: whoever hears of its end knows that no acknowledgement comes after it.
+    pub(crate) fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.work.sender = None;
+        self.work.receiver.poll_next_unpin(cx).map(|_| ())
     }
 
     pub(crate) fn declined(&self, checkpoint: CheckpointId, reason: FailureReason) {

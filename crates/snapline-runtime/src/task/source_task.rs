@@ -21,6 +21,8 @@ pub(crate) struct SourceTask {
     reporter: Reporter,
     history: SharedHistory,
     has_ended: bool,
+    /// Whether it has nothing left to do but to acknowledge what it has snapshotted.
+    is_done: bool,
     /// Whether the job stops with the newest checkpoint, so that nothing more may be read.
     is_suspended: bool,
     /// Whether something may wait in the chain to be flushed.
@@ -40,6 +42,7 @@ impl SourceTask {
             reporter,
             history,
             has_ended: false,
+            is_done: false,
             is_suspended: false,
             is_dirty: false,
         }
@@ -48,6 +51,8 @@ impl SourceTask {
     fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while let Poll::Ready(message) = self.control.poll_next_unpin(cx) {
             match message {
+                // The end of its outputs stands in for the barrier.
+                Some(TaskControl::Trigger(_)) if self.is_done => {}
                 Some(TaskControl::Trigger(barrier)) => self.take_snapshot(barrier)?,
                 Some(TaskControl::Abort(checkpoint)) => {
                     self.reporter.probe(TaskStep::Abort(checkpoint));
@@ -58,10 +63,12 @@ impl SourceTask {
                     self.reporter.on_complete(checkpoint);
                     self.head.on_signal(&mut Signal::CheckpointComplete(checkpoint))?;
                 }
+                Some(TaskControl::Drain) if self.is_done => {}
                 Some(TaskControl::Drain) => self.end_data()?,
                 Some(TaskControl::Finish) => {
-                    self.head.on_signal(&mut Signal::EndOfInput)?;
-                    return Poll::Ready(Ok(()));
+                    if !std::mem::replace(&mut self.is_done, true) {
+                        self.head.on_signal(&mut Signal::EndOfInput)?;
+                    }
                 }
                 // A source is in no loop.
                 Some(TaskControl::EndLoop) => {}
@@ -147,6 +154,9 @@ impl Future for SourceTask {
         }
         let advanced = self.head.poll_advance(cx);
         self.reporter.note(advanced);
+        if self.is_done {
+            return self.reporter.poll_settled(cx).map(Ok);
+        }
         self.poll_read(cx)?;
         Poll::Pending
     }

@@ -250,6 +250,34 @@ pub(crate) fn short_input(seeds: Range<u64>) -> Report {
         .expect_exactly_once(counted())
 }
 
+/// A short source beside long ones: it finishes, and what restarts must not read it again. The right
+/// one is a pipeline of its own, so that the others may restart alone.
+pub(crate) fn finished_source(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .rescale(1..=3)
+        .run(|env, world| {
+            let short = env.from_source(CollectionSource::new(0..10), "short");
+            let left = env.from_source(world.source(10..RECORDS), "left");
+            short.map(|number| (number, 0_u64)).sink_to(world.sink());
+            short
+                .union(&left)
+                .map(|number| (number % KEYS, number))
+                .key_by(|(key, _)| *key)
+                .emit(Emit::Final)
+                .sum(|(_, number)| number)
+                .rebalance()
+                .sink_to(world.sink());
+            env.from_source(world.source(0..RECORDS), "right")
+                .map(|number| (number, 1_u64))
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(
+            sums()
+                .chain((0..10).map(|number| (number, 0)))
+                .chain((0..RECORDS).map(|number| (number, 1))),
+        )
+}
+
 /// Many crashes and nothing else.
 pub(crate) fn only_crashes(seeds: Range<u64>) -> Report {
     Simulation::seeds(seeds)

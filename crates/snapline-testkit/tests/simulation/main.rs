@@ -71,6 +71,7 @@ jobs! {
     loops_that_panic,
     stopped_while_it_panics,
     short_input,
+    finished_source,
     only_crashes,
     without_faults,
 }

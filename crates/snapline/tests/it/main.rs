@@ -5,6 +5,8 @@
 mod api;
 mod cancel;
 mod endings;
+mod finished;
+mod held;
 mod local;
 mod loops;
 mod recovery;

@@ -83,7 +83,7 @@ pub(crate) fn run(env: &StreamExecutionEnvironment) -> Result<JobResult> {
 }
 
 /// Waits until the job's status is as wanted, without sleeping; fails after a long time.
-pub(crate) fn wait_for(handle: &JobHandle, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
+pub(crate) fn wait_for(handle: &JobHandle, mut wanted: impl FnMut(&JobStatus) -> bool) -> JobStatus {
     for _ in 0..200_000_000_u64 {
         let status = handle.status();
         if wanted(&status) {

@@ -114,6 +114,17 @@ impl<'a, K: Key, V: Data> TableMut<'a, K, V> {
         }
     }
 
+    /// Removes all entries and hands them out, in any order.
+    ///
+    /// # Errors
+    /// The backend cannot read or write, or the first error of the visitor; some entries may still be there.
+    pub fn take_all(&mut self, visit: &mut dyn FnMut(K, V) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Live(table) => table.take_all(visit),
+            Self::Bytes(table) => table.take_all(visit),
+        }
+    }
+
     /// Visits all entries in any order.
     ///
     /// # Errors

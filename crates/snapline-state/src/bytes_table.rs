@@ -1,7 +1,7 @@
 //! Tables of encoded keys and values, for backends that do not keep live values.
 
 use crate::table::Slot;
-use snapline_core::{Data, Key, KeyGroup, MaxParallelism, Result, decode, encode_into};
+use snapline_core::{Data, Key, KeyGroup, MaxParallelism, Result, decode, encode_into, stable_hash_bytes};
 use std::marker::PhantomData;
 
 /// Receives the key and the value of each entry of a scan.
@@ -96,6 +96,23 @@ impl<'a, K: Key, V: Data> ByteAccess<'a, K, V> {
     pub fn remove(&mut self, hash: u64, key: &K) -> Result<()> {
         self.table
             .delete(self.max_parallelism.key_group(hash), &encoded(key)?)
+    }
+
+    /// Removes all entries and hands them out, in any order.
+    ///
+    /// # Errors
+    /// As [`ByteTable::scan`] and [`ByteTable::delete`].
+    pub fn take_all(&mut self, visit: &mut dyn FnMut(K, V) -> Result<()>) -> Result<()> {
+        let mut keys = Vec::new();
+        self.table.scan(&mut |key, value| {
+            keys.push(key.to_vec());
+            visit(decode(key)?, decode(value)?)
+        })?;
+        for key in keys {
+            let group = self.max_parallelism.key_group(stable_hash_bytes(&key));
+            self.table.delete(group, &key)?;
+        }
+        Ok(())
     }
 
     /// Visits all entries in any order.

@@ -162,6 +162,26 @@ impl<K: Key, V: Data> StateTable<K, V> {
         removed
     }
 
+    /// Removes all entries and hands them out, in no particular order.
+    ///
+    /// # Errors
+    /// The first of the visitor; entries that it was not given stay.
+    pub fn take_all(&mut self, visit: &mut dyn FnMut(K, V) -> Result<()>) -> Result<()> {
+        for segment in 0..self.segments.len() {
+            let keys: Vec<K> = self.segments[segment]
+                .iter()
+                .map(|(key, _)| key.clone())
+                .collect();
+            for key in keys {
+                let hash = self.hasher.hash(&key)?;
+                if let Some(value) = self.remove(hash, &key) {
+                    visit(key, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// All entries, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.segments.iter()

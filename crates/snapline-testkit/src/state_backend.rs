@@ -85,6 +85,7 @@ macro_rules! state_backend_suite {
             value: a_key_has_no_value_until_it_gets_one,
             value: a_value_is_set_replaced_cleared_and_set_again,
             value: keys_that_look_alike_have_values_of_their_own,
+            value: what_is_taken_is_in_the_snapshot_before_and_in_none_after,
             value: states_of_different_names_are_independent,
             value: a_scan_visits_every_entry_once,
             value: an_update_may_leave_a_key_without_a_value,

@@ -5,7 +5,7 @@ use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
 use crate::snapshot::OperatorSnapshot;
 use async_trait::async_trait;
-use snapline_core::{Batch, Data, Error, Key, Keyed, OperatorUid, Result, StableHasher};
+use snapline_core::{Batch, Data, Error, Key, Keyed, OperatorUid, Result};
 use snapline_state::{KeyedStateBackend, Slot, TableSpec, ValueState};
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
@@ -17,7 +17,8 @@ pub enum Emit {
     /// After every record.
     #[default]
     Updates,
-    /// Once per key, when all input has ended.
+    /// Once per key, when all input has ended. The key has no state any more then: a job that goes on with
+    /// more input later, from a savepoint with which it was drained, begins anew with every key.
     Final,
 }
 
@@ -86,29 +87,23 @@ where
         Ok(())
     }
 
-    /// Emits the result of every key and forgets it: the data ends once more when a checkpoint that was
-    /// taken after its end is restored, at whatever parallelism.
+    /// Emits the result of every key and forgets it: whoever owns the key after a restore, at whatever
+    /// parallelism, has nothing to emit again.
     fn emit_final(&mut self) -> Result<()> {
         if self.emit != Emit::Final {
             return Ok(());
         }
-        let mut done: Vec<K> = Vec::new();
         let (emitted, next, limit) = (&mut self.emitted, &mut self.next, self.limit);
         emitted.timestamps = None;
-        self.state.table(&mut *self.backend)?.scan(&mut |key, record| {
-            done.push(key.clone());
-            emitted.records.push(record.clone());
+        self.state.table(&mut *self.backend)?.take_all(&mut |_, record| {
+            emitted.records.push(record);
             if emitted.len() < limit {
                 Ok(())
             } else {
                 next.on_batch(emitted)
             }
         })?;
-        next.on_batch(emitted)?;
-        let mut table = self.state.table(&mut *self.backend)?;
-        let mut hasher = StableHasher::new();
-        done.iter()
-            .try_for_each(|key| table.remove(hasher.hash(key)?, key))
+        next.on_batch(emitted)
     }
 }
 

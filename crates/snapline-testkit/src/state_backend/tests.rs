@@ -9,7 +9,7 @@ crate::state_backend_suite!(bytes, || Double(Flaw::None));
 crate::state_backend_suite!(live, MemoryStateBackend::new);
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 28] = [
+const BITES: [(Flaw, &str); 29] = [
     (Flaw::MissingIsZero, "a_key_has_no_value_until_it_gets_one"),
     (Flaw::MissingIsZero, "an_update_may_leave_a_key_without_a_value"),
     (
@@ -27,6 +27,10 @@ const BITES: [(Flaw, &str); 28] = [
     (
         Flaw::KeysAreTrimmed,
         "keys_that_look_alike_have_values_of_their_own",
+    ),
+    (
+        Flaw::ClearDoesNothing,
+        "what_is_taken_is_in_the_snapshot_before_and_in_none_after",
     ),
     (
         Flaw::OneMapForAllStates,

@@ -55,6 +55,30 @@ pub(super) fn keys_that_look_alike_have_values_of_their_own(subject: &Subject) {
     }
 }
 
+pub(super) fn what_is_taken_is_in_the_snapshot_before_and_in_none_after(subject: &Subject) {
+    let (program, squares) = one_state::<u64, u64>();
+    let expected: BTreeMap<_, _> = (0..5_000).map(|number| (number, number * number)).collect();
+    let mut state = subject.open(&program, &[]);
+    squares.fill(&mut state, expected.clone());
+    let before = freeze(&mut state);
+    let mut taken = BTreeMap::new();
+    let mut take = |key, value| {
+        assert_eq!(taken.insert(key, value), None, "{key} was taken twice");
+        Ok(())
+    };
+    squares.table(&mut state).take_all(&mut take).unwrap();
+    assert_eq!(taken, expected);
+    assert_eq!(squares.content(&mut state), BTreeMap::new());
+    squares.set(&mut state, 1, 10);
+    let before = subject.persist(&mut state, before).unwrap();
+    let after = subject.snapshot(&mut state);
+    assert_eq!(squares.content(&mut subject.open(&program, &before)), expected);
+    assert_eq!(
+        squares.content(&mut subject.open(&program, &after)),
+        BTreeMap::from([(1, 10)])
+    );
+}
+
 pub(super) fn states_of_different_names_are_independent(subject: &Subject) {
     let mut program = Program::default();
     let names = ["a", "b", "ab"];

@@ -3,7 +3,7 @@
 use crate::support::wait_for;
 use futures::executor::block_on;
 use snapline::connector::{ChannelSender, Collected};
-use snapline::core::ClaimMode;
+use snapline::core::{AlignmentSettings, ClaimMode};
 use snapline::dataflow::{SavepointInfo, SavepointRequest};
 use snapline::prelude::*;
 use snapline::state::{CheckpointStorage, StorageKey};
@@ -316,4 +316,57 @@ fn a_job_cannot_start_both_fresh_and_from_a_savepoint() {
         .build()
         .unwrap_err();
     assert_tells(&error, ErrorKind::Invalid, &["fresh", "restore"]);
+}
+
+/// A bounded pipeline that is over, but whose tasks do not end as barriers may overtake, beside one that
+/// keeps the job alive.
+fn start_with_bounded(storage: &MemoryCheckpointStorage, parallelism: u32) -> (Fed, Collected<(u64, u64)>) {
+    let env = environment(storage).parallelism(parallelism).build().unwrap();
+    env.enable_checkpointing(Duration::from_millis(5));
+    env.configure(|settings| {
+        if let Some(checkpoints) = &mut settings.checkpoints {
+            checkpoints.alignment = AlignmentSettings::Unaligned;
+        }
+    });
+    let (feed, source) = ChannelSource::bounded(16);
+    let ((sink, results), (bounded_sink, bounded)) = (CollectSink::new(), CollectSink::new());
+    count(&env, source, Emit::Updates, sink);
+    env.from_source(SequenceSource::new(0..1000), "bounded")
+        .map(|number| (number % 10, 1))
+        .key_by(|(key, _)| *key)
+        .emit(Emit::Final)
+        .sum(|(_, count)| count)
+        .uid("bounded-counts")
+        .sink_to(bounded_sink)
+        .uid("bounded-results");
+    let job = block_on(env.execute_async("job")).unwrap();
+    (Fed { feed, job, results }, bounded)
+}
+
+#[test]
+fn results_that_are_final_are_not_emitted_again_by_any_number_of_subtasks() {
+    let storage = MemoryCheckpointStorage::new();
+    let (first, bounded) = start_with_bounded(&storage, 2);
+    let mut found = Vec::new();
+    while found.len() < 10 {
+        found.extend(bounded.take());
+        std::thread::yield_now();
+    }
+    first
+        .savepoint(SavepointRequest::new("savepoints/stop").suspend())
+        .unwrap();
+    block_on(first.job.wait()).unwrap();
+    for parallelism in [3, 1] {
+        let (again, bounded) = start_with_bounded(&storage, parallelism);
+        // By then the sources have said again that their data has ended.
+        wait_for(&again.job, |status| status.checkpoints.completed > 5);
+        again
+            .savepoint(SavepointRequest::new(format!("savepoints/{parallelism}")).suspend())
+            .unwrap();
+        block_on(again.job.wait()).unwrap();
+        found.extend(bounded.take());
+    }
+    found.sort_unstable();
+    let expected: Vec<_> = (0..10).map(|key| (key, 100)).collect();
+    assert_eq!(found, expected);
 }

@@ -1,6 +1,9 @@
 //! How keys and values become bytes: postcard.
 
+mod decoder;
+
 use crate::error::{Error, Result};
+use decoder::Decoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -19,9 +22,10 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, buffer: &mut Vec<u8>) -> Re
 /// `Corrupted` when they are not the encoding of such a value.
 #[inline]
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, _)) => Err(undecodable::<T>(postcard::Error::DeserializeBadEncoding)),
+    let mut decoder = Decoder { rest: bytes };
+    match T::deserialize(&mut decoder) {
+        Ok(value) if decoder.rest.is_empty() => Ok(value),
+        Ok(_) => Err(undecodable::<T>(postcard::Error::DeserializeBadEncoding)),
         Err(error) => Err(undecodable::<T>(error)),
     }
 }

@@ -9,6 +9,7 @@
 //! before-image in the segment first, and marks it. A segment that moves takes its marks along. So
 //! writers pay for the entries that they change during a snapshot, the rest is copied between batches.
 
+mod bucket_order;
 mod frozen;
 mod load;
 mod segment;

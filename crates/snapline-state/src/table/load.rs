@@ -1,13 +1,15 @@
 //! Filling a table with the entries of a snapshot.
 //!
 //! The low hashes are divided into parts of equal size. Each part finds its entries in the blocks, which
-//! are in the order of hashes, and makes its segments as large as they will be before the first insert; the
+//! are in the order of hashes, and makes its segments as large as they will be before the first insert. The
 //! parts share nothing, so several threads work on them.
 
+use super::bucket_order::InBucketOrder;
 use super::segment::Segment;
 use super::segments::Segments;
+use crate::format::block::Entry;
 use crate::format::block::stored::StoredEntries;
-use snapline_core::{Data, Error, Key, Result, StableHasher, decode};
+use snapline_core::{Data, Key, Result, StableHasher, decode};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -111,12 +113,16 @@ impl<K: Key, V: Data> Part<K, V> {
         let mut segments = Segments::of(sized);
         let mut hasher = StableHasher::new();
         let mut inserted = 0;
-        let outcome = stored.for_each_in(&hashes, |hash, entry| {
+        let mut insert = |hash, entry: Entry<'_>| {
             let (key, value) = (decode(entry.key)?, decode(entry.value)?);
             segments.insert(hash, key, value, None, &mut hasher);
             inserted += 1;
-            Ok::<_, Error>(())
-        });
+            Ok(())
+        };
+        let mut sorted = InBucketOrder::default();
+        let outcome = stored
+            .for_each_in(&hashes, |hash, entry| sorted.push(hash, entry, &mut insert))
+            .and_then(|()| sorted.flush(&mut insert));
         (segments.into_inner(), outcome.map(|()| inserted))
     }
 }

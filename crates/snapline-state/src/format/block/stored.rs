@@ -92,10 +92,10 @@ impl StoredEntries {
 
     /// Hands out each entry whose low hash is one of these, with its hash.
     #[inline]
-    pub(crate) fn for_each_in(
-        &self,
+    pub(crate) fn for_each_in<'a>(
+        &'a self,
         hashes: &Range<u64>,
-        mut keep: impl FnMut(u64, Entry<'_>) -> Result<()>,
+        mut keep: impl FnMut(u64, Entry<'a>) -> Result<()>,
     ) -> Result<()> {
         for block in &self.blocks {
             if overlap(&self.hashes_of(block.key_groups), hashes) == 0 {

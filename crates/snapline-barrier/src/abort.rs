@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const REMEMBERED: usize = 16;
 
 /// A bounded set of aborted checkpoints that may still arrive.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub(crate) struct AbortedCheckpoints {
     ids: BTreeSet<CheckpointId>,
 }

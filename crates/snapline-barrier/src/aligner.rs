@@ -116,7 +116,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// let stop = StopRecording { checkpoint, channel: slow };
 /// assert_eq!(actions, [stop, Complete { checkpoint }, Unblock(slow)]);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct BarrierAligner {
     rule: EndOfInputRule,
     open: BTreeSet<ChannelIndex>,

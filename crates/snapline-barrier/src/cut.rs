@@ -10,7 +10,7 @@ use crate::clock::VectorClock;
 use serde::{Deserialize, Serialize};
 
 /// Where one task stood when it took its snapshot.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TaskCut {
     /// The task's vector time at the cut, where the job keeps clocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,7 +21,7 @@ pub struct TaskCut {
 }
 
 /// The vector time of one task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TaskClock {
     /// Which entry is the task's own: its position in the job.
     pub task: u32,
@@ -30,7 +30,7 @@ pub struct TaskClock {
 }
 
 /// How many batches a channel had carried at the cut.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChannelCut {
     /// Batches that the receiver had processed when it took its snapshot.
     pub received: u64,

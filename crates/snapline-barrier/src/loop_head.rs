@@ -75,7 +75,7 @@ use std::collections::{BTreeMap, BTreeSet};
 ///     [StopRecording { checkpoint, channel: back }, Complete { checkpoint }, Unblock(back)]
 /// );
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct LoopHead<H> {
     /// Decides for the regular inputs. To it the back edges ended before the first checkpoint.
     regular: H,
@@ -85,7 +85,7 @@ pub struct LoopHead<H> {
     logs: BTreeMap<CheckpointId, Log>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct BackEdge {
     /// The newest marker that it delivered.
     latest: CheckpointId,
@@ -93,7 +93,7 @@ struct BackEdge {
     held: Option<CheckpointId>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 struct Log {
     /// The back edges whose barrier is not back yet.
     missing: BTreeSet<ChannelIndex>,
@@ -101,7 +101,7 @@ struct Log {
 }
 
 /// What the handler of the regular inputs has said about a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Regular {
     Recording,
     Complete,

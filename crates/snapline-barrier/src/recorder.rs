@@ -50,7 +50,7 @@ use std::collections::BTreeMap;
 /// assert_eq!(state[0].runs(), [RecordedRun { from: 7, to: 9 }]);
 /// # Ok::<(), snapline_core::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct ChannelStateRecorder<B> {
     checkpoints: BTreeMap<CheckpointId, BTreeMap<ChannelIndex, Recording<B>>>,
     /// For each channel the newest checkpoint that it need not be recorded for any more.
@@ -59,13 +59,13 @@ pub struct ChannelStateRecorder<B> {
     running: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 struct Recording<B> {
     batches: Vec<(u64, B)>,
     phase: Phase,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Phase {
     Running,
     Stopped,

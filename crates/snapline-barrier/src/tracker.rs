@@ -43,7 +43,7 @@ const MAX_PENDING: usize = 50;
 /// let snapshot = Snapshot { barrier, alignment: Duration::from_millis(8) };
 /// assert_eq!(actions, [snapshot, Complete { checkpoint: CheckpointId(1) }]);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct BarrierTracker {
     rule: EndOfInputRule,
     open: BTreeSet<ChannelIndex>,
@@ -54,7 +54,7 @@ pub struct BarrierTracker {
     aborted: AbortedCheckpoints,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 struct Entry {
     checkpoint: CheckpointId,
     missing: BTreeSet<ChannelIndex>,
@@ -62,7 +62,7 @@ struct Entry {
 }
 
 /// What happens when all barriers of an entry are in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 enum Fate {
     Snapshot {
         barrier: CheckpointBarrier,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The commits of completed checkpoints, oldest first; only the first is under way.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CommitQueue {
     queue: VecDeque<(CheckpointId, Arc<[SubtaskCommit]>)>,
     retry: Retry,

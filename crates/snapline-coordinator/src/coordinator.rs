@@ -42,7 +42,7 @@ use std::time::Duration;
 /// * A savepoint with which the job stops is stored, then published like a checkpoint, then committed,
 ///   and only then its request is answered. If any of that fails, so does the job.
 #[doc(alias = "initiator")]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CheckpointCoordinator {
     context: CoordinatorContext,
     settings: CheckpointSettings,
@@ -70,7 +70,7 @@ enum Life {
 }
 
 /// Checkpoints and savepoints that were given up, to discard what arrives late.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Aborted {
     checkpoints: BTreeSet<CheckpointId>,
     savepoints: BTreeSet<CheckpointId>,

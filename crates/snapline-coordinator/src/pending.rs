@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Collects acknowledgements, then waits for its manifest to be published.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PendingCheckpoint {
     pub(crate) barrier: CheckpointBarrier,
     /// Who has asked for it.
@@ -33,7 +33,7 @@ pub(crate) struct PendingCheckpoint {
 /// A checkpoint goes from `Collecting` over `Waiting` to `Publishing`. A savepoint goes from
 /// `Collecting` to `Storing`, and is complete unless the job stops with it: then it goes on to
 /// `Waiting` and `Publishing`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Phase {
     /// Not all have acknowledged.
     Collecting,
@@ -46,7 +46,7 @@ pub(crate) enum Phase {
 }
 
 /// What has been acknowledged.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Collected {
     missing: BTreeSet<SubtaskId>,
     /// Tasks that had nothing left to acknowledge.
@@ -59,7 +59,7 @@ pub(crate) struct Collected {
 }
 
 /// A write that makes a manifest count, until its outcome is known.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Claim {
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) retry: Retry,

@@ -25,7 +25,7 @@ enum Priority {
 }
 
 /// Requests in the order in which they start: savepoints before checkpoints, then by age.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RequestQueue {
     queue: BTreeMap<(Priority, RequestId), CheckpointKind>,
     limit: usize,

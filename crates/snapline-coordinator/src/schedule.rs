@@ -8,7 +8,7 @@ use std::time::Duration;
 const FINAL_RETRY: Duration = Duration::from_millis(100);
 
 /// Periodic checkpoints and the final one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Schedule {
     interval: Duration,
     min_pause: Duration,

@@ -4,7 +4,7 @@ use snapline_core::SubtaskId;
 use std::collections::BTreeSet;
 
 /// Who has to acknowledge.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tasks {
     all: BTreeSet<SubtaskId>,
     /// They have done everything that they will ever do, and a completed checkpoint has it.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A checkpoint that was started and waits for barriers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Pending {
     /// As it came first.
     barrier: CheckpointBarrier,
@@ -14,7 +14,7 @@ pub(super) struct Pending {
     phase: Phase,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 enum Phase {
     /// The snapshot is not taken yet. Channels whose barrier has arrived are blocked.
     Aligning {

@@ -47,7 +47,7 @@ use std::collections::VecDeque;
 /// receiver.on_batch(sender.next_header())?;
 /// # Ok::<(), snapline_core::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct ChannelReceiver {
     channel: ChannelIndex,
     /// What the next batch says, unless a barrier that overtook stands before it.
@@ -62,7 +62,7 @@ pub struct ChannelReceiver {
     end: ChannelEnd,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Marker {
     checkpoint: CheckpointId,
     /// How many batches came before it, if it is a barrier.
@@ -70,20 +70,20 @@ struct Marker {
 }
 
 /// A barrier that was delivered before batches that were sent before it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Overtaking {
     checkpoint: CheckpointId,
     sent: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum ChannelEnd {
     Open,
     Ended,
 }
 
 /// The place before the next batch, and how many of the overtaking barriers stand before that.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Place {
     expected: BatchHeader,
     passed: usize,

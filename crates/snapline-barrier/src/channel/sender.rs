@@ -17,7 +17,7 @@ use snapline_core::{AttemptId, BatchHeader, CheckpointId};
 /// assert_eq!(sender.on_barrier(CheckpointId(4)), 1);
 /// assert_eq!(sender.next_header(), BatchHeader { attempt, epoch: CheckpointId(4), seq: 1 });
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct ChannelSender {
     next: BatchHeader,
 }

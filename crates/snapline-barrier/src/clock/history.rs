@@ -48,13 +48,13 @@ const OTHERS: u32 = 4;
 /// let cut = sink.on_snapshot().unwrap();
 /// assert_eq!((cut.task, cut.clock.get(0), cut.clock.get(1)), (1, 2, 1));
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub struct TaskHistory {
     kept: Option<Kept>,
 }
 
 /// What one output channel was told of the clock of its sender.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub struct ChannelClock {
     /// `Kept::lessons` when it was told last.
     lessons: u64,
@@ -66,7 +66,7 @@ pub struct ChannelClock {
     own_only: u32,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 struct Kept {
     task: u32,
     pace: Pace,
@@ -79,7 +79,7 @@ struct Kept {
 }
 
 /// How often a channel is told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Pace {
     /// One of so many batches tells the own entry.
     every: u32,

@@ -5,7 +5,7 @@ use snapline_core::CheckpointId;
 use std::collections::BTreeSet;
 
 /// Counts failures of checkpoints since the last success, each checkpoint once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FailureCounter {
     tolerable: u32,
     count: u32,

@@ -12,7 +12,7 @@ use std::time::Duration;
 const KEPT: usize = 10;
 
 /// What has become of the checkpoints of an attempt.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct History {
     triggered: u64,
     aborted: u64,
@@ -24,7 +24,7 @@ pub(crate) struct History {
 }
 
 /// Of all completed checkpoints. Durations in nanoseconds.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Totals {
     count: u64,
     duration: Total,
@@ -33,7 +33,7 @@ struct Totals {
     written_bytes: Total,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Total {
     min: u64,
     sum: u128,

@@ -77,6 +77,16 @@
 //! * The newest checkpoint is damaged: the one before it is restored, and the user is told.
 //!   [`verify_checkpoint`] proves offline what any stored checkpoint or savepoint is worth.
 //!
+//! # What is explored exhaustively
+//!
+//! `tests/model` runs this coordinator, the barrier handlers, the channels and the recorders of
+//! `snapline-barrier` in a small job and tries every order in which messages, records, barriers, aborts, crashes and
+//! storage calls can happen: two sources, two mappers and a sink, and a loop; aligned, unaligned, turning
+//! unaligned, at least once. In none of them is a completed checkpoint anything but a consistent cut, is a record
+//! lost or there twice (at least once: lost), does anything wait or go on for ever, or is a trigger left without an
+//! answer. `tests/model/main.rs` tells the bounds and how to explore more than an ordinary run of
+//! the tests does.
+//!
 //! # What is not promised
 //!
 //! State of a checkpoint that was given up may stay behind until the next garbage collection.

@@ -64,6 +64,8 @@ pub mod connectors {
 pub mod backends {
     pub use snapline_state_file as file;
     pub use snapline_state_memory as memory;
+    #[cfg(feature = "object")]
+    pub use snapline_state_object as object;
 }
 
 /// What most programs need.

@@ -1,5 +1,6 @@
 //! One error for every crate: the kind tells the caller what to do.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -85,6 +86,13 @@ impl Error {
     /// An error of kind [`ErrorKind::Internal`].
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
+    }
+
+    /// The error of kind [`ErrorKind::Internal`] that a caught panic of user code becomes.
+    pub fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::internal("a task panicked").with("message", text.unwrap_or("(not a text)"))
     }
 
     /// Adds a named value that the message speaks of.

@@ -10,7 +10,7 @@ mod start;
 pub(crate) use start::Start;
 
 use crate::cluster::{ClusterParts, failure_of};
-use crate::deploy::{DeployedTask, Deployment, panicked};
+use crate::deploy::{DeployedTask, Deployment};
 use crate::lead::Lead;
 use crate::probe::JobStep;
 use crate::regions::Regions;
@@ -317,7 +317,7 @@ fn spawn(deployment: &Deployment, task: DeployedTask) {
     let run = std::panic::AssertUnwindSafe(task.run)
         .catch_unwind()
         .map(move |outcome| {
-            let outcome = outcome.unwrap_or_else(|panic| Err(panicked(&*panic)));
+            let outcome = outcome.unwrap_or_else(|panic| Err(Error::panicked(&*panic)));
             let _ = reports.unbounded_send((attempt, TaskReport::Ended(id, outcome)));
         });
     deployment.executor.spawn(run.boxed());

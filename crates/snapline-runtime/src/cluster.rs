@@ -113,7 +113,7 @@ fn launch(job: JobGraph, cluster: ClusterParts) -> JobHandle {
     let run = std::panic::AssertUnwindSafe(master.run())
         .catch_unwind()
         .map(move |outcome| {
-            let outcome = outcome.unwrap_or_else(|panic| Err(crate::deploy::panicked(&*panic)));
+            let outcome = outcome.unwrap_or_else(|panic| Err(Error::panicked(&*panic)));
             ended.end(outcome);
         });
     cluster.executor.spawn(run.boxed());

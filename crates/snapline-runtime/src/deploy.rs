@@ -140,7 +140,7 @@ impl Deployment {
             .spawn_io(work.map(|outcome| _ = sender.send(outcome)).boxed());
         let outcome = receiver.map(|outcome| match outcome {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => Err(panicked(&*panic)),
+            Ok(Err(panic)) => Err(Error::panicked(&*panic)),
             Err(_) => Err(Error::cancelled("the executor has ended")),
         });
         outcome.boxed()
@@ -437,13 +437,4 @@ impl Builder {
     fn vertex(&self) -> &JobVertex {
         &self.shared.job.vertices[self.vertex]
     }
-}
-
-/// The error that a panic of user code becomes.
-pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Error::internal("a task panicked").with("message", message.unwrap_or("(not a text)"))
 }

@@ -16,6 +16,7 @@ use snapline_core::{
 use snapline_state::Committable;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -83,7 +84,9 @@ type PreCommit = Shared<BoxFuture<'static, Result<Vec<Committable>>>>;
 
 impl<T: Data, C: Serialize + Send + 'static> SinkLink<T, C> {
     fn pre_commit(&mut self, checkpoint: CheckpointId) -> Result<OperatorSnapshot> {
-        let prepared = self.writer.prepare_commit(checkpoint)?;
+        let prepared = AssertUnwindSafe(self.writer.prepare_commit(checkpoint)?).catch_unwind();
+        let prepared =
+            prepared.map(|prepared| prepared.unwrap_or_else(|panic| Err(Error::panicked(&*panic))));
         let failure = self.failure.clone();
         let encoded = prepared.map(move |prepared| match prepared {
             Ok(prepared) => prepared.iter().map(encoded).collect(),

@@ -15,6 +15,7 @@ use snapline_dataflow::{TaskCounters, TaskSnapshot};
 use snapline_state::ChannelState;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -141,7 +142,7 @@ impl Reporter {
         let (sender, stored) = oneshot::channel();
         let (store, leading, subtask) = (self.store.clone(), self.leading, self.task.index);
         let work = async move {
-            let stored = persist_all(&store, leading, subtask, snapshot).await;
+            let stored = caught(persist_all(&store, leading, subtask, snapshot)).await;
             let _ = sender.send(stored);
         };
         self.run(checkpoint, work);
@@ -192,7 +193,7 @@ impl Reporter {
                 statistics.asynchronous = clock.monotonic().saturating_sub(frozen);
                 Ok((stored, statistics))
             };
-            let report = match stored.await {
+            let report = match caught(stored).await {
                 Ok((operators, statistics)) => TaskReport::Acknowledge(Acknowledgement {
                     task,
                     attempt: leading,
@@ -249,6 +250,12 @@ impl Reporter {
         self.begun.retain(|begun, _| *begun > checkpoint);
         self.running.retain(|running, _| *running > checkpoint);
     }
+}
+
+/// A panic of user code that stores state is an error like any other.
+async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| Err(Error::panicked(&*panic)))
 }
 
 fn decline(task: SubtaskId, attempt: AttemptId, checkpoint: CheckpointId, cause: Error) -> Decline {

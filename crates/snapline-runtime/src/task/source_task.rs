@@ -108,7 +108,9 @@ impl SourceTask {
     /// Reads until there is nothing to read, no room to write, or it is the turn of others.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<()> {
         for _ in 0..BATCHES_PER_TURN {
-            if self.has_ended || self.is_suspended || self.head.poll_ready(cx)?.is_pending() {
+            // The chain is asked even when there is nothing to read: it may have failed.
+            let is_ready = self.head.poll_ready(cx)?.is_ready();
+            if self.has_ended || self.is_suspended || !is_ready {
                 return Ok(());
             }
             match self.head.poll_batch(cx)? {

@@ -1,8 +1,11 @@
 //! Tasks fail; results are as if they had not.
 
 use crate::support::{assert_exactly_once, count_by_remainder, environment, panic_at, run};
-use snapline::ErrorKind;
+use futures::future::BoxFuture;
+use snapline::connector::{CollectedPart, Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use snapline::core::{Batch, CheckpointId};
 use snapline::prelude::*;
+use snapline::{ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -126,5 +129,79 @@ fn final_results_are_emitted_once_whatever_fails() {
         found.sort_unstable();
         let expected: Vec<_> = (0..10).map(|key| (key, 99_990 + key)).collect();
         assert_eq!(found, expected);
+    }
+}
+
+/// A sink that panics once while it makes its output durable.
+struct PanickingSink {
+    inner: CollectSink<u64>,
+    panics: Arc<AtomicBool>,
+}
+
+impl Sink<u64> for PanickingSink {
+    type Committable = CollectedPart<u64>;
+
+    fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<u64, CollectedPart<u64>>>> {
+        Ok(Box::new(PanickingWriter {
+            inner: self.inner.writer(context)?,
+            panics: self.panics.clone(),
+        }))
+    }
+
+    fn committer(&self, context: CommitterContext) -> Result<Box<dyn Committer<CollectedPart<u64>>>> {
+        self.inner.committer(context)
+    }
+}
+
+struct PanickingWriter {
+    inner: Box<dyn SinkWriter<u64, CollectedPart<u64>>>,
+    panics: Arc<AtomicBool>,
+}
+
+impl SinkWriter<u64, CollectedPart<u64>> for PanickingWriter {
+    fn write(&mut self, batch: &mut Batch<u64>) -> Result<()> {
+        self.inner.write(batch)
+    }
+
+    fn prepare_commit(
+        &mut self,
+        checkpoint: CheckpointId,
+    ) -> Result<BoxFuture<'static, Result<Vec<CollectedPart<u64>>>>> {
+        let prepared = self.inner.prepare_commit(checkpoint)?;
+        let panics = self.panics.clone();
+        Ok(Box::pin(async move {
+            assert!(!panics.swap(false, Ordering::SeqCst), "planned");
+            prepared.await
+        }))
+    }
+}
+
+#[test]
+fn a_sink_that_panics_beside_its_task_fails_it_at_once() {
+    // In the task of the source, which has nothing left to read, and in one of its own.
+    for is_chained in [true, false] {
+        let env = environment(1, MemoryCheckpointStorage::new());
+        env.configure(|settings| {
+            let checkpoints = settings.checkpoints.as_mut().unwrap();
+            checkpoints.interval_ms = 3_600_000;
+            checkpoints.tolerable_failures = u32::MAX;
+        });
+        let (inner, results) = CollectSink::new();
+        let panics = Arc::new(AtomicBool::new(true));
+        let numbers = env.from_source(SequenceSource::new(0..100), "numbers");
+        let sink = PanickingSink { inner, panics };
+        match is_chained {
+            true => numbers.sink_to(sink),
+            false => numbers.map(|number| number).parallelism(2).sink_to(sink),
+        };
+        let status = run(&env).unwrap().status;
+        assert_eq!(status.restarts, 1, "{status:?}");
+        assert!(
+            status.failures[0].error.to_string().contains("planned"),
+            "{status:?}"
+        );
+        let mut found = results.take();
+        found.sort_unstable();
+        assert!(found.iter().copied().eq(0..100));
     }
 }

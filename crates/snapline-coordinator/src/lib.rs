@@ -62,6 +62,8 @@
 //! 2. [`CheckpointStore::take_over`], [`CheckpointStore::take_over_from`] a savepoint, or
 //!    [`CheckpointStore::start_over`]: from now on no older attempt can complete a checkpoint; the answer
 //!    is what to restore, and [`Restored::storage`] from where.
+//!    A program that does not fit a savepoint is better refused before, with
+//!    [`CheckpointStore::look_at_savepoint`].
 //! 3. [`Manifest::check_compatible`], then commit [`Restored::unfinished_commits`], then
 //!    [`CheckpointStore::mark_committed`].
 //! 4. Tasks are restored; a [`CheckpointCoordinator`] begins after [`Restored::last_used`].

@@ -5,6 +5,7 @@ use crate::executor::{Executor, TokioExecutor};
 use crate::lead::Lead;
 use crate::network::Network;
 use crate::probe::{JobStep, Probe};
+use crate::restore::check_fits;
 use crate::status::Shared;
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -195,6 +196,7 @@ impl Master {
     }
 
     async fn start(&mut self) -> Result<Start> {
+        self.check_savepoint().await?;
         let attempt = self.lead.claim().await?;
         let restored = self.restore(attempt).await?;
         for (checkpoint, error) in &restored.skipped {
@@ -244,10 +246,29 @@ impl Master {
         restored
     }
 
-    async fn restore_from(&self, attempt: AttemptId, restore: &RestoreSettings) -> Result<Restored> {
+    /// Refuses a program that does not fit its savepoint before anything is written.
+    async fn check_savepoint(&mut self) -> Result<()> {
+        let restore = self.job.settings.restore.clone();
+        let Some(restore) = restore.filter(|_| !self.has_begun) else {
+            return Ok(());
+        };
+        let savepoint = self.savepoint(&restore)?;
+        if let Some(manifest) = self.store.look_at_savepoint(&savepoint, restore.claim).await? {
+            adopt_max_parallelism(&mut self.job, manifest.max_parallelism);
+            check_fits(&self.job, &manifest)?;
+        }
+        Ok(())
+    }
+
+    fn savepoint(&self, restore: &RestoreSettings) -> Result<Savepoint> {
         let components = &self.job.components;
         let storage = components.savepoints.as_ref().unwrap_or(&components.storage);
-        let savepoint = Savepoint::new(storage.clone(), StorageKey::new(restore.path.clone())?);
+        let path = StorageKey::new(restore.path.clone())?;
+        Ok(Savepoint::new(storage.clone(), path))
+    }
+
+    async fn restore_from(&self, attempt: AttemptId, restore: &RestoreSettings) -> Result<Restored> {
+        let savepoint = self.savepoint(restore)?;
         let store = &self.store;
         store
             .take_over_from(attempt, &savepoint, restore.claim, Verification::Checksums)

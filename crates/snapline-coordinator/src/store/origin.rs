@@ -3,6 +3,7 @@
 use super::lead::Resume;
 use super::savepoint::Found;
 use super::{CheckpointStore, Restored, Savepoint, Verification};
+use crate::manifest::Manifest;
 use serde::{Deserialize, Serialize};
 use snapline_core::{AttemptId, ClaimMode, Error, ErrorKind, Result};
 use snapline_state::StorageKey;
@@ -69,13 +70,7 @@ impl CheckpointStore {
         claim: ClaimMode,
         verification: Verification,
     ) -> Result<Restored> {
-        let mut found = self.find_origin(savepoint, claim).await?;
-        let origin = Origin {
-            path: savepoint.path().clone(),
-            location: savepoint.storage().location(),
-            identity: found.as_ref().ok().map(|found| found.identity),
-            claim,
-        };
+        let (mut found, origin) = self.find_origin(savepoint, claim).await?;
         if !self.has_started_from(&origin).await? {
             found = verify(savepoint, found, verification).await?;
         }
@@ -99,22 +94,50 @@ impl CheckpointStore {
         Ok(restored)
     }
 
+    /// The manifest of the savepoint, if [`CheckpointStore::take_over_from`] would restore that: a look
+    /// whether it fits the job, before the job is taken over. `None` when the job has started from it
+    /// already, or when it cannot be used. Writes nothing, and verifies no state.
+    ///
+    /// # Errors
+    /// `Invalid` when a checkpoint of a job is to be claimed; otherwise the storage's error.
+    pub async fn look_at_savepoint(
+        &self,
+        savepoint: &Savepoint,
+        claim: ClaimMode,
+    ) -> Result<Option<Manifest>> {
+        let (found, origin) = self.find_origin(savepoint, claim).await?;
+        let has_started = self.has_started_from(&origin).await?;
+        let found = found.ok().filter(|_| !has_started);
+        Ok(found.map(|found| found.manifest))
+    }
+
     /// The savepoint, or why it cannot be used, which matters only when it is needed.
-    async fn find_origin(&self, savepoint: &Savepoint, claim: ClaimMode) -> Result<Result<Found>> {
-        match savepoint.find().await {
-            Ok(found) if found.is_checkpoint && claim == ClaimMode::Claim => Err(Error::invalid(
-                "a checkpoint of a job cannot be claimed, because that job deletes it; restore it with no-claim",
-            )
-            .with("savepoint", savepoint.path())),
-            Ok(found) => Ok(Ok(found)),
-            Err(error) => Ok(Err(unusable(error)?)),
-        }
+    async fn find_origin(&self, savepoint: &Savepoint, claim: ClaimMode) -> Result<(Result<Found>, Origin)> {
+        let found = find(savepoint, claim).await?;
+        let origin = Origin {
+            path: savepoint.path().clone(),
+            location: savepoint.storage().location(),
+            identity: found.as_ref().ok().map(|found| found.identity),
+            claim,
+        };
+        Ok((found, origin))
     }
 
     async fn has_started_from(&self, origin: &Origin) -> Result<bool> {
         let newest = self.newest_record(&self.scan().await?).await?;
         let last = newest.and_then(|(_, newest)| newest.era.origin);
         Ok(last.is_some_and(|last| origin.continues(&last)))
+    }
+}
+
+async fn find(savepoint: &Savepoint, claim: ClaimMode) -> Result<Result<Found>> {
+    match savepoint.find().await {
+        Ok(found) if found.is_checkpoint && claim == ClaimMode::Claim => Err(Error::invalid(
+            "a checkpoint of a job cannot be claimed, because that job deletes it; restore it with no-claim",
+        )
+        .with("savepoint", savepoint.path())),
+        Ok(found) => Ok(Ok(found)),
+        Err(error) => Ok(Err(unusable(error)?)),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::support::wait_for;
 use futures::executor::block_on;
 use snapline::connector::{ChannelSender, Collected};
-use snapline::core::{AlignmentSettings, ClaimMode};
+use snapline::core::{AlignmentSettings, ClaimMode, MaxParallelism};
 use snapline::dataflow::{SavepointInfo, SavepointRequest};
 use snapline::prelude::*;
 use snapline::state::{CheckpointStorage, StorageKey};
@@ -307,6 +307,30 @@ fn state_of_an_operator_that_is_gone_is_not_dropped_silently() {
         &["counts", "allow_non_restored_state", ".uid("],
     );
     without_counts(true).unwrap();
+}
+
+#[test]
+fn a_program_that_does_not_fit_its_savepoint_leaves_nothing_behind() {
+    let storage = with_savepoint();
+    let before = files(&storage, "");
+    // Another job, and the one that has taken the savepoint and has checkpoints of its own.
+    for name in ["other", "job"] {
+        for (uid, max_parallelism) in [("renamed", None), ("counts", MaxParallelism::new(64).ok())] {
+            let env = from_one(&storage).build().unwrap();
+            env.configure(|settings| settings.max_parallelism = max_parallelism);
+            let (sink, _results) = CollectSink::new();
+            env.from_source(ChannelSource::<u64>::bounded(16).1, "numbers")
+                .map(|number| (number % 10, 1))
+                .key_by(|(key, _)| *key)
+                .sum(|(_, count)| count)
+                .uid(uid)
+                .sink_to(sink)
+                .uid("results");
+            let error = block_on(env.execute(name)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+            assert_eq!(files(&storage, ""), before, "{name} {uid}");
+        }
+    }
 }
 
 #[test]

@@ -77,7 +77,8 @@ struct Aborted {
 }
 
 impl CheckpointCoordinator {
-    /// A coordinator whose first periodic checkpoint is one interval away.
+    /// A coordinator whose first periodic checkpoint is one interval away, or sooner if
+    /// [`CoordinatorContext::seed`] says so.
     pub fn new(context: CoordinatorContext, now: Moment) -> Self {
         let settings = context.settings.clone().unwrap_or_default();
         let mut history = History::default();
@@ -89,7 +90,7 @@ impl CheckpointCoordinator {
         Self {
             tasks: Tasks::new(context.tasks.iter().cloned(), context.finished.iter().cloned()),
             requests: RequestQueue::default(),
-            schedule: Schedule::new(context.settings.as_ref(), now.monotonic),
+            schedule: Schedule::new(context.settings.as_ref(), context.seed, now.monotonic),
             pending: BTreeMap::new(),
             last_used: context.last_used,
             latest_completed: context.latest_completed,

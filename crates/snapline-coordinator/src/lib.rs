@@ -125,6 +125,7 @@
 //!     last_used: CheckpointId::NONE,
 //!     latest_completed: None,
 //!     finished: vec![],
+//!     seed: None,
 //! };
 //! let mut coordinator = CheckpointCoordinator::new(context, at(0));
 //! let mut actions = Vec::new();
@@ -159,6 +160,7 @@ mod manifest;
 mod moment;
 mod pending;
 mod plan;
+mod random;
 mod request;
 mod restart;
 mod retry;

@@ -31,6 +31,10 @@ pub struct CoordinatorContext {
     pub latest_completed: Option<CheckpointId>,
     /// The tasks that had finished in that checkpoint: nothing is asked of them.
     pub finished: Vec<SubtaskId>,
+    /// Lets the first periodic checkpoint start at a random time between the minimum pause and the
+    /// interval, so that many jobs that start together do not take theirs together. `None`: it is one
+    /// interval away.
+    pub seed: Option<u64>,
 }
 
 /// An operator whose state may be in a checkpoint.

@@ -1,5 +1,6 @@
 //! When a checkpoint starts by itself.
 
+use crate::random::SplitMix;
 use crate::request::RequestId;
 use snapline_core::{CheckpointKind, CheckpointSettings};
 use std::time::Duration;
@@ -29,14 +30,20 @@ enum Ending {
 
 impl Schedule {
     /// An interval shorter than the minimum pause is as long as the pause.
-    pub(crate) fn new(settings: Option<&CheckpointSettings>, now: Duration) -> Self {
+    ///
+    /// With a seed, the first checkpoint starts anywhere between the pause and the interval.
+    pub(crate) fn new(settings: Option<&CheckpointSettings>, seed: Option<u64>, now: Duration) -> Self {
         let min_pause = Duration::from_millis(settings.map_or(0, |settings| settings.min_pause_ms));
         let interval =
             Duration::from_millis(settings.map_or(0, |settings| settings.interval_ms)).max(min_pause);
+        let spread = (interval - min_pause).as_millis() as u64;
+        let at_random =
+            |seed| min_pause + Duration::from_millis((spread as f64 * SplitMix(seed).unit()) as u64);
+        let first = seed.map_or(interval, at_random);
         Self {
             interval,
             min_pause,
-            periodic: settings.map(|_| now.saturating_add(interval)),
+            periodic: settings.map(|_| now.saturating_add(first)),
             earliest_periodic: Duration::ZERO,
             ending: Ending::Open,
         }

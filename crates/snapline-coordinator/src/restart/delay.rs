@@ -1,5 +1,6 @@
 //! How long a job waits before it restarts.
 
+use crate::random::SplitMix;
 use std::time::Duration;
 
 /// One delay after the other.
@@ -35,7 +36,10 @@ impl Delays {
     pub(super) fn with_jitter(mut self, share: f64, seed: u64) -> Self {
         if let Self::Growing(growing) = &mut self {
             let share = share.clamp(0.0, 1.0);
-            growing.jitter = Some(Jitter { share, state: seed });
+            growing.jitter = Some(Jitter {
+                share,
+                random: SplitMix(seed),
+            });
         }
         self
     }
@@ -63,22 +67,15 @@ impl Delays {
     }
 }
 
-/// A splitmix64 generator: enough to spread restarts.
 #[derive(Debug, Clone)]
 struct Jitter {
     share: f64,
-    state: u64,
+    random: SplitMix,
 }
 
 impl Jitter {
     /// Between `1 - share` and `1 + share`.
     fn factor(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^= mixed >> 31;
-        let unit = (mixed >> 11) as f64 / (1_u64 << 53) as f64;
-        1.0 + self.share * (2.0 * unit - 1.0)
+        1.0 + self.share * (2.0 * self.random.unit() - 1.0)
     }
 }

@@ -1,8 +1,9 @@
 //! What the coordinator does, case by case.
 
-use crate::script::{ack, at, check, coordinator, settings};
+use crate::script::{ack, at, check, coordinator, coordinator_with, settings};
 use snapline_coordinator::CoordinatorAction;
 use snapline_core::{CheckpointKind, CheckpointMode, CheckpointSettings, ErrorKind};
+use std::time::Duration;
 
 fn tolerating(failures: u32) -> CheckpointSettings {
     CheckpointSettings {
@@ -412,4 +413,33 @@ fn too_many_failures_name_the_setting_and_the_last_reason() {
         "{text}"
     );
     assert!(text.contains("longer than the timeout"), "{text}");
+}
+
+#[test]
+fn the_first_periodic_checkpoint_starts_between_the_pause_and_the_interval() {
+    // Milliseconds: interval, pause, and between which times it starts.
+    let cases = [
+        (1_000, 0, 0, 1_000),
+        (1_000, 400, 400, 1_000),
+        (400, 400, 400, 400),
+        (100, 400, 400, 400),
+    ];
+    for (interval_ms, min_pause_ms, from, to) in cases {
+        let first = |seed| {
+            let settings = CheckpointSettings {
+                interval_ms,
+                min_pause_ms,
+                ..settings()
+            };
+            let coordinator = coordinator_with(1, Some(settings), |context| context.seed = seed);
+            coordinator.next_deadline().unwrap()
+        };
+        assert_eq!(first(None), Duration::from_millis(to), "without a seed");
+        let all: Vec<Duration> = (0..100).map(|seed| first(Some(seed))).collect();
+        assert!(all.iter().copied().eq((0..100).map(|seed| first(Some(seed)))));
+        let (least, most) = (*all.iter().min().unwrap(), *all.iter().max().unwrap());
+        assert!(least >= Duration::from_millis(from) && most <= Duration::from_millis(to));
+        let spread = Duration::from_millis(to - from);
+        assert!(most - least >= spread * 9 / 10, "{least:?} to {most:?}");
+    }
 }

@@ -67,6 +67,7 @@ pub(crate) fn coordinator_with(
         last_used: CheckpointId(4),
         latest_completed: Some(CheckpointId(3)),
         finished: vec![],
+        seed: None,
     };
     alter(&mut context);
     CheckpointCoordinator::new(context, at(0))

@@ -154,6 +154,7 @@ impl Start {
             last_used: self.restored.last_used,
             latest_completed: self.restored.checkpoint(),
             finished: states.finished.tasks(&job).collect(),
+            seed: Some(self.cluster.nonce ^ self.attempt.0.rotate_left(32)),
         };
         let (sender, outcomes) = mpsc::unbounded();
         let regions = Regions::of(&deployment.job);

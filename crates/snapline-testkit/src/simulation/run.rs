@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
             clock: self.time.clone(),
             network: Some(Arc::new(network)),
             probe: Some(Arc::new(probe)),
-            nonce: process,
+            nonce: self.seed ^ (process << 32),
         };
         let components = Components::new(
             Arc::new(self.world.shared.storage.clone()),

@@ -17,7 +17,7 @@ use crate::pending::{Counted, PendingCheckpoint};
 use crate::plan::CoordinatorContext;
 use crate::request::{RequestId, RequestQueue};
 use crate::schedule::Schedule;
-use crate::statistics::{History, RestoreReport};
+use crate::statistics::{CheckpointHistory, RestoreReport};
 use crate::tasks::Tasks;
 use snapline_core::{
     CheckpointId, CheckpointKind, CheckpointRetention, CheckpointSettings, Error, ErrorKind, Result,
@@ -57,7 +57,7 @@ pub struct CheckpointCoordinator {
     commits: CommitQueue,
     /// The job ends with it; its request is answered when all is committed.
     last: Option<(RequestId, Arc<Manifest>)>,
-    history: History,
+    history: CheckpointHistory,
     life: Life,
 }
 
@@ -79,9 +79,9 @@ struct Aborted {
 impl CheckpointCoordinator {
     /// A coordinator whose first periodic checkpoint is one interval away, or sooner if
     /// [`CoordinatorContext::seed`] says so.
-    pub fn new(context: CoordinatorContext, now: Moment) -> Self {
+    pub fn new(mut context: CoordinatorContext, now: Moment) -> Self {
         let settings = context.settings.clone().unwrap_or_default();
-        let mut history = History::default();
+        let mut history = std::mem::take(&mut context.history);
         history.on_restored(RestoreReport {
             checkpoint: context.latest_completed,
             tasks: context.tasks.len(),

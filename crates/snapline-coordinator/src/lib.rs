@@ -103,7 +103,7 @@
 //!
 //! ```
 //! use snapline_coordinator::{
-//!     Acknowledgement, CheckpointCoordinator, CoordinatorAction, CoordinatorContext, Moment, PublishOutcome,
+//!     Acknowledgement, CheckpointCoordinator, CheckpointHistory, CoordinatorAction, CoordinatorContext, Moment, PublishOutcome,
 //!     SubtaskStatistics,
 //! };
 //! use snapline_barrier::TaskCut;
@@ -126,6 +126,7 @@
 //!     latest_completed: None,
 //!     finished: vec![],
 //!     seed: None,
+//!     history: CheckpointHistory::default(),
 //! };
 //! let mut coordinator = CheckpointCoordinator::new(context, at(0));
 //! let mut actions = Vec::new();
@@ -179,8 +180,8 @@ pub use plan::{CoordinatorContext, OperatorPlan};
 pub use request::RequestId;
 pub use restart::RestartStrategy;
 pub use statistics::{
-    CheckpointReport, CheckpointStatistics, CheckpointStatus, CheckpointSummary, CompletedSummary,
-    CutEvidence, RestoreReport, Spread, SubtaskReport,
+    CheckpointHistory, CheckpointReport, CheckpointStatistics, CheckpointStatus, CheckpointSummary,
+    CompletedSummary, CutEvidence, RestoreReport, Spread, SubtaskReport,
 };
 pub use store::{
     AttemptInfo, CheckpointProof, CheckpointStore, GarbageReport, PublishOutcome, Restored, Savepoint,

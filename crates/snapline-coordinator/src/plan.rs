@@ -2,6 +2,7 @@
 
 use crate::manifest::{Manifest, ManifestSizes, OperatorManifest, SubtaskCommit};
 use crate::pending::Collected;
+use crate::statistics::CheckpointHistory;
 use crate::store::layout;
 use snapline_core::{
     AttemptId, CheckpointBarrier, CheckpointId, CheckpointSettings, Error, JobId, MaxParallelism,
@@ -35,6 +36,8 @@ pub struct CoordinatorContext {
     /// interval, so that many jobs that start together do not take theirs together. `None`: it is one
     /// interval away.
     pub seed: Option<u64>,
+    /// What has become of the checkpoints of earlier attempts; see [`crate::CheckpointCoordinator::history`].
+    pub history: CheckpointHistory,
 }
 
 /// An operator whose state may be in a checkpoint.

@@ -3,7 +3,7 @@
 mod history;
 mod report;
 
-pub(crate) use history::History;
+pub use history::CheckpointHistory;
 pub use report::{CheckpointReport, CheckpointStatus, SubtaskReport};
 
 use snapline_barrier::CutViolation;
@@ -11,7 +11,7 @@ use snapline_core::{CheckpointId, CheckpointKind, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How checkpoints have been doing in this attempt. A copy is cheap but for what is in progress.
+/// How checkpoints have been doing, in this attempt and in the earlier ones of the same process. A copy is cheap but for what is in progress.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckpointStatistics {
@@ -27,9 +27,9 @@ pub struct CheckpointStatistics {
     pub in_progress: Vec<Arc<CheckpointReport>>,
     /// The last ones that are complete or were given up, oldest first.
     pub history: Vec<Arc<CheckpointReport>>,
-    /// The newest complete checkpoint of this attempt; savepoints do not count.
+    /// The newest complete checkpoint; savepoints do not count.
     pub latest: Option<CompletedSummary>,
-    /// All completed checkpoints and savepoints of this attempt together.
+    /// All completed checkpoints and savepoints together.
     pub summary: CheckpointSummary,
     /// What tasks were restored from, oldest first; the last few.
     pub restores: Vec<RestoreReport>,

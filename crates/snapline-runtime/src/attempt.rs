@@ -12,6 +12,7 @@ pub(crate) use start::Start;
 use crate::cluster::{ClusterParts, failure_of};
 use crate::deploy::{DeployedTask, Deployment};
 use crate::lead::Lead;
+use crate::observed::Observed;
 use crate::probe::JobStep;
 use crate::regions::Regions;
 use crate::status::Shared;
@@ -24,8 +25,7 @@ use loops::Loops;
 use region::{Newest, Rebuilt, RegionRestart};
 use savepoint::{Savepoints, Wanted};
 use snapline_coordinator::{
-    CheckpointCoordinator, CheckpointStore, CoordinatorAction, Decline, FailureReason, Manifest, Moment,
-    PublishOutcome,
+    CheckpointStore, CoordinatorAction, Decline, FailureReason, Manifest, Moment, PublishOutcome,
 };
 use snapline_core::{AttemptId, CheckpointId, Error, ErrorKind, Result, SubtaskId};
 use snapline_dataflow::{FailureAnswer, JobGraph, JobState, TaskCounters};
@@ -64,7 +64,7 @@ pub(crate) struct Attempt {
     store: Arc<CheckpointStore>,
     shared: Arc<Shared>,
     committers: Arc<tokio::sync::Mutex<Committers>>,
-    coordinator: CheckpointCoordinator,
+    coordinator: Observed,
     lead: Arc<Lead>,
     regions: Regions,
     deployment: Deployment,
@@ -85,6 +85,8 @@ pub(crate) struct Attempt {
     running: BTreeSet<SubtaskId>,
     outcomes: mpsc::UnboundedSender<Outcome>,
     is_finishing: bool,
+    /// Whether a checkpoint has ended since the status of the job was changed.
+    has_checkpoint_ended: bool,
     actions: Vec<CoordinatorAction>,
 }
 
@@ -106,6 +108,7 @@ impl Attempt {
         let deployment = self.deployment.clone();
         self.adopt(&deployment, tasks);
         drop(deployment);
+        self.shared.observe(self.coordinator.clone());
         self.shared.change(|status| status.state = JobState::Running);
         let ended = self.watch(&mut reports, &mut outcomes).await;
         if let Err(error) = &ended {
@@ -125,11 +128,9 @@ impl Attempt {
         let shared = self.shared.clone();
         let mut requests = shared.open_requests();
         loop {
-            let deadlines = [
-                self.coordinator.next_deadline(),
-                self.restart_deadline(),
-                self.loops.deadline(),
-            ];
+            // Not in the array: it would be locked while the others look at it.
+            let next = self.coordinator.lock().next_deadline();
+            let deadlines = [next, self.restart_deadline(), self.loops.deadline()];
             let deadline = self.sleep_until(deadlines.into_iter().flatten().min());
             futures::pin_mut!(deadline);
             let cancelled = shared.cancelled();
@@ -151,12 +152,12 @@ impl Attempt {
                         self.on_request(request);
                     }
                 }
-                () = deadline.fuse() => self.coordinator.on_time(Moment::of(&*self.cluster.clock), &mut self.actions),
+                () = deadline.fuse() => self.coordinator.lock().on_time(Moment::of(&*self.cluster.clock), &mut self.actions),
             }
             self.ask_for_proof();
             self.carry_out()?;
             self.advance_restarts()?;
-            self.on_statistics();
+            self.on_checkpoints_ended();
             if self.is_finishing && self.running.is_empty() && self.restarts.is_empty() {
                 return Ok(self.end);
             }
@@ -171,10 +172,11 @@ impl Attempt {
         }
         let now = Moment::of(&*self.cluster.clock);
         match report {
-            TaskReport::Acknowledge(ack) => self.coordinator.acknowledge(ack, now, &mut self.actions),
+            TaskReport::Acknowledge(ack) => self.coordinator.lock().acknowledge(ack, now, &mut self.actions),
             TaskReport::Decline(decline) => self.on_decline(decline, now),
             TaskReport::EndOfData(task) => {
-                self.ending.insert(task.clone(), self.coordinator.last_used());
+                self.ending
+                    .insert(task.clone(), self.coordinator.lock().last_used());
                 self.with_data.remove(&task);
                 if self.with_data.is_empty() {
                     self.on_all_data_ended()?;
@@ -189,7 +191,9 @@ impl Attempt {
                     Err(error) => self.on_task_failure(&task, error)?,
                     Ok(()) if self.is_finishing || self.is_restarting(&task) => {}
                     Ok(()) if !self.with_data.contains(&task) => {
-                        self.coordinator.on_task_finished(&task, now, &mut self.actions);
+                        self.coordinator
+                            .lock()
+                            .on_task_finished(&task, now, &mut self.actions);
                     }
                     Ok(()) => self.on_task_failure(&task, early())?,
                 }
@@ -212,7 +216,7 @@ impl Attempt {
             self.shared
                 .on_checkpoint_failure(decline.checkpoint, &decline.reason, decline.cause.as_ref());
         }
-        self.coordinator.decline(decline, now, &mut self.actions);
+        self.coordinator.lock().decline(decline, now, &mut self.actions);
     }
 
     fn on_outcome(&mut self, outcome: Outcome) -> Result<()> {
@@ -224,6 +228,7 @@ impl Attempt {
                     self.newest = Newest::Completed(manifest.clone());
                 }
                 self.coordinator
+                    .lock()
                     .on_published(checkpoint, published, now, &mut self.actions);
             }
             Outcome::Committed(checkpoint, committed) => {
@@ -234,21 +239,26 @@ impl Attempt {
                 self.cluster
                     .probe(self.attempt, &JobStep::Committed { checkpoint, error });
                 self.coordinator
+                    .lock()
                     .on_committed(checkpoint, committed, now, &mut self.actions);
             }
             Outcome::Rebuilt(rebuilt) => self.on_rebuilt(rebuilt?),
             Outcome::Looked(wanted, outcome) => self.on_looked(wanted, outcome),
             Outcome::SavepointPublished(checkpoint, outcome) => {
                 self.coordinator
+                    .lock()
                     .on_savepoint_published(checkpoint, outcome, now, &mut self.actions);
             }
         }
         Ok(())
     }
 
-    fn on_statistics(&self) {
-        let now = Moment::of(&*self.cluster.clock);
-        self.shared.on_statistics(self.coordinator.statistics(now));
+    /// What a checkpoint costs grows with the number of tasks, and it is not looked at after each of
+    /// their acknowledgements.
+    fn on_checkpoints_ended(&mut self) {
+        if std::mem::take(&mut self.has_checkpoint_ended) {
+            self.shared.on_statistics(&self.coordinator.statistics());
+        }
     }
 
     /// Runs tasks that were built.
@@ -280,10 +290,12 @@ impl Attempt {
         reports: &mut mpsc::UnboundedReceiver<(AttemptId, TaskReport)>,
     ) {
         let now = Moment::of(&*self.cluster.clock);
+        self.has_checkpoint_ended = true;
         match is_cancelled {
-            true => self.coordinator.cancel(now, &mut self.actions),
-            false => self.coordinator.stop(now, &mut self.actions),
+            true => self.coordinator.lock().cancel(now, &mut self.actions),
+            false => self.coordinator.lock().stop(now, &mut self.actions),
         }
+        self.on_checkpoints_ended();
         self.tell_all(TaskControl::Cancel);
         let running = &mut self.running;
         let all_ended = async {

@@ -17,6 +17,7 @@ mod history;
 mod in_flight;
 mod lead;
 mod network;
+mod observed;
 mod port;
 mod probe;
 mod regions;

@@ -1,10 +1,11 @@
 //! What others may know of a running job.
 
 use crate::attempt::AttemptEnd;
+use crate::observed::Observed;
 use async_trait::async_trait;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, select};
-use snapline_coordinator::{CheckpointStatistics, FailureReason};
+use snapline_coordinator::{CheckpointHistory, CheckpointStatistics, FailureReason};
 use snapline_core::{CheckpointId, Error, JobId, Result};
 use snapline_dataflow::{
     JobControl, JobFailure, JobResult, JobState, JobStatus, SavepointInfo, SavepointRequest, TaskCounters,
@@ -40,10 +41,9 @@ struct Inner {
     counters: Vec<Arc<TaskCounters>>,
     /// What earlier attempts have counted.
     earlier_records: u64,
-    earlier_completed: u64,
-    earlier_failed: u64,
     seen_completed: Option<CheckpointId>,
-    checkpoints: CheckpointStatistics,
+    /// Of the newest attempt.
+    coordinator: Option<Observed>,
 }
 
 impl Shared {
@@ -52,10 +52,8 @@ impl Shared {
             status: JobStatus::starting(job),
             counters: Vec::new(),
             earlier_records: 0,
-            earlier_completed: 0,
-            earlier_failed: 0,
             seen_completed: None,
-            checkpoints: CheckpointStatistics::default(),
+            coordinator: None,
         };
         Self {
             inner: Mutex::new(inner),
@@ -129,7 +127,19 @@ impl Shared {
         self.incident(format!("checkpoint {checkpoint} failed: {reason}{cause}"));
     }
 
-    pub(crate) fn on_statistics(&self, statistics: CheckpointStatistics) {
+    /// From now on this is the coordinator to ask.
+    pub(crate) fn observe(&self, coordinator: Observed) {
+        self.lock().coordinator = Some(coordinator);
+    }
+
+    /// What has become of the checkpoints of earlier attempts.
+    pub(crate) fn history(&self) -> CheckpointHistory {
+        let last = self.lock().coordinator.clone();
+        last.map(|last| last.lock().history().clone()).unwrap_or_default()
+    }
+
+    /// Counts the checkpoints that have ended.
+    pub(crate) fn on_statistics(&self, statistics: &CheckpointStatistics) {
         let mut inner = self.lock();
         let counts = &mut inner.status.checkpoints;
         let mut seen = None;
@@ -151,19 +161,14 @@ impl Shared {
             metrics::histogram!("snapline_checkpoint_seconds").record(duration.as_secs_f64());
             metrics::histogram!("snapline_checkpoint_bytes").record(bytes as f64);
         }
-        let (completed, failed) = (inner.earlier_completed, inner.earlier_failed);
-        inner.status.checkpoints.completed = completed + statistics.completed;
-        inner.status.checkpoints.failed = failed + statistics.aborted;
-        inner.checkpoints = statistics;
+        inner.status.checkpoints.completed = statistics.completed;
+        inner.status.checkpoints.failed = statistics.aborted;
     }
 
-    /// An attempt has ended; the next one counts from zero.
+    /// An attempt has ended; what its tasks have counted is kept.
     pub(crate) fn on_attempt_end(&self) {
         let mut inner = self.lock();
         inner.keep_counts();
-        inner.counters.clear();
-        inner.earlier_completed = inner.status.checkpoints.completed;
-        inner.earlier_failed = inner.status.checkpoints.failed;
     }
 
     /// Ready when somebody has cancelled the job.
@@ -239,7 +244,10 @@ impl JobControl for Shared {
     }
 
     fn checkpoints(&self) -> CheckpointStatistics {
-        self.lock().checkpoints.clone()
+        let coordinator = self.lock().coordinator.clone();
+        coordinator.map_or_else(CheckpointStatistics::default, |coordinator| {
+            coordinator.statistics()
+        })
     }
 
     fn cancel(&self) {

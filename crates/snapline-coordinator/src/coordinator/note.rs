@@ -5,7 +5,7 @@ use crate::action::CoordinatorAction;
 use crate::failure::FailureReason;
 use crate::moment::Moment;
 use crate::pending::PendingCheckpoint;
-use crate::statistics::{CheckpointReport, CheckpointStatistics, CheckpointStatus};
+use crate::statistics::{CheckpointHistory, CheckpointReport, CheckpointStatistics, CheckpointStatus};
 use snapline_core::Error;
 use snapline_state::SubtaskState;
 use std::sync::Arc;
@@ -23,6 +23,11 @@ impl CheckpointCoordinator {
             uncommitted: self.commits.len(),
             ..self.history.statistics()
         }
+    }
+
+    /// What has become of the checkpoints so far, for the coordinator of the next attempt.
+    pub fn history(&self) -> &CheckpointHistory {
+        &self.history
     }
 
     pub(super) fn note_failure(

@@ -11,9 +11,9 @@ use std::time::Duration;
 /// How many of each are kept.
 const KEPT: usize = 10;
 
-/// What has become of the checkpoints of an attempt.
+/// What has become of the checkpoints of a job.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct History {
+pub struct CheckpointHistory {
     triggered: u64,
     aborted: u64,
     latest: Option<CompletedSummary>,
@@ -40,7 +40,7 @@ struct Total {
     max: u64,
 }
 
-impl History {
+impl CheckpointHistory {
     pub(crate) fn on_triggered(&mut self) {
         self.triggered += 1;
     }

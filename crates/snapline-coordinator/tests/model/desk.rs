@@ -70,6 +70,8 @@ impl Desk {
             last_used: restored.map_or(CheckpointId::NONE, CheckpointId::next),
             latest_completed: restored,
             finished: Vec::new(),
+            seed: None,
+            history: snapline_coordinator::CheckpointHistory::default(),
         };
         let clock = Duration::ZERO;
         let at = Moment {
@@ -116,7 +118,7 @@ impl Hash for Shown {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let text = format!("{:?}", self.0);
         let (_, text) = text.split_once(", tasks: Tasks {").unwrap();
-        let (decides, text) = text.split_once(", history: History {").unwrap();
+        let (decides, text) = text.rsplit_once(", history: CheckpointHistory {").unwrap();
         let (_, life) = text.rsplit_once(", life: ").unwrap();
         (decides, life).hash(state);
     }

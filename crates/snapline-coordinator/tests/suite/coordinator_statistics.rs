@@ -220,3 +220,34 @@ fn who_has_asked_for_a_checkpoint_is_told_why_there_is_none_and_what_may_help() 
         assert!(text.contains(part), "{part:?} is not in: {text}");
     }
 }
+
+#[test]
+fn the_next_attempt_goes_on_with_the_history() {
+    let mut first = coordinator(1, Some(tolerant()));
+    let told = after(
+        &mut first,
+        "100
+         ack 5 0
+         published 5 ok
+         200
+         300
+         stop",
+    );
+    assert_eq!((told.triggered, told.completed, told.aborted), (3, 1, 2));
+    let mut second = coordinator_with(2, Some(tolerant()), |context| {
+        context.history = first.history().clone();
+        context.last_used = first.last_used();
+    });
+    let told = after(
+        &mut second,
+        "100
+         ack 8 0
+         ack 8 1
+         published 8 ok",
+    );
+    assert_eq!((told.triggered, told.completed, told.aborted), (4, 2, 2));
+    let ids: Vec<u64> = told.history.iter().map(|report| report.checkpoint.0).collect();
+    assert_eq!(ids, [5, 6, 7, 8]);
+    assert_eq!(told.restores.len(), 2);
+    assert_eq!(told.summary.duration.max, ms(0));
+}

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use snapline_barrier::{ChannelCut, TaskCut};
 use snapline_coordinator::{
-    Acknowledgement, CheckpointCoordinator, CoordinatorAction, CoordinatorContext, Decline, FailureReason,
-    Moment, OperatorPlan, PublishOutcome, SubtaskStatistics,
+    Acknowledgement, CheckpointCoordinator, CheckpointHistory, CoordinatorAction, CoordinatorContext,
+    Decline, FailureReason, Moment, OperatorPlan, PublishOutcome, SubtaskStatistics,
 };
 use snapline_core::{
     AttemptId, CheckpointId, CheckpointKind, CheckpointSettings, Error, JobId, MaxParallelism, OperatorUid,
@@ -68,6 +68,7 @@ pub(crate) fn coordinator_with(
         latest_completed: Some(CheckpointId(3)),
         finished: vec![],
         seed: None,
+        history: CheckpointHistory::default(),
     };
     alter(&mut context);
     CheckpointCoordinator::new(context, at(0))

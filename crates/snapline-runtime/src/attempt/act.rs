@@ -20,7 +20,7 @@ impl Attempt {
                 self.act(action)?;
             }
         }
-        if self.coordinator.is_finished() && !self.is_finishing {
+        if self.coordinator.lock().is_finished() && !self.is_finishing {
             self.is_finishing = true;
             match self.end {
                 AttemptEnd::Finished => self.tell_sources(TaskControl::Finish),
@@ -37,8 +37,12 @@ impl Attempt {
                 self.tell_sources(TaskControl::Trigger(barrier));
             }
             CoordinatorAction::Publish(manifest) => self.publish(manifest),
-            CoordinatorAction::NotifyComplete { checkpoint, .. } => self.on_complete(checkpoint),
+            CoordinatorAction::NotifyComplete { checkpoint, .. } => {
+                self.has_checkpoint_ended = true;
+                self.on_complete(checkpoint);
+            }
             CoordinatorAction::NotifyAborted { checkpoint, .. } => {
+                self.has_checkpoint_ended = true;
                 self.publishing.remove(&checkpoint);
                 self.tell_all(TaskControl::Abort(checkpoint));
             }
@@ -54,6 +58,7 @@ impl Attempt {
             CoordinatorAction::PublishSavepoint(manifest) => self.publish_savepoint(manifest),
             CoordinatorAction::DiscardSavepoint { checkpoint } => self.discard_savepoint(checkpoint),
             CoordinatorAction::RequestDone { request, outcome } => {
+                self.has_checkpoint_ended = true;
                 self.on_proof(request, &outcome);
                 self.on_request_done(request, outcome);
             }

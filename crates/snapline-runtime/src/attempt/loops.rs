@@ -141,10 +141,8 @@ impl Attempt {
         if self.loops.due.take_if(|due| *due <= now.monotonic).is_none() {
             return;
         }
-        match self
-            .coordinator
-            .trigger(CheckpointKind::Checkpoint, now, &mut self.actions)
-        {
+        let mut coordinator = self.coordinator.lock();
+        match coordinator.trigger(CheckpointKind::Checkpoint, now, &mut self.actions) {
             Ok(request) => self.loops.asked = Some(request),
             // Not while tasks restart, and not when the job is stopping.
             Err(_) => self.loops.ask_at(now.monotonic + LONGEST_PAUSE),

@@ -88,6 +88,7 @@ impl Attempt {
         self.shared.change(|status| status.restarts += 1);
         self.note_failure(&error, FailureAnswer::RestartedRegion { tasks: tasks.len() });
         self.coordinator
+            .lock()
             .on_tasks_failed(tasks.iter().cloned(), now, &mut self.actions);
         for task in &tasks {
             if let Some(running) = self.tasks.get(task) {
@@ -152,7 +153,8 @@ impl Attempt {
 
     /// Whether it is known what the newest checkpoint is, and its results are committed.
     fn is_settled(&self) -> bool {
-        self.coordinator.publishing().is_none() && self.coordinator.uncommitted() == 0
+        let coordinator = self.coordinator.lock();
+        coordinator.publishing().is_none() && coordinator.uncommitted() == 0
     }
 
     fn has_running(&self, tasks: &BTreeSet<SubtaskId>) -> bool {
@@ -200,9 +202,13 @@ impl Attempt {
         self.adopt(&rebuilt.deployment, rebuilt.tasks);
         let now = Moment::of(&*self.cluster.clock);
         for task in &rebuilt.finished {
-            self.coordinator.on_task_finished(task, now, &mut self.actions);
+            self.coordinator
+                .lock()
+                .on_task_finished(task, now, &mut self.actions);
         }
-        self.coordinator.on_tasks_running(&ids, now, &mut self.actions);
+        self.coordinator
+            .lock()
+            .on_tasks_running(&ids, now, &mut self.actions);
     }
 }
 

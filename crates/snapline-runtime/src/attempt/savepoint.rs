@@ -98,7 +98,11 @@ impl Attempt {
 
     fn start_savepoint(&mut self, wanted: Wanted) {
         let now = Moment::of(&*self.cluster.clock);
-        match self.coordinator.trigger(wanted.kind, now, &mut self.actions) {
+        let triggered = self
+            .coordinator
+            .lock()
+            .trigger(wanted.kind, now, &mut self.actions);
+        match triggered {
             Ok(request) => _ = self.savepoints.requested.insert(request, wanted),
             Err(error) => wanted.answer(Err(error)),
         }
@@ -116,6 +120,7 @@ impl Attempt {
         let now = Moment::of(&*self.cluster.clock);
         let triggered = self
             .coordinator
+            .lock()
             .trigger(CheckpointKind::Final, now, &mut self.actions);
         triggered.map(|_| ())
     }

@@ -8,6 +8,7 @@ use super::{Attempt, AttemptEnd, Outcome};
 use crate::cluster::ClusterParts;
 use crate::deploy::{DeployedTask, Deployment, States};
 use crate::lead::Lead;
+use crate::observed::Observed;
 use crate::regions::Regions;
 use crate::restore::{check_fits, states_of_all};
 use crate::status::Shared;
@@ -15,9 +16,7 @@ use crate::task::TaskReport;
 use futures::FutureExt;
 use futures::channel::mpsc;
 use futures::future::{Either, select};
-use snapline_coordinator::{
-    CheckpointCoordinator, CheckpointStore, CoordinatorContext, Manifest, Moment, OperatorPlan, Restored,
-};
+use snapline_coordinator::{CheckpointStore, CoordinatorContext, Manifest, OperatorPlan, Restored};
 use snapline_core::{AttemptId, Error, Result};
 use snapline_dataflow::{JobGraph, NodeFactory};
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,11 +154,12 @@ impl Start {
             latest_completed: self.restored.checkpoint(),
             finished: states.finished.tasks(&job).collect(),
             seed: Some(self.cluster.nonce ^ self.attempt.0.rotate_left(32)),
+            history: self.shared.history(),
         };
         let (sender, outcomes) = mpsc::unbounded();
         let regions = Regions::of(&deployment.job);
         let attempt = Attempt {
-            coordinator: CheckpointCoordinator::new(context, Moment::of(&*self.cluster.clock)),
+            coordinator: Observed::new(context, self.cluster.clock.clone()),
             cluster: self.cluster.clone(),
             job: deployment.job.clone(),
             attempt: self.attempt,
@@ -181,6 +181,7 @@ impl Start {
             running: BTreeSet::new(),
             outcomes: sender,
             is_finishing: false,
+            has_checkpoint_ended: true,
             actions: Vec::new(),
         };
         (attempt, outcomes)

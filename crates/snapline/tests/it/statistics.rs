@@ -1,6 +1,7 @@
 //! What a handle tells of the checkpoints of its job.
 
-use crate::support::wait_for;
+use crate::held::{HeldSource, Hold};
+use crate::support::{environment, wait_for};
 use futures::executor::block_on;
 use snapline::coordinator::{CheckpointReport, CheckpointStatus};
 use snapline::core::CheckpointKind;
@@ -57,4 +58,33 @@ fn every_task_has_its_part_in_the_report_of_a_checkpoint() {
         "a source without splits may have finished: {newest:?}"
     );
     assert!(times.max().unwrap() <= newest.duration, "{newest:?}");
+}
+
+#[test]
+fn a_restart_keeps_what_is_known_of_earlier_checkpoints() {
+    let env = environment(1, MemoryCheckpointStorage::new());
+    let hold = Hold::at(10);
+    env.from_source(HeldSource::new(Some(0..20), &hold), "numbers")
+        .sink_to(DiscardSink);
+    let job = block_on(env.execute_async("test")).unwrap();
+    wait_for(&job, |status| status.checkpoints.completed >= 2);
+    hold.fail_once();
+    wait_for(&job, |status| status.restarts == 1 && status.restored.is_some());
+    let restored = job.status().restored.unwrap();
+    wait_for(&job, |status| status.checkpoints.latest > Some(restored));
+    let told = job.checkpoints();
+    hold.allow(u64::MAX);
+    let status = block_on(job.wait()).unwrap().status;
+    let ids: Vec<_> = told.history.iter().map(|report| report.checkpoint).collect();
+    assert!(
+        ids.contains(&restored) && ids.iter().any(|id| *id > restored),
+        "{told:?}"
+    );
+    assert_eq!(told.restores.len(), 2, "{told:?}");
+    assert!(told.completed >= 3 && status.checkpoints.completed > told.completed);
+    assert_eq!(
+        job.checkpoints().completed,
+        status.checkpoints.completed,
+        "the end of the job changes nothing"
+    );
 }

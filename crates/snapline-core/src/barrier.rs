@@ -67,6 +67,8 @@ pub struct BarrierOptions {
     pub kind: CheckpointKind,
     /// How barriers are aligned.
     pub alignment: BarrierAlignment,
+    /// The complete checkpoint to whose files the snapshots may refer; without one they are full.
+    pub base: Option<CheckpointId>,
 }
 
 impl BarrierAlignment {
@@ -81,6 +83,7 @@ impl Default for BarrierOptions {
         Self {
             kind: CheckpointKind::Checkpoint,
             alignment: BarrierAlignment::Aligned,
+            base: None,
         }
     }
 }

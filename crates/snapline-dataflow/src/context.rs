@@ -1,6 +1,8 @@
 //! What an operator is told when its subtask starts.
 
-use snapline_core::{AttemptId, JobId, KeyGroupRange, MaxParallelism, OperatorUid, Result, SubtaskIndex};
+use snapline_core::{
+    AttemptId, CheckpointId, JobId, KeyGroupRange, MaxParallelism, OperatorUid, Result, SubtaskIndex,
+};
 use snapline_state::{
     CheckpointStorage, KeyedStateBackend, OperatorState, StateBackend, StateContext, StateHandle, TableSpec,
 };
@@ -39,6 +41,8 @@ pub struct OperatorContext {
 pub struct RestoredState {
     /// Keyed state; some entries may belong to other subtasks.
     pub keyed: Vec<StateHandle>,
+    /// The checkpoint that it is of, when later ones may refer to its files.
+    pub base: Option<CheckpointId>,
     /// Operator state, dealt out for the parallelism of now.
     pub operator: OperatorState,
 }
@@ -61,6 +65,7 @@ impl OperatorContext {
             key_groups: self.key_groups(),
             tables,
             restore: self.restored.keyed.clone(),
+            base: self.restored.base,
             storage: self.storage.clone(),
         };
         self.backend.open(context).await

@@ -4,7 +4,7 @@ use crate::deploy::States;
 use crate::finished::Finished;
 use crate::in_flight::InFlight;
 use snapline_coordinator::{Manifest, OperatorManifest};
-use snapline_core::{Error, Result, SubtaskIndex};
+use snapline_core::{CheckpointId, Error, Result, SubtaskIndex};
 use snapline_dataflow::{JobGraph, JobNode, NodeFactory, NodeId, RestoredState};
 use snapline_state::{CheckpointStorage, OperatorState, StateHandle};
 
@@ -32,7 +32,7 @@ pub(crate) fn check_fits(job: &JobGraph, manifest: &Manifest) -> Result<()> {
     }
 }
 
-/// What the tasks of a job begin with.
+/// What the tasks of a job begin with. `base` is the checkpoint, if later ones may refer to its files.
 ///
 /// # Errors
 /// What keeps a source from being found or state from being read, naming the operator.
@@ -40,6 +40,7 @@ pub(crate) async fn states_of_all(
     job: &JobGraph,
     manifest: Option<&Manifest>,
     storage: &dyn CheckpointStorage,
+    base: Option<CheckpointId>,
 ) -> Result<States> {
     let in_flight = match manifest {
         Some(manifest) => InFlight::load(job, manifest, storage).await?,
@@ -55,8 +56,10 @@ pub(crate) async fn states_of_all(
             operators.push(vec![RestoredState::default(); node.parallelism as usize]);
             continue;
         }
-        let state = states_of(node, manifest, job, storage).await;
-        operators.push(state.map_err(|error| error.with("operator", &node.node.name))?);
+        let states = states_of(node, manifest, job, storage).await;
+        let mut states = states.map_err(|error| error.with("operator", &node.node.name))?;
+        states.iter_mut().for_each(|state| state.base = base);
+        operators.push(states);
     }
     Ok(States {
         operators,
@@ -86,7 +89,11 @@ async fn states_of(
     let mut states = Vec::with_capacity(operator.len());
     for (index, operator) in (0..).zip(operator) {
         let keyed = stored.map_or_else(Vec::new, |stored| keyed_handles(stored, job, index, parallelism));
-        states.push(RestoredState { keyed, operator });
+        states.push(RestoredState {
+            keyed,
+            operator,
+            base: None,
+        });
     }
     Ok(states)
 }

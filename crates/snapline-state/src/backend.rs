@@ -37,6 +37,8 @@ pub struct StateContext {
     /// The state to begin with. A handle may have entries of key groups that the subtask does not
     /// own; they are passed over.
     pub restore: Vec<StateHandle>,
+    /// The checkpoint that the handles are of, when later snapshots may refer to them.
+    pub base: Option<CheckpointId>,
     /// Where the handles are.
     pub storage: Arc<dyn CheckpointStorage>,
 }
@@ -49,6 +51,7 @@ pub struct StateContext {
 /// * `freeze` takes the same short time whatever the size of the state.
 /// * State that was restored but belongs to none of the wanted tables is part of later snapshots.
 /// * Entries of key groups outside the subtask's range are not restored.
+/// * A snapshot refers to nothing but its own files and those of the snapshot that it is told to build on.
 pub trait KeyedStateBackend: Send {
     /// A table, by its position in [`StateContext::tables`].
     ///
@@ -58,9 +61,13 @@ pub trait KeyedStateBackend: Send {
 
     /// The synchronous part of a snapshot.
     ///
+    /// `base` is a complete checkpoint to whose files the snapshot may refer, so that it need only store what
+    /// has changed since: one that this backend has taken or was restored from. Without it, and when the
+    /// backend does not know it, the snapshot has to be full.
+    ///
     /// # Errors
     /// Whatever keeps the backend from taking a snapshot; the state is unharmed.
-    fn freeze(&mut self, checkpoint: CheckpointId) -> Result<Box<dyn Snapshot>>;
+    fn freeze(&mut self, checkpoint: CheckpointId, base: Option<CheckpointId>) -> Result<Box<dyn Snapshot>>;
 
     /// Does a little of the work that a freeze left behind, some tens of microseconds of it. `Ready`
     /// means that nothing is left; `Pending` that the task is to call again, and that it is woken

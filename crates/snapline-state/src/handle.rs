@@ -48,6 +48,9 @@ pub enum StateLocation {
 pub enum HandleKind {
     /// All entries of the tables of one subtask.
     Full,
+    /// The entries that have changed since the snapshot before, and the keys that are gone: it is read after
+    /// the handles that come before it.
+    Delta,
     /// The [`crate::OperatorState`] of one subtask.
     OperatorState,
     /// What was in flight towards one subtask.

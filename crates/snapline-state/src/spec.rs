@@ -54,7 +54,8 @@ pub trait LiveTable: Any + Send {
         self.len() == 0
     }
 
-    /// Inserts the entries of a snapshot, none of whose keys is there yet. A running freeze is given up.
+    /// Inserts the entries of a full snapshot, none of whose keys is there yet, or applies a delta to what was
+    /// loaded before. A running freeze is given up.
     ///
     /// `threads` is how many threads may be used, with that of the caller; few entries are loaded by the caller
     /// alone.
@@ -64,8 +65,23 @@ pub trait LiveTable: Any + Send {
     fn load(&mut self, stored: &StoredEntries, threads: NonZeroUsize) -> Result<()>;
 
     /// Freezes the table: from now on [`LiveTable::drain`] hands out the entries of this moment.
-    /// Constant time. A freeze that was not drained to its end is given up.
-    fn freeze(&mut self);
+    /// Constant time. A freeze that was not drained to its end is given up. Returns the number of the freeze,
+    /// one more than that of the freeze before; the first is 1.
+    fn freeze(&mut self) -> u64;
+
+    /// From now on the table knows what has changed since freezes that come, and since now, which counts as a
+    /// freeze too, with the number of the last one or 0.
+    fn track(&mut self);
+
+    /// Whether the table can be frozen with what has changed since this freeze alone. It cannot when it does
+    /// not track changes, when it was frozen with the changes since a later one, or when so much was removed
+    /// that a full snapshot is smaller.
+    fn knows_changes_since(&self, freeze: u64) -> bool;
+
+    /// Freezes the table: from now on [`LiveTable::drain`] hands out the entries of this moment that have
+    /// changed since an earlier freeze, and the keys that are gone since. All entries, when the table
+    /// [does not know](Self::knows_changes_since). Constant time.
+    fn freeze_changes(&mut self, since: u64) -> u64;
 
     /// Writes the next few thousand frozen entries; `true` when none are left.
     ///

@@ -8,10 +8,15 @@
 //! buckets at a time and marks them; a write to a bucket that was not yet encoded keeps its
 //! before-image in the segment first, and marks it. A segment that moves takes its marks along. So
 //! writers pay for the entries that they change during a snapshot, the rest is copied between batches.
+//!
+//! A table that [tracks](LiveTable::track) its changes keeps a bit for each bucket that has changed since a
+//! freeze, and the keys that are gone, so that a freeze can be drained of these alone.
 
 mod bucket_order;
+mod changes;
 mod frozen;
 mod load;
+mod phase;
 mod segment;
 mod segments;
 
@@ -19,8 +24,9 @@ use crate::format::block::BlockWriter;
 use crate::format::block::stored::StoredEntries;
 use crate::spec::{LiveTable, TableId};
 use frozen::Run;
+use phase::Phase;
 use segments::Segments;
-use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, StableHasher};
+use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, StableHasher, decode};
 use std::any::Any;
 use std::num::NonZeroUsize;
 
@@ -58,7 +64,14 @@ pub enum Slot<'a, V> {
 pub struct StateTable<K, V> {
     segments: Segments<K, V>,
     len: usize,
-    generation: u64,
+    /// Without `is_frozen`, which `freeze` tells.
+    phase: Phase,
+    /// All changes since this freeze are known.
+    tracked_since: Option<u64>,
+    /// Whether to begin with that again at the next full freeze.
+    wants_changes: bool,
+    /// How many removed keys are kept, about.
+    removals: usize,
     freeze: Option<Freeze>,
     hasher: StableHasher,
     max_parallelism: MaxParallelism,
@@ -78,7 +91,10 @@ impl<K: Key, V: Data> StateTable<K, V> {
         Self {
             segments: Segments::new(),
             len: 0,
-            generation: 0,
+            phase: Phase::default(),
+            tracked_since: None,
+            wants_changes: false,
+            removals: 0,
             freeze: None,
             hasher: StableHasher::new(),
             max_parallelism,
@@ -105,7 +121,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
     pub fn update<R>(&mut self, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>) -> R) -> R {
         let segment = self.segments.position_of(hash);
         if let Some(bucket) = self.segments[segment].locate(hash, &key) {
-            self.keep_before_image(segment, bucket);
+            self.before_change(segment, bucket);
             if let Some(value) = self.segments[segment].value_if(bucket, &key) {
                 return change(Slot::Occupied(value));
             }
@@ -156,10 +172,13 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// Removes the value of a key and returns it.
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<V> {
         let segment = self.segments.position_of(hash);
-        let snapshot = self.snapshot();
-        let (removed, kept) = self.segments[segment].remove(hash, key, snapshot, &mut self.hasher);
+        let phase = self.phase();
+        let (removed, kept) = self.segments[segment].remove(hash, key, phase, &mut self.hasher);
         self.note(kept);
-        self.len -= usize::from(removed.is_some());
+        if removed.is_some() {
+            self.len -= 1;
+            self.limit_removals();
+        }
         removed
     }
 
@@ -213,7 +232,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
     #[inline]
     fn update_near(&mut self, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>)) {
         let segment = self.segments.position_of(hash);
-        if self.freeze.is_none()
+        if self.is_at_rest()
             && let Some(value) = self.segments[segment].get_mut(hash, &key)
         {
             return change(Slot::Occupied(value));
@@ -230,20 +249,54 @@ impl<K: Key, V: Data> StateTable<K, V> {
         key: K,
         change: impl FnOnce(Slot<'_, V>),
     ) {
-        if self.freeze.is_none()
-            && let Some(value) = self.segments[segment as usize].value_if(bucket as usize, &key)
-        {
-            return change(Slot::Occupied(value));
+        let (at, bucket) = (segment as usize, bucket as usize);
+        if self.freeze.is_none() {
+            let phase = self.phase;
+            let segment = &mut self.segments[at];
+            if segment.has(bucket, &key) {
+                segment.note_change(bucket, phase);
+                if let Some(value) = segment.value_if(bucket, &key) {
+                    return change(Slot::Occupied(value));
+                }
+            }
         }
         self.update(hash, key, change);
     }
 
-    /// Gives the running snapshot an entry that is about to change.
+    /// Gives the running snapshot an entry that is about to change, and notes that it does.
     #[inline]
-    fn keep_before_image(&mut self, segment: usize, bucket: usize) {
-        if self.freeze.is_some() {
-            let kept = self.segments[segment].keep_before_image(bucket, self.generation);
+    fn before_change(&mut self, segment: usize, bucket: usize) {
+        let phase = self.phase();
+        if phase.is_frozen {
+            let kept = self.segments[segment].keep_before_image(bucket, phase);
             self.note(kept);
+        }
+        self.segments[segment].note_change(bucket, phase);
+    }
+
+    /// Whether an entry can change without anything else to be done.
+    #[inline]
+    fn is_at_rest(&self) -> bool {
+        self.freeze.is_none() && !self.phase.tracks
+    }
+
+    /// Gives the changes up when more removed keys would be kept than a full snapshot has entries, about.
+    fn limit_removals(&mut self) {
+        if !self.phase.tracks {
+            return;
+        }
+        self.removals += 1;
+        if self.removals > FEW_REMOVALS && self.removals / 2 > self.len {
+            self.forget_changes();
+        }
+    }
+
+    /// The next snapshot has to be a full one.
+    fn forget_changes(&mut self) {
+        if !self.phase.only_changes || self.freeze.is_none() {
+            self.phase.tracks = false;
+            self.tracked_since = None;
+            self.segments.forget_changes();
         }
     }
 
@@ -255,14 +308,17 @@ impl<K: Key, V: Data> StateTable<K, V> {
         }
     }
 
-    /// The running snapshot.
-    fn snapshot(&self) -> Option<u64> {
-        self.freeze.is_some().then_some(self.generation)
+    #[inline]
+    fn phase(&self) -> Phase {
+        Phase {
+            is_frozen: self.freeze.is_some(),
+            ..self.phase
+        }
     }
 
     fn insert(&mut self, hash: u64, key: K, value: V) {
-        let snapshot = self.snapshot();
-        self.segments.insert(hash, key, value, snapshot, &mut self.hasher);
+        let phase = self.phase();
+        self.segments.insert(hash, key, value, phase, &mut self.hasher);
         self.len += 1;
     }
 
@@ -271,15 +327,35 @@ impl<K: Key, V: Data> StateTable<K, V> {
         if let Some(error) = freeze.failure.take() {
             return Err(error);
         }
-        while freeze.next <= u64::from(u32::MAX) {
+        let phase = Phase {
+            is_frozen: true,
+            ..self.phase
+        };
+        while freeze.next <= u64::from(u32::MAX) && !run.has_enough() {
             let segment = self.segments.position_of(freeze.next);
             let segment = &mut self.segments[segment];
-            if !segment.drain(self.generation, run)? {
+            if !segment.drain(phase, run)? {
                 return Ok(());
             }
             freeze.next += 1_u64 << (32 - segment.depth());
         }
         Ok(())
+    }
+
+    /// Applies a delta to what was loaded before.
+    fn apply(&mut self, stored: &StoredEntries) -> Result<()> {
+        stored.for_each_removed(&mut |hash, key| {
+            self.remove(hash, &decode(key)?);
+            Ok(())
+        })?;
+        stored.for_each(&mut |restored| {
+            let value = decode(restored.entry.value)?;
+            self.update(restored.hash, decode(restored.entry.key)?, |slot| match slot {
+                Slot::Occupied(old) => *old = value,
+                Slot::Vacant(vacant) => *vacant = Some(value),
+            });
+            Ok(())
+        })
     }
 
     /// The key group of a stored hash, as the table sees it.
@@ -292,6 +368,9 @@ impl<K: Key, V: Data> StateTable<K, V> {
 /// flight, and few enough to stay in the nearest cache.
 const AT_ONCE: usize = 128;
 
+/// So many removed keys are always kept.
+const FEW_REMOVALS: usize = 1 << 20;
+
 /// With fewer segments a table is in the cache anyway.
 const TOUCH_FROM_SEGMENTS: usize = 8;
 
@@ -302,6 +381,9 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
 
     fn load(&mut self, stored: &StoredEntries, threads: NonZeroUsize) -> Result<()> {
         self.freeze = None;
+        if stored.is_delta() {
+            return self.apply(stored);
+        }
         let segments = std::mem::replace(&mut self.segments, Segments::new());
         let (segments, loaded) = load::load(segments, stored, threads);
         self.segments = segments;
@@ -309,9 +391,39 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
         Ok(())
     }
 
-    fn freeze(&mut self) {
-        self.generation += 1;
+    fn track(&mut self) {
+        self.wants_changes = true;
+        self.phase.tracks = true;
+        self.tracked_since.get_or_insert(self.phase.generation);
+    }
+
+    fn freeze(&mut self) -> u64 {
+        self.phase.generation += 1;
+        self.phase.only_changes = false;
+        if self.wants_changes && !self.phase.tracks {
+            self.phase.tracks = true;
+            self.tracked_since = Some(self.phase.generation);
+            self.removals = 0;
+        }
         self.freeze = Some(Freeze::default());
+        self.phase.generation
+    }
+
+    fn knows_changes_since(&self, freeze: u64) -> bool {
+        self.tracked_since.is_some_and(|since| since <= freeze) && self.phase.base <= freeze
+    }
+
+    fn freeze_changes(&mut self, since: u64) -> u64 {
+        if !self.knows_changes_since(since) {
+            return self.freeze();
+        }
+        self.phase.generation += 1;
+        self.phase.only_changes = true;
+        if self.phase.base < since {
+            (self.phase.base, self.removals) = (since, 0);
+        }
+        self.freeze = Some(Freeze::default());
+        self.phase.generation
     }
 
     fn drain(&mut self, table: TableId, out: &mut BlockWriter) -> Result<bool> {
@@ -323,6 +435,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
         if let Some((first, last)) = run.hashes() {
             let group = |low: u32| self.max_parallelism.key_group(u64::from(low)).0;
             let groups = KeyGroupRange::new(group(first), group(last) + 1);
+            out.append_removed(table, groups, run.removed.keys, &run.removed.payload);
             out.append(table, groups, run.entries, &run.payload);
         }
         let done = freeze.next > u64::from(u32::MAX);

@@ -15,6 +15,7 @@
     reason = "a case is a test: what does not hold panics"
 )]
 
+mod chain;
 mod damage;
 mod restore;
 mod shelf;
@@ -99,6 +100,9 @@ macro_rules! state_backend_suite {
             snapshot: a_hundred_states_come_back,
             snapshot: a_snapshot_that_is_given_up_does_not_disturb_the_next,
             snapshot: a_snapshot_that_cannot_be_stored_leaves_the_state_unharmed,
+            chain: a_snapshot_that_builds_on_another_holds_its_own_moment,
+            chain: a_snapshot_refers_to_its_own_files_and_those_of_its_base_alone,
+            chain: snapshots_that_build_on_others_are_dealt_out_to_any_number_of_subtasks,
             restore: a_restored_state_can_be_changed_and_restored_again,
             restore: every_entry_is_in_its_own_subtask_once_at_any_parallelism,
             restore: a_state_that_nobody_accessed_is_in_the_next_snapshot,

@@ -190,7 +190,11 @@ impl Runner<'_> {
         };
         CheckpointBarrier {
             created: self.created.get(&id).copied().unwrap_or(Timestamp(0)),
-            options: BarrierOptions { kind, alignment },
+            options: BarrierOptions {
+                kind,
+                alignment,
+                base: None,
+            },
             ..barrier(id)
         }
     }

@@ -7,7 +7,7 @@ use crate::moment::Moment;
 use crate::pending::PendingCheckpoint;
 use crate::request::RequestId;
 use snapline_core::{
-    BarrierAlignment, BarrierOptions, CheckpointBarrier, CheckpointKind, CheckpointMode, Error,
+    BarrierAlignment, BarrierOptions, CheckpointBarrier, CheckpointId, CheckpointKind, CheckpointMode, Error,
 };
 use std::time::Duration;
 
@@ -91,7 +91,11 @@ impl CheckpointCoordinator {
         let barrier = CheckpointBarrier {
             checkpoint: self.last_used,
             created: now.wall,
-            options: BarrierOptions { kind, alignment },
+            options: BarrierOptions {
+                kind,
+                alignment,
+                base: self.base(kind),
+            },
         };
         let pending = PendingCheckpoint::new(barrier, request, &self.tasks, now.monotonic, self.timeout());
         let nobody_is_asked = pending.is_all_there();
@@ -116,6 +120,18 @@ impl CheckpointCoordinator {
             CheckpointMode::ExactlyOnce if kind.is_savepoint() => BarrierAlignment::Aligned,
             _ => self.settings.barrier_alignment(),
         }
+    }
+
+    /// Savepoints stand for themselves.
+    fn base(&self, kind: CheckpointKind) -> Option<CheckpointId> {
+        self.latest_completed.filter(|_| !kind.is_savepoint())
+    }
+
+    /// The oldest checkpoint whose files a pending or later one may refer to.
+    pub fn oldest_base(&self) -> Option<CheckpointId> {
+        let pending = self.pending.values();
+        let bases = pending.filter_map(|pending| pending.barrier.options.base);
+        bases.chain(self.latest_completed).min()
     }
 
     pub(super) fn timeout(&self) -> Duration {

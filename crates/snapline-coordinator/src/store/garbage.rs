@@ -43,9 +43,22 @@ impl CheckpointStore {
     /// `Conflict` when a newer attempt has taken over; otherwise the storage's error. Calling it
     /// again is safe.
     pub async fn collect_garbage(&self, retained: usize) -> Result<GarbageReport> {
+        self.collect_garbage_before(None, retained).await
+    }
+
+    /// The same, keeping the checkpoints from `needed` on as well: those to whose files pending ones may
+    /// refer, see [`crate::CheckpointCoordinator::oldest_base`].
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::collect_garbage`].
+    pub async fn collect_garbage_before(
+        &self,
+        needed: Option<CheckpointId>,
+        retained: usize,
+    ) -> Result<GarbageReport> {
         let chain = self.chain()?;
         let before = self.boundary().await?;
-        let Some(keep) = self.classify(&chain, retained.max(1)).await? else {
+        let Some(keep) = self.classify(&chain, retained.max(1), needed).await? else {
             return Ok(GarbageReport {
                 boundary: chain.era.offset.checkpoint(before),
                 files: 0,
@@ -70,7 +83,12 @@ impl CheckpointStore {
 
     /// From the newest record to the oldest, until enough checkpoints are found; `None` when there
     /// is nothing to retain, and so no reason to delete anything.
-    async fn classify(&self, chain: &Chain, retained: usize) -> Result<Option<Keep>> {
+    async fn classify(
+        &self,
+        chain: &Chain,
+        retained: usize,
+        needed: Option<CheckpointId>,
+    ) -> Result<Option<Keep>> {
         let mut keep = Keep::default();
         let epochs = self.scan().await?.epochs;
         for id in epochs.into_iter().rev().take_while(|id| chain.era.includes(*id)) {
@@ -102,7 +120,8 @@ impl CheckpointStore {
             }
             keep.manifests.insert(manifest);
             keep.oldest_record = Some(id);
-            if keep.manifests.len() == retained {
+            let is_needed = needed.is_some_and(|needed| chain.era.offset.checkpoint(id) > needed);
+            if keep.manifests.len() >= retained && !is_needed {
                 break;
             }
         }

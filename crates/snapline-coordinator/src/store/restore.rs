@@ -53,6 +53,11 @@ impl Restored {
         self.savepoint.as_ref()
     }
 
+    /// The checkpoint, if later ones may refer to its files: one of the job's own, not a savepoint.
+    pub fn base(&self) -> Option<CheckpointId> {
+        self.checkpoint().filter(|_| self.savepoint.is_none())
+    }
+
     /// The checkpoint.
     pub fn checkpoint(&self) -> Option<CheckpointId> {
         self.manifest.as_ref().map(|manifest| manifest.checkpoint)

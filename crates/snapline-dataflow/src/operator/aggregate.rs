@@ -99,7 +99,9 @@ where
 
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
         if let Signal::Barrier(snapshot) = signal {
-            let keyed = self.backend.freeze(snapshot.barrier.checkpoint)?;
+            let keyed = self
+                .backend
+                .freeze(snapshot.barrier.checkpoint, snapshot.barrier.options.base)?;
             snapshot
                 .operators
                 .push(OperatorSnapshot::of(&self.operator).with_keyed(keyed));

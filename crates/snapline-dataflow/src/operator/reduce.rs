@@ -80,7 +80,9 @@ where
     F: Fn(&mut T, T) + Send,
 {
     fn freeze(&mut self, snapshot: &mut crate::TaskSnapshot) -> Result<()> {
-        let keyed = self.backend.freeze(snapshot.barrier.checkpoint)?;
+        let keyed = self
+            .backend
+            .freeze(snapshot.barrier.checkpoint, snapshot.barrier.options.base)?;
         snapshot
             .operators
             .push(OperatorSnapshot::of(&self.operator).with_keyed(keyed));

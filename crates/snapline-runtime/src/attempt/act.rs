@@ -133,7 +133,8 @@ impl Attempt {
         let store = self.store.clone();
         let settings = self.job.settings.checkpoints.as_ref();
         let retained = settings.map_or(1, |settings| settings.retained);
-        self.in_background(async move { store.collect_garbage(retained).await.map(|_| ()) });
+        let needed = self.coordinator.lock().oldest_base();
+        self.in_background(async move { store.collect_garbage_before(needed, retained).await.map(|_| ()) });
     }
 
     fn publish(&mut self, manifest: Arc<Manifest>) {

@@ -176,7 +176,12 @@ impl Attempt {
                 Newest::Start(states, _) => states,
                 Newest::Completed(manifest) => {
                     deployment.storage = store.storage().clone();
-                    let states = states_of_all(&deployment.job, Some(&manifest), &**store.storage());
+                    let states = states_of_all(
+                        &deployment.job,
+                        Some(&manifest),
+                        &**store.storage(),
+                        Some(manifest.checkpoint),
+                    );
                     Arc::new(states.boxed().await?)
                 }
             };

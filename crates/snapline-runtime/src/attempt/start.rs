@@ -80,6 +80,7 @@ impl Start {
             &self.job,
             self.restored.manifest.as_ref(),
             &**self.restored.storage(),
+            self.restored.base(),
         )
         .boxed()
         .await?;

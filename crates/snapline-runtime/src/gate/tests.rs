@@ -179,6 +179,7 @@ fn barrier(checkpoint: u64, sent: u64) -> Frame<BoxedBatch> {
         options: BarrierOptions {
             kind: CheckpointKind::Checkpoint,
             alignment: BarrierAlignment::Unaligned,
+            base: None,
         },
     };
     Frame {

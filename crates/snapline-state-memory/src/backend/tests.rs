@@ -35,6 +35,7 @@ fn open() -> (Numbers, Box<dyn KeyedStateBackend>) {
         key_groups: max.full_range(),
         tables,
         restore: Vec::new(),
+        base: None,
         storage: Arc::new(MemoryCheckpointStorage::new()),
     };
     (
@@ -68,7 +69,7 @@ fn advance(state: &mut dyn KeyedStateBackend) -> (usize, Result<()>) {
 fn the_work_of_a_snapshot_is_spread_over_many_polls() {
     let (numbers, mut state) = open();
     (0..20_000).for_each(|key| set(&numbers, &mut *state, key, key + 100));
-    let _snapshot = state.freeze(CheckpointId(1)).unwrap();
+    let _snapshot = state.freeze(CheckpointId(1), None).unwrap();
     let (polls, outcome) = advance(&mut *state);
     outcome.unwrap();
     assert!(polls > 8, "{polls}");
@@ -78,7 +79,7 @@ fn the_work_of_a_snapshot_is_spread_over_many_polls() {
 fn a_snapshot_that_was_given_up_leaves_no_work() {
     let (numbers, mut state) = open();
     (0..20_000).for_each(|key| set(&numbers, &mut *state, key, key + 100));
-    drop(state.freeze(CheckpointId(1)).unwrap());
+    drop(state.freeze(CheckpointId(1), None).unwrap());
     let (polls, outcome) = advance(&mut *state);
     assert_eq!(polls, 1);
     outcome.unwrap();
@@ -88,7 +89,7 @@ fn a_snapshot_that_was_given_up_leaves_no_work() {
 fn a_value_that_cannot_be_encoded_fails_its_snapshot_once_and_says_why() {
     let (numbers, mut state) = open();
     (0..100).for_each(|key| set(&numbers, &mut *state, key, 13));
-    let snapshot = state.freeze(CheckpointId(1)).unwrap();
+    let snapshot = state.freeze(CheckpointId(1), None).unwrap();
     let target = target();
     let (persisted, (_, advanced)) =
         block_on(join(snapshot.persist(&target), async { advance(&mut *state) }));
@@ -100,7 +101,7 @@ fn a_value_that_cannot_be_encoded_fails_its_snapshot_once_and_says_why() {
     assert_eq!(advance(&mut *state).0, 1);
 
     (0..100).for_each(|key| set(&numbers, &mut *state, key, 14));
-    let snapshot = state.freeze(CheckpointId(2)).unwrap();
+    let snapshot = state.freeze(CheckpointId(2), None).unwrap();
     let (persisted, _) = block_on(join(snapshot.persist(&target), async { advance(&mut *state) }));
     persisted.unwrap();
 }
@@ -109,7 +110,7 @@ fn a_value_that_cannot_be_encoded_fails_its_snapshot_once_and_says_why() {
 fn a_slow_storage_holds_the_encoding_back() {
     let (numbers, mut state) = open();
     (0..800_000).for_each(|key| set(&numbers, &mut *state, key, u64::MAX - key));
-    let _snapshot = state.freeze(CheckpointId(1)).unwrap();
+    let _snapshot = state.freeze(CheckpointId(1), None).unwrap();
     let mut cx = Context::from_waker(Waker::noop());
     let pending = (0..2_000)
         .filter(|_| state.poll_advance(&mut cx).is_pending())

@@ -1,7 +1,8 @@
 //! Restored tables that the operator does not want, kept encoded so that no snapshot loses them.
 
-use snapline_core::{KeyGroupRange, MaxParallelism};
-use snapline_state::{BlockWriter, RestoredEntry, TableId, TableMeta};
+use snapline_core::{KeyGroupRange, MaxParallelism, Result};
+use snapline_state::{BlockWriter, Entry, RestoredEntry, StoredEntries, TableId, TableMeta};
+use std::collections::HashSet;
 
 /// A run of entries ends when it is this long: copying it takes some tens of microseconds.
 const RUN_BYTES: usize = 64 * 1024;
@@ -47,8 +48,37 @@ impl Gathering {
         }
     }
 
+    /// Takes the entries that the unclaimed table at this position has in the next file.
+    pub(super) fn take(&mut self, index: usize, stored: &StoredEntries) -> Result<()> {
+        if stored.is_delta() {
+            self.drop_replaced(index, stored)?;
+        }
+        stored.for_each(&mut |restored| {
+            self.keep(index, restored);
+            Ok(())
+        })
+    }
+
+    /// Drops the entries that a delta removes or has again.
+    fn drop_replaced(&mut self, index: usize, delta: &StoredEntries) -> Result<()> {
+        let mut replaced = HashSet::new();
+        delta.for_each_removed(&mut |_, key| {
+            replaced.insert(key.to_vec());
+            Ok(())
+        })?;
+        delta.for_each(&mut |restored| {
+            replaced.insert(restored.entry.key.to_vec());
+            Ok(())
+        })?;
+        let runs = self.tables.get_mut(index).into_iter().flatten();
+        for run in runs {
+            run.retain(|entry| !replaced.contains(entry.key))?;
+        }
+        Ok(())
+    }
+
     /// Keeps an entry of the unclaimed table at this position.
-    pub(super) fn keep(&mut self, index: usize, restored: RestoredEntry<'_>) {
+    fn keep(&mut self, index: usize, restored: RestoredEntry<'_>) {
         if index >= self.tables.len() {
             self.tables.resize_with(index + 1, Vec::new);
         }
@@ -74,6 +104,10 @@ impl Gathering {
         metas
             .into_iter()
             .zip(self.tables)
+            .map(|(meta, mut runs)| {
+                runs.retain(|run| run.entries > 0);
+                (meta, runs)
+            })
             .filter(|(_, runs)| !runs.is_empty())
             .map(|(meta, runs)| UnclaimedTable { meta, runs })
             .collect()
@@ -81,6 +115,19 @@ impl Gathering {
 }
 
 impl Run {
+    fn retain(&mut self, is_wanted: impl Fn(&Entry<'_>) -> bool) -> Result<()> {
+        let all = std::mem::take(&mut self.payload);
+        self.entries = 0;
+        for entry in Entry::iter(&all) {
+            let entry = entry?;
+            if is_wanted(&entry) {
+                entry.append(&mut self.payload);
+                self.entries += 1;
+            }
+        }
+        Ok(())
+    }
+
     fn push(&mut self, group: u32, restored: RestoredEntry<'_>) {
         self.first_group = self.first_group.min(group);
         self.last_group = self.last_group.max(group);

@@ -5,7 +5,9 @@
 //! group (u32), one past the last key group (u32), crc32c of the header before it and the payload
 //! (u32). A `meta` block (kind 0) holds a [`TableMeta`] as JSON and comes before the first `entries`
 //! block (kind 1) of its table. An entry is the key's length as a varint, the key, the value's length
-//! as a varint, the value; both as postcard. An `end` block (kind 2) closes the file.
+//! as a varint, the value; both as postcard. A `removed` block (kind 3) of a delta holds keys in the same
+//! way, without values: they had a value in the snapshot that the delta builds on. A key may be removed
+//! and have an entry as well; then it came back. An `end` block (kind 2) closes the file.
 
 pub(crate) mod restore;
 pub(crate) mod stored;
@@ -54,7 +56,23 @@ pub enum Block {
         /// The encoded entries.
         payload: Bytes,
     },
+    /// Keys of a table that are gone.
+    Removed {
+        /// The table.
+        table: TableId,
+        /// The key groups that the keys are of.
+        key_groups: KeyGroupRange,
+        /// How many keys there are.
+        keys: u32,
+        /// The encoded keys.
+        payload: Bytes,
+    },
 }
+
+const META: u8 = 0;
+const ENTRIES: u8 = 1;
+const END: u8 = 2;
+const REMOVED: u8 = 3;
 
 /// An encoded key and its encoded value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +106,22 @@ impl Entry<'_> {
         }
     }
 
+    /// The keys of a payload of removed keys, in order.
+    pub fn removed(payload: &[u8]) -> impl Iterator<Item = Result<&[u8]>> {
+        let mut rest = payload;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let key = take_sized(&mut rest);
+            let key = key.ok_or_else(|| Error::corrupted("a block ends in the middle of a key"));
+            if key.is_err() {
+                rest = &[];
+            }
+            Some(key)
+        })
+    }
+
     /// The entries of a payload, in order.
     pub fn iter(payload: &[u8]) -> impl Iterator<Item = Result<Entry<'_>>> {
         let mut rest = payload;
@@ -117,7 +151,11 @@ pub struct BlockWriter {
     sender: BlockSender,
     table: TableId,
     key_groups: KeyGroupRange,
+    /// How many entries, or removed keys, wait.
     entries: u32,
+    /// Which of both they are.
+    kind: u8,
+    has_entries: bool,
     buffer: Vec<u8>,
 }
 
@@ -135,6 +173,8 @@ impl BlockWriter {
             table: TableId(0),
             key_groups: none,
             entries: 0,
+            kind: ENTRIES,
+            has_entries: false,
             buffer: vec![0; HEADER_LEN],
         }
     }
@@ -149,18 +189,28 @@ impl BlockWriter {
             .map_err(|error| Error::internal("table meta has no JSON").because(error))?;
         self.buffer.extend_from_slice(&json);
         self.table = table;
-        self.send_block(0);
+        self.send_block(META);
         Ok(())
     }
 
     /// Appends encoded entries of a table that has begun, all of these key groups.
     pub fn append(&mut self, table: TableId, key_groups: KeyGroupRange, entries: u32, payload: &[u8]) {
-        if table != self.table {
-            self.flush();
-            self.table = table;
-        }
+        self.push(ENTRIES, table, key_groups, entries, payload);
+    }
+
+    /// Appends encoded keys of a table that has begun, all of these key groups, which are gone.
+    pub fn append_removed(&mut self, table: TableId, key_groups: KeyGroupRange, keys: u32, payload: &[u8]) {
+        self.push(REMOVED, table, key_groups, keys, payload);
+    }
+
+    fn push(&mut self, kind: u8, table: TableId, key_groups: KeyGroupRange, entries: u32, payload: &[u8]) {
         if entries == 0 {
             return;
+        }
+        self.has_entries = true;
+        if (table, kind) != (self.table, self.kind) {
+            self.flush();
+            (self.table, self.kind) = (table, kind);
         }
         self.key_groups = if self.entries == 0 {
             key_groups
@@ -172,6 +222,11 @@ impl BlockWriter {
         if self.buffer.len() >= BLOCK_BYTES {
             self.flush();
         }
+    }
+
+    /// Whether there is anything but the names of tables.
+    pub fn has_entries(&self) -> bool {
+        self.has_entries
     }
 
     /// The channel to the snapshot.
@@ -187,13 +242,13 @@ impl BlockWriter {
     /// Ends the file.
     pub fn finish(mut self) {
         self.flush();
-        self.send_block(2);
+        self.send_block(END);
         self.sender.finish();
     }
 
     fn flush(&mut self) {
         if self.entries > 0 {
-            self.send_block(1);
+            self.send_block(self.kind);
         }
     }
 
@@ -282,14 +337,20 @@ impl BlockReader {
         }
         let table = TableId(u16::from_le_bytes([header[8], header[9]]));
         match header[10] {
-            0 => Ok(Some(Block::Meta(table, parse_meta(&payload)?))),
-            1 if entries > 0 => Ok(Some(Block::Entries {
+            META => Ok(Some(Block::Meta(table, parse_meta(&payload)?))),
+            REMOVED if entries > 0 => Ok(Some(Block::Removed {
+                table,
+                key_groups: KeyGroupRange::new(start, end),
+                keys: entries,
+                payload,
+            })),
+            ENTRIES if entries > 0 => Ok(Some(Block::Entries {
                 table,
                 key_groups: KeyGroupRange::new(start, end),
                 entries,
                 payload,
             })),
-            2 => Ok(None),
+            END => Ok(None),
             kind => Err(Error::corrupted("a block has an unknown kind").with("kind", kind)),
         }
     }
@@ -322,7 +383,7 @@ fn hull(a: KeyGroupRange, b: KeyGroupRange) -> KeyGroupRange {
 }
 
 #[inline]
-fn push_sized<T: Serialize>(value: &T, payload: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn push_sized<T: Serialize>(value: &T, payload: &mut Vec<u8>) -> Result<()> {
     let at = payload.len();
     payload.push(0);
     encode_into(value, payload)?;

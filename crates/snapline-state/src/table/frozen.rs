@@ -1,5 +1,6 @@
 //! What a segment remembers for a running snapshot.
 
+use super::changes::Removed;
 use crate::format::block::Entry;
 use serde::Serialize;
 use snapline_core::Result;
@@ -26,6 +27,7 @@ pub(super) struct Frozen {
 pub(super) struct Run {
     pub(super) payload: Vec<u8>,
     pub(super) entries: u32,
+    pub(super) removed: Removed,
     /// How many buckets were looked at.
     pub(super) work: usize,
     hashes: Option<(u32, u32)>,

@@ -5,6 +5,7 @@
 //! parts share nothing, so several threads work on them.
 
 use super::bucket_order::InBucketOrder;
+use super::phase::Phase;
 use super::segment::Segment;
 use super::segments::Segments;
 use crate::format::block::Entry;
@@ -115,7 +116,7 @@ impl<K: Key, V: Data> Part<K, V> {
         let mut inserted = 0;
         let mut insert = |hash, entry: Entry<'_>| {
             let (key, value) = (decode(entry.key)?, decode(entry.value)?);
-            segments.insert(hash, key, value, None, &mut hasher);
+            segments.insert(hash, key, value, Phase::default(), &mut hasher);
             inserted += 1;
             Ok(())
         };

@@ -4,7 +4,9 @@
 //! running snapshot can mark buckets. Hashes are not stored: a smaller entry is worth more, for every
 //! access, than what it costs to hash again when a segment moves.
 
+use super::changes::{ChangedBuckets, Changes};
 use super::frozen::{Frozen, Run};
+use super::phase::Phase;
 use crate::format::block::Entry;
 use crate::format::block::stored::overlap;
 use hashbrown::HashTable;
@@ -28,6 +30,7 @@ pub(super) struct Segment<K, V> {
     first_hash: u32,
     /// The newest snapshot for which the segment has been encoded.
     drained: u64,
+    changes: Changes,
     frozen: Option<Box<Frozen>>,
 }
 
@@ -44,6 +47,7 @@ impl<K: Key, V: Data> Segment<K, V> {
             depth,
             first_hash,
             drained: 0,
+            changes: Changes::new(),
             frozen: None,
         }
     }
@@ -67,7 +71,7 @@ impl<K: Key, V: Data> Segment<K, V> {
             let upper = self.first_hash | (1 << (31 - self.depth));
             return [self.first_hash, upper].map(|first| Self::new(self.depth + 1, first));
         }
-        let upper = self.split(None, &mut StableHasher::new());
+        let upper = self.split(Phase::default(), &mut StableHasher::new());
         [self, upper]
     }
 
@@ -144,6 +148,16 @@ impl<K: Key, V: Data> Segment<K, V> {
         (full.key == *key).then_some(&mut full.value)
     }
 
+    /// Whether a key is in this bucket.
+    #[inline]
+    pub(super) fn has(&self, bucket: usize, key: &K) -> bool {
+        self.table.get_bucket(bucket).is_some_and(|full| full.key == *key)
+    }
+
+    pub(super) fn forget_changes(&mut self) {
+        self.changes = Changes::new();
+    }
+
     /// Whether an insert needs [`Segment::resize`] or [`Segment::split`] first.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
@@ -163,8 +177,17 @@ impl<K: Key, V: Data> Segment<K, V> {
     /// Inserts a key that is missing into a segment that is not full. It is not part of the running
     /// snapshot.
     #[inline]
-    pub(super) fn insert(&mut self, hash: u64, key: K, value: V, snapshot: Option<u64>) {
-        self.place(hash, Full { key, value }, true, snapshot);
+    pub(super) fn insert(&mut self, hash: u64, key: K, value: V, phase: Phase) {
+        let bucket = self.place(hash, Full { key, value }, true, phase);
+        self.note_change(bucket, phase);
+    }
+
+    /// Notes that a bucket changes, if the table notes that.
+    #[inline]
+    pub(super) fn note_change(&mut self, bucket: usize, phase: Phase) {
+        if phase.tracks {
+            self.changes.note(bucket, self.table.num_buckets(), phase);
+        }
     }
 
     /// Removes a key. With a running snapshot, the entry is encoded first.
@@ -172,26 +195,37 @@ impl<K: Key, V: Data> Segment<K, V> {
         &mut self,
         hash: u64,
         key: &K,
-        snapshot: Option<u64>,
+        phase: Phase,
         hasher: &mut StableHasher,
     ) -> (Option<V>, Result<()>) {
         let Some(bucket) = self.locate(hash, key) else {
             return (None, Ok(()));
         };
-        let kept = snapshot.map_or(Ok(()), |generation| self.keep_before_image(bucket, generation));
+        let kept = self.keep_before_image(bucket, phase);
+        if phase.tracks {
+            let last_hash = self.last_hash();
+            self.changes.note_removed(key, last_hash, phase);
+        }
         let removed = self.table.get_bucket_entry(bucket).ok();
         let value = removed.map(|entry| entry.remove().0.value);
         if self.table.len() * 8 < self.table.num_buckets() && self.table.num_buckets() > 64 {
-            self.resize(snapshot, hasher);
+            self.resize(phase, hasher);
         }
         (value, kept)
     }
 
-    /// Encodes an entry that is about to change, unless this snapshot has it already.
+    /// Encodes an entry that is about to change, if it belongs to a running snapshot that has not got it.
     #[inline]
-    pub(super) fn keep_before_image(&mut self, bucket: usize, generation: u64) -> Result<()> {
-        if self.drained == generation {
+    pub(super) fn keep_before_image(&mut self, bucket: usize, phase: Phase) -> Result<()> {
+        let generation = phase.generation;
+        if !phase.is_frozen || self.drained == generation {
             return Ok(());
+        }
+        if phase.only_changes {
+            self.changes.settle(phase);
+            if !self.changes.is_older(bucket) {
+                return Ok(());
+            }
         }
         let (buckets, last_hash) = (self.table.num_buckets(), self.last_hash());
         let frozen = Frozen::of(&mut self.frozen, generation, buckets, last_hash);
@@ -205,22 +239,66 @@ impl<K: Key, V: Data> Segment<K, V> {
 
     /// Encodes what is left of the segment as it was when the snapshot was taken, until the run has
     /// enough; `true` when nothing is left.
-    pub(super) fn drain(&mut self, generation: u64, run: &mut Run) -> Result<bool> {
+    pub(super) fn drain(&mut self, phase: Phase, run: &mut Run) -> Result<bool> {
+        let generation = phase.generation;
         if self.drained == generation {
             return Ok(true);
         }
-        run.widen(self.first_hash, self.last_hash());
+        run.work += 1;
+        if phase.only_changes {
+            self.changes.settle(phase);
+            self.drain_removed(generation, run);
+        }
         if let Some(frozen) = &mut self.frozen {
             frozen.move_into(generation, run);
         }
+        let done = match phase.only_changes {
+            true => self.drain_changed(generation, run)?,
+            false => self.drain_buckets(generation, 0..self.table.num_buckets(), run)?,
+        };
+        if done {
+            self.drained = generation;
+            self.frozen = None;
+        }
+        Ok(done)
+    }
+
+    /// Hands the keys out that were removed, once for each snapshot.
+    fn drain_removed(&mut self, generation: u64, run: &mut Run) {
+        let first_hash = self.first_hash;
+        if let Some((removed, last_hash)) = self.changes.older_removed(generation) {
+            run.removed.payload.extend_from_slice(&removed.payload);
+            run.removed.keys += removed.keys;
+            run.widen(first_hash, last_hash);
+        }
+    }
+
+    /// Encodes the buckets that have changed.
+    fn drain_changed(&mut self, generation: u64, run: &mut Run) -> Result<bool> {
+        for word in 0..self.changes.older().len() {
+            let bits = self.changes.older()[word];
+            let mut rest = bits;
+            while rest != 0 {
+                let bucket = word * 64 + rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                if !self.drain_buckets(generation, bucket..bucket + 1, run)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Encodes these buckets unless the snapshot has them; `false` when the run has enough before.
+    fn drain_buckets(&mut self, generation: u64, range: Range<usize>, run: &mut Run) -> Result<bool> {
+        run.widen(self.first_hash, self.last_hash());
         let kept = self.frozen.as_deref().filter(|frozen| frozen.is_of(generation));
-        for bucket in 0..self.table.num_buckets() {
+        for bucket in range {
             if kept.is_some_and(|frozen| frozen.is_marked(bucket)) {
                 continue;
             }
             if run.has_enough() {
-                let buckets = self.table.num_buckets();
-                let last_hash = self.last_hash();
+                let (buckets, last_hash) = (self.table.num_buckets(), self.last_hash());
                 Frozen::of(&mut self.frozen, generation, buckets, last_hash).mark_all_before(bucket);
                 return Ok(false);
             }
@@ -230,33 +308,32 @@ impl<K: Key, V: Data> Segment<K, V> {
                 run.entries += 1;
             }
         }
-        self.drained = generation;
-        self.frozen = None;
         Ok(true)
     }
 
     /// Moves to a table of the right size for its entries.
-    pub(super) fn resize(&mut self, snapshot: Option<u64>, hasher: &mut StableHasher) {
+    pub(super) fn resize(&mut self, phase: Phase, hasher: &mut StableHasher) {
         let entries = (self.table.len() * 3 / 2).max(FEWEST_ENTRIES);
-        let (old, marks) = self.empty_out(entries, snapshot);
-        move_entries(old, &marks, |full, marked| {
+        let (old, marks) = self.empty_out(entries, phase);
+        move_entries(old, &marks, |full, from| {
             let hash = self.hash_again(&full.key, hasher);
-            self.place(hash, full, marked, snapshot);
+            self.move_in(hash, full, from, &marks, phase);
         });
     }
 
     /// Gives the entries whose next bit is set away to a new segment.
-    pub(super) fn split(&mut self, snapshot: Option<u64>, hasher: &mut StableHasher) -> Self {
+    pub(super) fn split(&mut self, phase: Phase, hasher: &mut StableHasher) -> Self {
         let mut upper = Self::new(self.depth + 1, self.first_hash | (1 << (31 - self.depth)));
         upper.table = HashTable::with_capacity(MOST_ENTRIES);
         upper.drained = self.drained;
-        let (old, marks) = self.empty_out(MOST_ENTRIES, snapshot);
+        upper.changes = self.changes.split_off();
+        let (old, marks) = self.empty_out(MOST_ENTRIES, phase);
         self.depth += 1;
-        move_entries(old, &marks, |full, marked| {
+        move_entries(old, &marks, |full, from| {
             let hash = self.hash_again(&full.key, hasher);
             let is_upper = hash as u32 >= upper.first_hash;
             let owner = if is_upper { &mut upper } else { &mut *self };
-            owner.place(hash, full, marked, snapshot);
+            owner.move_in(hash, full, from, &marks, phase);
         });
         upper
     }
@@ -266,31 +343,39 @@ impl<K: Key, V: Data> Segment<K, V> {
     }
 
     /// Takes all entries with their marks away and leaves an empty table for this many.
-    fn empty_out(&mut self, entries: usize, snapshot: Option<u64>) -> (HashTable<Full<K, V>>, Vec<u64>) {
+    fn empty_out(&mut self, entries: usize, phase: Phase) -> (HashTable<Full<K, V>>, Marks) {
         let old = std::mem::replace(&mut self.table, HashTable::with_capacity(entries));
-        let marks = match (&mut self.frozen, snapshot) {
-            (Some(frozen), Some(generation)) if frozen.is_of(generation) => {
+        let frozen = match &mut self.frozen {
+            Some(frozen) if phase.is_frozen && frozen.is_of(phase.generation) => {
                 frozen.take_marks(self.table.num_buckets())
             }
             _ => Vec::new(),
         };
-        (old, marks)
+        let changed = self.changes.take_buckets();
+        (old, Marks { frozen, changed })
     }
 
-    /// Inserts an entry; `marked` when the running snapshot must not have it from its bucket.
+    /// Takes an entry in from a bucket of another table.
+    fn move_in(&mut self, hash: u64, full: Full<K, V>, from: usize, marks: &Marks, phase: Phase) {
+        let bucket = self.place(hash, full, marks.is_frozen(from), phase);
+        if !marks.changed.is_empty() {
+            self.changes
+                .restore(&marks.changed, from, bucket, self.table.num_buckets());
+        }
+    }
+
+    /// Inserts an entry and returns its bucket; `marked` when the running snapshot must not have it from there.
     #[inline]
-    fn place(&mut self, hash: u64, full: Full<K, V>, marked: bool, snapshot: Option<u64>) {
+    fn place(&mut self, hash: u64, full: Full<K, V>, marked: bool, phase: Phase) -> usize {
         let first_hash = self.first_hash;
         let again = |other: &Full<K, V>| hash_or(first_hash, &other.key, &mut StableHasher::new());
         let placed = self.table.insert_unique(hash, full, again);
         let bucket = placed.bucket_index();
-        if let Some(generation) = snapshot
-            && marked
-            && self.drained != generation
-        {
+        if phase.is_frozen && marked && self.drained != phase.generation {
             let (buckets, last_hash) = (self.table.num_buckets(), self.last_hash());
-            Frozen::of(&mut self.frozen, generation, buckets, last_hash).mark(bucket);
+            Frozen::of(&mut self.frozen, phase.generation, buckets, last_hash).mark(bucket);
         }
+        bucket
     }
 
     fn hash_again(&self, key: &K, hasher: &mut StableHasher) -> u64 {
@@ -307,20 +392,37 @@ fn hash_or<K: Key>(first_hash: u32, key: &K, hasher: &mut StableHasher) -> u64 {
     hasher.hash(key).unwrap_or(u64::from(first_hash))
 }
 
-/// Hands out all entries of a table, each with whether its bucket was marked.
+/// What is known of the buckets of a table that is given up.
+struct Marks {
+    /// Those that the running snapshot has or must not have; empty when there are none.
+    frozen: Vec<u64>,
+    changed: ChangedBuckets,
+}
+
+impl Marks {
+    fn is_empty(&self) -> bool {
+        self.frozen.is_empty() && self.changed.is_empty()
+    }
+
+    fn is_frozen(&self, bucket: usize) -> bool {
+        let word = self.frozen.get(bucket / 64);
+        word.is_some_and(|word| word & (1 << (bucket % 64)) != 0)
+    }
+}
+
+/// Hands out all entries of a table, each with its bucket, which is any when there are no marks.
 fn move_entries<K, V>(
     mut table: HashTable<Full<K, V>>,
-    marks: &[u64],
-    mut place: impl FnMut(Full<K, V>, bool),
+    marks: &Marks,
+    mut place: impl FnMut(Full<K, V>, usize),
 ) {
     if marks.is_empty() {
-        table.into_iter().for_each(|full| place(full, false));
+        table.into_iter().for_each(|full| place(full, 0));
         return;
     }
     for bucket in 0..table.num_buckets() {
         if let Ok(entry) = table.get_bucket_entry(bucket) {
-            let marked = marks[bucket / 64] & (1 << (bucket % 64)) != 0;
-            place(entry.remove().0, marked);
+            place(entry.remove().0, bucket);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The segments of a table, and which of them has a key.
 
+use super::phase::Phase;
 use super::segment::Segment;
 use snapline_core::{Data, Key, StableHasher};
 use std::ops::{Index, IndexMut};
@@ -47,32 +48,30 @@ impl<K: Key, V: Data> Segments<K, V> {
         self.directory[self.slot(hash as u32)] as usize
     }
 
+    /// Forgets what has changed since any freeze.
+    pub(super) fn forget_changes(&mut self) {
+        self.segments.iter_mut().for_each(Segment::forget_changes);
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.segments.iter().flat_map(Segment::iter)
     }
 
     /// Inserts a key that is missing. It is not part of the running snapshot.
     #[inline]
-    pub(super) fn insert(
-        &mut self,
-        hash: u64,
-        key: K,
-        value: V,
-        snapshot: Option<u64>,
-        hasher: &mut StableHasher,
-    ) {
+    pub(super) fn insert(&mut self, hash: u64, key: K, value: V, phase: Phase, hasher: &mut StableHasher) {
         let mut index = self.position_of(hash);
         while self.segments[index].is_full() {
-            self.make_room(index, snapshot, hasher);
+            self.make_room(index, phase, hasher);
             index = self.position_of(hash);
         }
-        self.segments[index].insert(hash, key, value, snapshot);
+        self.segments[index].insert(hash, key, value, phase);
     }
 
     #[cold]
-    fn make_room(&mut self, index: usize, snapshot: Option<u64>, hasher: &mut StableHasher) {
+    fn make_room(&mut self, index: usize, phase: Phase, hasher: &mut StableHasher) {
         if !self.segments[index].must_split() {
-            self.segments[index].resize(snapshot, hasher);
+            self.segments[index].resize(phase, hasher);
             return;
         }
         if self.segments[index].depth() == self.depth {
@@ -80,7 +79,7 @@ impl<K: Key, V: Data> Segments<K, V> {
             self.directory = self.directory.iter().flat_map(twice).collect();
             self.depth += 1;
         }
-        let upper = self.segments[index].split(snapshot, hasher);
+        let upper = self.segments[index].split(phase, hasher);
         self.segments.push(upper);
         self.enter(self.segments.len() - 1);
     }

@@ -37,6 +37,7 @@ pub(super) enum Flaw {
     OnlySixtyFourStates,
     DroppedSnapshotTakesTheState,
     FailedPersistTakesTheState,
+    RefersToAllBefore,
     // Restoring.
     RestoresOnce,
     IgnoresKeyGroups,
@@ -63,6 +64,8 @@ struct Keyed {
     deleted: Arc<Mutex<Tables>>,
     /// Where [`Flaw::OneFrozenStateAtATime`] keeps it.
     frozen: Arc<Mutex<Tables>>,
+    /// What [`Flaw::RefersToAllBefore`] adds to every snapshot.
+    persisted: Arc<Mutex<Vec<StateHandle>>>,
     accessed: BTreeSet<usize>,
     wanted: usize,
     key_groups: KeyGroupRange,
@@ -134,6 +137,7 @@ impl StateBackend for Double {
             tables: Arc::new(Mutex::new(tables)),
             deleted: Arc::new(Mutex::new(deleted)),
             frozen: Arc::default(),
+            persisted: Arc::default(),
             accessed: BTreeSet::new(),
             wanted,
             key_groups: context.key_groups,
@@ -177,7 +181,7 @@ impl KeyedStateBackend for Keyed {
         })))
     }
 
-    fn freeze(&mut self, _: CheckpointId) -> Result<Box<dyn Snapshot>> {
+    fn freeze(&mut self, _: CheckpointId, _: Option<CheckpointId>) -> Result<Box<dyn Snapshot>> {
         let mut moment = self.tables.lock().unwrap().clone();
         match self.flaw {
             Flaw::DeletesAreForgotten => {
@@ -207,6 +211,7 @@ impl KeyedStateBackend for Keyed {
             moment,
             live: self.tables.clone(),
             frozen: self.frozen.clone(),
+            persisted: self.persisted.clone(),
             key_groups: self.key_groups,
             is_done: false,
         }))
@@ -276,6 +281,7 @@ struct Frozen {
     moment: Tables,
     live: Arc<Mutex<Tables>>,
     frozen: Arc<Mutex<Tables>>,
+    persisted: Arc<Mutex<Vec<StateHandle>>>,
     key_groups: KeyGroupRange,
     is_done: bool,
 }
@@ -306,7 +312,13 @@ impl Snapshot for Frozen {
                 .for_each(|(_, entries)| entries.clear());
         }
         self.is_done = true;
-        written.map(|handle| vec![handle])
+        let handle = written?;
+        if self.flaw == Flaw::RefersToAllBefore {
+            let mut persisted = self.persisted.lock().unwrap();
+            persisted.push(handle);
+            return Ok(persisted.clone());
+        }
+        Ok(vec![handle])
     }
 }
 

@@ -42,11 +42,27 @@ impl Subject {
         self.open_range(program, max().full_range(), restore).unwrap()
     }
 
+    /// Opens the state of the only subtask from a checkpoint that later snapshots may build on.
+    pub(super) fn open_on(&self, program: &Program, restore: &[StateHandle], base: CheckpointId) -> Keyed {
+        self.open_with(program, max().full_range(), restore, Some(base))
+            .unwrap()
+    }
+
     pub(super) fn open_range(
         &self,
         program: &Program,
         key_groups: KeyGroupRange,
         restore: &[StateHandle],
+    ) -> Result<Keyed> {
+        self.open_with(program, key_groups, restore, None)
+    }
+
+    fn open_with(
+        &self,
+        program: &Program,
+        key_groups: KeyGroupRange,
+        restore: &[StateHandle],
+        base: Option<CheckpointId>,
     ) -> Result<Keyed> {
         block_on(self.backend.open(StateContext {
             operator: OperatorUid::new(OPERATOR)?,
@@ -55,6 +71,7 @@ impl Subject {
             key_groups,
             tables: program.tables.clone(),
             restore: restore.to_vec(),
+            base,
             storage: self.shelf.clone(),
         }))
     }
@@ -71,6 +88,17 @@ impl Subject {
     /// Takes a snapshot and persists it at once.
     pub(super) fn snapshot(&self, state: &mut Keyed) -> Vec<StateHandle> {
         let snapshot = freeze(state);
+        self.persist(state, snapshot).unwrap()
+    }
+
+    /// Takes a snapshot that may build on an earlier one and persists it at once.
+    pub(super) fn snapshot_on(
+        &self,
+        state: &mut Keyed,
+        checkpoint: CheckpointId,
+        base: Option<CheckpointId>,
+    ) -> Vec<StateHandle> {
+        let snapshot = state.freeze(checkpoint, base).unwrap();
         self.persist(state, snapshot).unwrap()
     }
 
@@ -137,7 +165,7 @@ pub(super) const OPERATOR: &str = "the-operator";
 pub(super) const STEPS: u64 = 40;
 
 pub(super) fn freeze(state: &mut Keyed) -> Box<dyn Snapshot> {
-    state.freeze(CheckpointId(1)).unwrap()
+    state.freeze(CheckpointId(1), None).unwrap()
 }
 
 /// The states that an operator wants.

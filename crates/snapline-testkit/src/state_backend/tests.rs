@@ -9,7 +9,7 @@ crate::state_backend_suite!(bytes, || Double(Flaw::None));
 crate::state_backend_suite!(live, MemoryStateBackend::new);
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 29] = [
+const BITES: [(Flaw, &str); 32] = [
     (Flaw::MissingIsZero, "a_key_has_no_value_until_it_gets_one"),
     (Flaw::MissingIsZero, "an_update_may_leave_a_key_without_a_value"),
     (
@@ -68,6 +68,18 @@ const BITES: [(Flaw, &str); 29] = [
     (
         Flaw::FailedPersistTakesTheState,
         "a_snapshot_that_cannot_be_stored_leaves_the_state_unharmed",
+    ),
+    (
+        Flaw::RefersToAllBefore,
+        "a_snapshot_that_builds_on_another_holds_its_own_moment",
+    ),
+    (
+        Flaw::RefersToAllBefore,
+        "a_snapshot_refers_to_its_own_files_and_those_of_its_base_alone",
+    ),
+    (
+        Flaw::RestoresOnce,
+        "snapshots_that_build_on_others_are_dealt_out_to_any_number_of_subtasks",
     ),
     (
         Flaw::RestoresOnce,

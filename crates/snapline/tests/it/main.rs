@@ -7,6 +7,7 @@ mod cancel;
 mod endings;
 mod finished;
 mod held;
+mod incremental;
 mod local;
 mod loops;
 mod recovery;

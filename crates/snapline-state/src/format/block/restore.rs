@@ -8,7 +8,7 @@ use crate::pieces::Pieces;
 use crate::spec::TableId;
 use futures::StreamExt;
 use snapline_core::{Error, Result};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// So many files are fetched at the same time.
 const FETCHED_AT_ONCE: usize = 4;
@@ -25,8 +25,8 @@ pub struct RestoredEntry<'a> {
 }
 
 impl StateContext {
-    /// Hands the entries of all full snapshots of the context to `keep`, once each, without those
-    /// of key groups that the subtask does not own.
+    /// Hands the entries of all snapshots of the context to `keep`, once each as the newest delta has them,
+    /// without those of key groups that the subtask does not own.
     ///
     /// Tables are matched by name. Those that the operator does not want are *unclaimed*: their
     /// entries come too, and what they are is returned in the order of their ids. A backend has to
@@ -39,10 +39,18 @@ impl StateContext {
         &self,
         keep: &mut (dyn FnMut(RestoredEntry<'_>) -> Result<()> + Send),
     ) -> Result<Vec<TableMeta>> {
-        self.restore_tables(&mut |entries| entries.for_each(keep)).await
+        let is_delta = |handle: &StateHandle| handle.kind == HandleKind::Delta;
+        if !self.restore.iter().any(is_delta) {
+            return self.restore_tables(&mut |entries| entries.for_each(keep)).await;
+        }
+        let mut replaced = Replaced::default();
+        let newest_first = self.restore.iter().rev();
+        self.read_tables(newest_first, &mut |entries| replaced.pass_on(&entries, keep))
+            .await
     }
 
-    /// The same with all entries that a table has in a file at once.
+    /// The same with all entries that a table has in a file at once, in the order of the files: those of a
+    /// [delta](StoredEntries::is_delta) replace some of those before.
     ///
     /// # Errors
     /// As [`StateContext::restore_entries`].
@@ -50,25 +58,66 @@ impl StateContext {
         &self,
         keep: &mut (dyn FnMut(StoredEntries) -> Result<()> + Send),
     ) -> Result<Vec<TableMeta>> {
+        self.read_tables(self.restore.iter(), keep).await
+    }
+
+    async fn read_tables<'a>(
+        &'a self,
+        handles: impl Iterator<Item = &'a StateHandle>,
+        keep: &mut (dyn FnMut(StoredEntries) -> Result<()> + Send),
+    ) -> Result<Vec<TableMeta>> {
         let mut tables = Tables::of(self)?;
         let mine = |handle: &&StateHandle| {
             let groups = handle.key_groups.unwrap_or(self.max_parallelism.full_range());
             !groups.intersection(self.key_groups).is_empty()
         };
-        let handles = self.restore.iter().filter(mine);
-        let reads: Vec<_> = handles.map(|handle| fetch(self, handle)).collect();
+        let reads: Vec<_> = handles.filter(mine).map(|handle| fetch(self, handle)).collect();
         let mut files = futures::stream::iter(reads).buffered(FETCHED_AT_ONCE);
         while let Some(file) = files.next().await {
-            file.and_then(|file| tables.read(file)?.into_values().try_for_each(&mut *keep))
+            file.and_then(|(kind, file)| tables.read(kind, file)?.into_values().try_for_each(&mut *keep))
                 .map_err(|error| error.with("operator", &self.operator))?;
         }
         Ok(tables.unclaimed)
     }
 }
 
-async fn fetch(context: &StateContext, handle: &StateHandle) -> Result<Pieces> {
+/// The keys that newer files have something to say about.
+#[derive(Default)]
+struct Replaced(HashSet<(TableId, Vec<u8>)>);
+
+impl Replaced {
+    /// Passes the entries on that no newer file replaces.
+    fn pass_on(
+        &mut self,
+        entries: &StoredEntries,
+        keep: &mut (dyn FnMut(RestoredEntry<'_>) -> Result<()> + Send),
+    ) -> Result<()> {
+        let table = entries.table();
+        let mut new = Vec::new();
+        entries.for_each(&mut |restored| {
+            let key = (table, restored.entry.key.to_vec());
+            if self.0.contains(&key) {
+                return Ok(());
+            }
+            if entries.is_delta() {
+                new.push(key);
+            }
+            keep(restored)
+        })?;
+        entries.for_each_removed(&mut |_, key| {
+            new.push((table, key.to_vec()));
+            Ok(())
+        })?;
+        self.0.extend(new);
+        Ok(())
+    }
+}
+
+async fn fetch(context: &StateContext, handle: &StateHandle) -> Result<(HandleKind, Pieces)> {
     match handle.kind {
-        HandleKind::Full => handle.read_pieces(&*context.storage).await,
+        kind @ (HandleKind::Full | HandleKind::Delta) => {
+            Ok((kind, handle.read_pieces(&*context.storage).await?))
+        }
         kind => {
             Err(Error::unsupported("state of this kind holds no tables").with("kind", format!("{kind:?}")))
         }
@@ -102,28 +151,39 @@ impl<'a> Tables<'a> {
     }
 
     /// The tables of a file, by their ids in it.
-    fn read(&mut self, file: Pieces) -> Result<BTreeMap<TableId, StoredEntries>> {
+    fn read(&mut self, kind: HandleKind, file: Pieces) -> Result<BTreeMap<TableId, StoredEntries>> {
         let (own, max) = (self.context.key_groups, self.context.max_parallelism);
         let mut tables = BTreeMap::new();
         for block in BlockReader::of_checked(file)? {
             match block? {
                 Block::Meta(stored, meta) => {
                     let table = self.find(meta)?;
-                    tables.insert(stored, StoredEntries::new(table, own, max));
+                    let entries = match kind {
+                        HandleKind::Delta => StoredEntries::of_delta(table, own, max),
+                        _ => StoredEntries::new(table, own, max),
+                    };
+                    tables.insert(stored, entries);
                 }
                 Block::Entries {
                     table,
                     key_groups,
                     entries,
                     payload,
-                } => tables
-                    .get_mut(&table)
-                    .ok_or_else(|| Error::corrupted("entries come before their table"))?
-                    .push(StoredBlock {
-                        key_groups,
-                        entries,
-                        payload,
-                    }),
+                } => begun(&mut tables, table)?.push(StoredBlock {
+                    key_groups,
+                    entries,
+                    payload,
+                }),
+                Block::Removed {
+                    table,
+                    key_groups,
+                    keys,
+                    payload,
+                } => begun(&mut tables, table)?.push_removed(StoredBlock {
+                    key_groups,
+                    entries: keys,
+                    payload,
+                })?,
             }
         }
         Ok(tables)
@@ -142,6 +202,12 @@ impl<'a> Tables<'a> {
         });
         Ok(TableId((self.context.tables.len() + index) as u16))
     }
+}
+
+fn begun(tables: &mut BTreeMap<TableId, StoredEntries>, table: TableId) -> Result<&mut StoredEntries> {
+    tables
+        .get_mut(&table)
+        .ok_or_else(|| Error::corrupted("entries come before their table"))
 }
 
 impl TableMeta {

@@ -3,19 +3,32 @@
 use super::{Entry, RestoredEntry};
 use crate::spec::TableId;
 use bytes::Bytes;
-use snapline_core::{KeyGroupRange, MaxParallelism, Result, stable_hash_bytes};
+use snapline_core::{Error, KeyGroupRange, MaxParallelism, Result, stable_hash_bytes};
 use std::ops::Range;
 
 /// The encoded entries of one table in one file.
 ///
 /// Beside those of key groups that the subtask owns there may be others in the same blocks, which are not
 /// handed out. No key is there twice.
+///
+/// The entries of a delta replace those of the same keys in the files before it, and the keys that are
+/// removed have no value any more unless the delta has one for them.
 #[derive(Debug)]
 pub struct StoredEntries {
     table: TableId,
     own: KeyGroupRange,
     max_parallelism: MaxParallelism,
     blocks: Vec<StoredBlock>,
+    content: Content,
+}
+
+/// How entries of a file add to those before.
+#[derive(Debug)]
+enum Content {
+    /// They are all of the table.
+    All,
+    /// They are those that have changed; these blocks hold keys that are gone.
+    Changes(Vec<StoredBlock>),
 }
 
 /// One block of entries.
@@ -33,6 +46,15 @@ impl StoredEntries {
             own,
             max_parallelism,
             blocks: Vec::new(),
+            content: Content::All,
+        }
+    }
+
+    /// The same for a delta.
+    pub(crate) fn of_delta(table: TableId, own: KeyGroupRange, max_parallelism: MaxParallelism) -> Self {
+        Self {
+            content: Content::Changes(Vec::new()),
+            ..Self::new(table, own, max_parallelism)
         }
     }
 
@@ -41,6 +63,45 @@ impl StoredEntries {
         if !block.key_groups.intersection(self.own).is_empty() {
             self.blocks.push(block);
         }
+    }
+
+    /// Adds a block of removed keys, unless it has none that the subtask owns.
+    ///
+    /// # Errors
+    /// `Corrupted` when the file is not a delta.
+    pub(crate) fn push_removed(&mut self, block: StoredBlock) -> Result<()> {
+        match &mut self.content {
+            Content::All => return Err(Error::corrupted("a full snapshot has removed keys")),
+            Content::Changes(removed) if !block.key_groups.intersection(self.own).is_empty() => {
+                removed.push(block);
+            }
+            Content::Changes(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the entries change those of files before.
+    pub fn is_delta(&self) -> bool {
+        matches!(self.content, Content::Changes(_))
+    }
+
+    /// Hands out each removed key that the subtask owns, with its hash.
+    ///
+    /// # Errors
+    /// `Corrupted` when a block ends too early; the first error of `remove`.
+    pub fn for_each_removed(&self, remove: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+        let Content::Changes(blocks) = &self.content else {
+            return Ok(());
+        };
+        let own = self.hashes_of(self.own);
+        for key in blocks.iter().flat_map(|block| Entry::removed(&block.payload)) {
+            let key = key?;
+            let hash = stable_hash_bytes(key);
+            if own.contains(&u64::from(hash as u32)) {
+                remove(hash, key)?;
+            }
+        }
+        Ok(())
     }
 
     /// The table. Ids from the number of wanted tables on are those of unclaimed ones.

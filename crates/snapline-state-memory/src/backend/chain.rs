@@ -1,0 +1,128 @@
+//! Snapshots that later ones build on.
+
+use snapline_core::CheckpointId;
+use snapline_state::{HandleKind, StateHandle};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A chain with so many deltas is not made longer: each of them is read after a failure.
+const MOST_DELTAS: usize = 24;
+
+/// The snapshots of one subtask that were stored, shared with those that are being stored.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Chains(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    chains: BTreeMap<CheckpointId, Chain>,
+    /// How long the next delta will be, in bytes, going by those before.
+    expected: u64,
+}
+
+/// A stored snapshot: the number of its freeze, and the files that it consists of.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Chain {
+    pub(super) freeze: u64,
+    pub(super) handles: Vec<StateHandle>,
+}
+
+impl Chains {
+    /// A snapshot is stored.
+    pub(super) fn insert(&self, checkpoint: CheckpointId, chain: Chain) {
+        let mut known = self.known();
+        if let Some(delta) = chain.handles.last().filter(|last| last.kind == HandleKind::Delta) {
+            known.expected = delta.len;
+        }
+        known.chains.insert(checkpoint, chain);
+    }
+
+    /// The snapshot on which the next one is to build, if it is worth it. Those before it are forgotten.
+    ///
+    /// Deltas add up to half of the full snapshot at the most: then a full one pays, which is what compacts
+    /// the chain.
+    pub(super) fn base(&self, checkpoint: CheckpointId) -> Option<Chain> {
+        let mut known = self.known();
+        known.chains.retain(|id, _| *id >= checkpoint);
+        let chain = known.chains.get(&checkpoint)?;
+        if chain.may_grow(known.expected) {
+            return Some(chain.clone());
+        }
+        // By and by a delta is tried again: it may have become shorter.
+        known.expected /= 2;
+        None
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Chain {
+    /// What the tables were loaded from: the state before their first freeze.
+    pub(super) fn restored(handles: Vec<StateHandle>) -> Self {
+        Self { freeze: 0, handles }
+    }
+
+    fn may_grow(&self, expected: u64) -> bool {
+        let deltas = self
+            .handles
+            .iter()
+            .filter(|handle| handle.kind == HandleKind::Delta);
+        let (count, bytes) = deltas.fold((0, 0), |(count, bytes), delta| (count + 1, bytes + delta.len));
+        let all: u64 = self.handles.iter().map(|handle| handle.len).sum();
+        count < MOST_DELTAS && (bytes + expected) * 2 <= all - bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handle(kind: HandleKind, len: u64) -> StateHandle {
+        StateHandle {
+            len,
+            ..StateHandle::inline(Default::default(), kind, None)
+        }
+    }
+
+    fn chain(full: u64, deltas: &[u64]) -> Chain {
+        let deltas = deltas.iter().map(|len| handle(HandleKind::Delta, *len));
+        Chain {
+            freeze: 1,
+            handles: std::iter::once(handle(HandleKind::Full, full))
+                .chain(deltas)
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_chain_grows_until_its_deltas_are_half_of_the_full_snapshot() {
+        for (full, deltas, expected, grows) in [
+            (1000, &[][..], 0, true),
+            (1000, &[400, 100], 0, true),
+            (1000, &[400, 101], 0, false),
+            (1000, &[400], 101, false),
+            (1_000_000, &[1; MOST_DELTAS], 0, false),
+            (0, &[1], 0, false),
+        ] {
+            assert_eq!(
+                chain(full, deltas).may_grow(expected),
+                grows,
+                "{full} {deltas:?} {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn long_deltas_are_not_tried_for_a_while() {
+        let chains = Chains::default();
+        chains.insert(CheckpointId(1), chain(1000, &[900]));
+        assert!(chains.base(CheckpointId(1)).is_none());
+        let tries = (2..).find(|id| {
+            chains.insert(CheckpointId(*id), chain(1000, &[]));
+            chains.base(CheckpointId(*id)).is_some()
+        });
+        assert_eq!(tries, Some(2));
+        assert!(chains.base(CheckpointId(1)).is_none(), "it is forgotten");
+    }
+}

@@ -1,0 +1,202 @@
+//! What has changed in a segment since a freeze, for snapshots that hold only that.
+
+use super::phase::Phase;
+use crate::format::block::push_sized;
+use serde::Serialize;
+
+/// The buckets that have changed and the keys that are gone.
+///
+/// Changes since the newest freeze are apart from older ones: a snapshot of that freeze has the older
+/// ones alone, and when later snapshots build on it, these are what is forgotten. That is settled when a
+/// segment is touched, so that a freeze itself touches none.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// The newest freeze that the segment knows of.
+    generation: u64,
+    /// A bit for each bucket that has changed since; empty when there are none.
+    recent: Vec<u64>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What is rarely looked at.
+#[derive(Debug, Default)]
+struct Rest {
+    /// A bit for each bucket that had changed before the newest freeze; empty when there are none.
+    older: Vec<u64>,
+    /// The first freeze that has all of the older changes.
+    covered: u64,
+    recent_removed: Removed,
+    older_removed: Removed,
+    /// The last snapshot that was given the removed keys.
+    handed_out: u64,
+    /// The last hash of the segment when the first key was removed; a split may have lowered it since.
+    last_hash: u32,
+}
+
+/// Encoded keys.
+#[derive(Debug, Default)]
+pub(super) struct Removed {
+    pub(super) payload: Vec<u8>,
+    pub(super) keys: u32,
+}
+
+/// Which buckets of a table that is given up had changed.
+#[derive(Debug, Default)]
+pub(super) struct ChangedBuckets {
+    recent: Vec<u64>,
+    older: Vec<u64>,
+}
+
+impl Changes {
+    /// None.
+    pub(super) const fn new() -> Self {
+        Self {
+            generation: 0,
+            recent: Vec::new(),
+            rest: None,
+        }
+    }
+
+    /// None, for a segment that is split off from this one's.
+    pub(super) fn split_off(&self) -> Self {
+        let covered = self.rest.as_ref().map_or(0, |rest| rest.covered);
+        Self {
+            generation: self.generation,
+            recent: Vec::new(),
+            rest: Some(Box::new(Rest {
+                covered,
+                ..Rest::default()
+            })),
+        }
+    }
+
+    /// A bucket changes.
+    #[inline]
+    pub(super) fn note(&mut self, bucket: usize, buckets: usize, phase: Phase) {
+        if self.generation != phase.generation || self.recent.is_empty() {
+            self.begin(buckets, phase);
+        }
+        self.recent[bucket / 64] |= 1 << (bucket % 64);
+    }
+
+    #[cold]
+    fn begin(&mut self, buckets: usize, phase: Phase) {
+        self.settle(phase);
+        self.recent.resize(buckets.div_ceil(64), 0);
+    }
+
+    /// A key is removed. One that cannot be encoded was never in a snapshot.
+    pub(super) fn note_removed<K: Serialize>(&mut self, key: &K, last_hash: u32, phase: Phase) {
+        self.settle(phase);
+        let rest = self.rest.get_or_insert_default();
+        let removed = &mut rest.recent_removed;
+        if push_sized(key, &mut removed.payload).is_ok() {
+            removed.keys += 1;
+            rest.last_hash = rest.last_hash.max(last_hash);
+        }
+    }
+
+    /// Sorts the changes by what the table has frozen meanwhile.
+    pub(super) fn settle(&mut self, phase: Phase) {
+        if let Some(rest) = &mut self.rest
+            && rest.covered <= phase.base
+        {
+            rest.older.clear();
+            rest.older_removed = Removed::default();
+        }
+        if self.generation >= phase.generation {
+            return;
+        }
+        let covered = self.generation + 1;
+        self.generation = phase.generation;
+        if covered > phase.base {
+            self.grow_older(covered);
+        } else if let Some(rest) = &mut self.rest {
+            rest.recent_removed = Removed::default();
+        }
+        self.recent.clear();
+    }
+
+    /// What was recent becomes older.
+    fn grow_older(&mut self, covered: u64) {
+        let removed = self.rest.as_ref().map_or(0, |rest| rest.recent_removed.keys);
+        if self.recent.is_empty() && removed == 0 {
+            return;
+        }
+        let rest = self.rest.get_or_insert_default();
+        rest.covered = covered;
+        if rest.older.is_empty() {
+            std::mem::swap(&mut rest.older, &mut self.recent);
+        } else {
+            let both = rest.older.iter_mut().zip(&self.recent);
+            both.for_each(|(older, recent)| *older |= recent);
+        }
+        let removed = std::mem::take(&mut rest.recent_removed);
+        rest.older_removed.payload.extend_from_slice(&removed.payload);
+        rest.older_removed.keys += removed.keys;
+    }
+
+    /// Whether a bucket had changed before the newest freeze. Only when settled.
+    pub(super) fn is_older(&self, bucket: usize) -> bool {
+        let word = self.rest.as_ref().and_then(|rest| rest.older.get(bucket / 64));
+        word.is_some_and(|word| word & (1 << (bucket % 64)) != 0)
+    }
+
+    /// The buckets that had changed before the newest freeze, in 64s. Only when settled.
+    pub(super) fn older(&self) -> &[u64] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.older)
+    }
+
+    /// The keys that were removed before this freeze, the first time that it asks, and the last hash that
+    /// they may have. Only when settled.
+    pub(super) fn older_removed(&mut self, generation: u64) -> Option<(&Removed, u32)> {
+        let rest = self.rest.as_mut()?;
+        if rest.older_removed.keys == 0 || rest.handed_out == generation {
+            return None;
+        }
+        rest.handed_out = generation;
+        Some((&rest.older_removed, rest.last_hash))
+    }
+
+    /// Takes the marks of buckets away: the entries are about to get others.
+    pub(super) fn take_buckets(&mut self) -> ChangedBuckets {
+        ChangedBuckets {
+            recent: std::mem::take(&mut self.recent),
+            older: self
+                .rest
+                .as_mut()
+                .map(|rest| std::mem::take(&mut rest.older))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// An entry has moved from a bucket of another table.
+    pub(super) fn restore(&mut self, was: &ChangedBuckets, from: usize, to: usize, buckets: usize) {
+        let is_set = |bits: &[u64]| {
+            let word = bits.get(from / 64);
+            word.is_some_and(|word| word & (1 << (from % 64)) != 0)
+        };
+        if is_set(&was.recent) {
+            set(&mut self.recent, to, buckets);
+        }
+        if is_set(&was.older) {
+            set(&mut self.rest.get_or_insert_default().older, to, buckets);
+        }
+    }
+}
+
+impl ChangedBuckets {
+    pub(super) fn is_empty(&self) -> bool {
+        self.recent.is_empty() && self.older.is_empty()
+    }
+}
+
+fn set(bits: &mut Vec<u64>, bucket: usize, buckets: usize) {
+    if bits.is_empty() {
+        bits.resize(buckets.div_ceil(64), 0);
+    }
+    bits[bucket / 64] |= 1 << (bucket % 64);
+}
+
+#[cfg(test)]
+mod tests;

@@ -146,7 +146,7 @@ fn has_no_bucket(error: &StoreError) -> bool {
 }
 
 fn forbids_http(error: &StoreError) -> bool {
-    error.to_string().contains("URL scheme is not allowed")
+    causes(error).any(|cause| cause.to_string().contains("URL scheme is not allowed"))
 }
 
 /// The status of the answer. The type that has it is private to the crate `object_store`.

@@ -65,15 +65,15 @@ const BACKPRESSURE: [Variant; 4] = [
     },
     Variant {
         label: "slow, aligned",
-        arguments: &["--mode", "aligned"],
+        arguments: &["--mode", "aligned", "--sink-delay-us", "2000"],
     },
     Variant {
         label: "slow, unaligned",
-        arguments: &["--mode", "unaligned"],
+        arguments: &["--mode", "unaligned", "--sink-delay-us", "2000"],
     },
     Variant {
         label: "slow, auto",
-        arguments: &["--mode", "auto"],
+        arguments: &["--mode", "auto", "--sink-delay-us", "2000"],
     },
 ];
 const RECOVERY: [Variant; 2] = [
@@ -172,11 +172,21 @@ fn proof(records: u64, rounds: usize) -> Plan {
 }
 
 fn backpressure(rounds: usize) -> Plan {
-    let arguments = ["--parallelism", "2", "--checkpoint-interval-ms", "500"];
+    // Enough records for all checkpoints also when the sink keeps nobody waiting.
+    let arguments = [
+        "--parallelism",
+        "2",
+        "--checkpoint-interval-ms",
+        "100",
+        "--checkpoints",
+        "8",
+        "--records",
+        "40000000",
+    ];
     Plan {
         name: "backpressure",
         workload: "backpressure",
-        title: "backpressure, 10 ms for a batch at the sink".to_owned(),
+        title: "backpressure, 2 ms for a batch at the sink".to_owned(),
         arguments: arguments.map(str::to_owned).to_vec(),
         text_bytes: None,
         rounds,

@@ -11,6 +11,9 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+/// For directories and for names of hosts. Each thread costs memory of its own in most allocators.
+const FILE_THREADS: usize = 4;
+
 /// A handle to a thread with an event loop for network and timers.
 ///
 /// The thread ends when the last handle is dropped and the last task is done.
@@ -26,6 +29,7 @@ impl Io {
         let cannot = |error| Error::unavailable("cannot start the thread of the object store").because(error);
         let runtime = Builder::new_current_thread()
             .enable_all()
+            .max_blocking_threads(FILE_THREADS)
             .build()
             .map_err(cannot)?;
         let handle = runtime.handle().clone();

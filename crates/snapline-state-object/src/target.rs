@@ -52,6 +52,11 @@ pub(crate) fn connect(text: &str, options: &Options, retries: Retries) -> Result
             "the URL of an object store ends with its prefix; give settings as options or environment variables",
         ));
     }
+    if url.password().is_some() {
+        return Err(Error::invalid(
+            "the URL of an object store must not have a password in it; give keys as options or environment variables",
+        ));
+    }
     let prefix = || {
         let prefix = Path::from_url_path(url.path());
         prefix.map_err(|error| bad("the URL of the object store has no valid prefix").because(error))

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// No store takes more parts for one object: S3 and Google Cloud Storage stop here.
 pub(crate) const MAX_PARTS: usize = 10_000;
 
+/// Longer content gets the memory of a whole part.
+const SMALL: usize = 64 << 10;
+
 /// An object that is being written. It becomes visible in [`Upload::finish`]; dropped before, it is given up.
 ///
 /// In memory are the part that is being filled and those in flight.
@@ -48,6 +51,10 @@ impl Upload {
                 self.send_part().await?;
             }
             let room = self.place.part_size - self.part.len();
+            if self.part.len() + piece.len() > SMALL {
+                // All at once: growing step by step would hold the old and the new memory in turn.
+                self.part.reserve(room);
+            }
             let fitting = piece.split_to(room.min(piece.len()));
             self.part.extend_from_slice(&fitting);
         }

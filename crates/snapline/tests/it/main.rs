@@ -10,6 +10,7 @@ mod held;
 mod incremental;
 mod local;
 mod loops;
+mod object_storage;
 mod recovery;
 mod regions;
 mod resume;

@@ -26,7 +26,7 @@ use crate::spec::{LiveTable, TableId};
 use frozen::Run;
 use phase::Phase;
 use segments::Segments;
-use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, StableHasher, decode};
+use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, StableHasher};
 use std::any::Any;
 use std::num::NonZeroUsize;
 
@@ -342,22 +342,6 @@ impl<K: Key, V: Data> StateTable<K, V> {
         Ok(())
     }
 
-    /// Applies a delta to what was loaded before.
-    fn apply(&mut self, stored: &StoredEntries) -> Result<()> {
-        stored.for_each_removed(&mut |hash, key| {
-            self.remove(hash, &decode(key)?);
-            Ok(())
-        })?;
-        stored.for_each(&mut |restored| {
-            let value = decode(restored.entry.value)?;
-            self.update(restored.hash, decode(restored.entry.key)?, |slot| match slot {
-                Slot::Occupied(old) => *old = value,
-                Slot::Vacant(vacant) => *vacant = Some(value),
-            });
-            Ok(())
-        })
-    }
-
     /// The key group of a stored hash, as the table sees it.
     pub fn key_group(&self, hash: u64) -> KeyGroup {
         self.max_parallelism.key_group(hash)
@@ -381,13 +365,10 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
 
     fn load(&mut self, stored: &StoredEntries, threads: NonZeroUsize) -> Result<()> {
         self.freeze = None;
-        if stored.is_delta() {
-            return self.apply(stored);
-        }
         let segments = std::mem::replace(&mut self.segments, Segments::new());
         let (segments, loaded) = load::load(segments, stored, threads);
         self.segments = segments;
-        self.len += loaded?;
+        self.len = self.len.saturating_add_signed(loaded?);
         Ok(())
     }
 

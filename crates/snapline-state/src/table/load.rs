@@ -21,18 +21,23 @@ const ENTRIES_PER_THREAD: u64 = if cfg!(test) { 1_000 } else { 50_000 };
 /// So many parts for each thread: the threads end at about the same time though some parts are larger.
 const PARTS_PER_THREAD: u64 = 8;
 
-/// Inserts all entries, none of whose keys is there, and returns how many there were.
+/// Inserts all entries, none of whose keys is there, or applies those of a delta, and returns by how many
+/// entries the table has grown.
 pub(super) fn load<K: Key, V: Data>(
     segments: Segments<K, V>,
     stored: &StoredEntries,
     threads: NonZeroUsize,
-) -> (Segments<K, V>, Result<usize>) {
+) -> (Segments<K, V>, Result<isize>) {
     let own = stored.hashes();
     let threads = (threads.get() as u64).min(stored.count_in(&own) / ENTRIES_PER_THREAD);
     let bits = bits_of(threads, &own, stored.most_parts());
     let parts = divide(segments.into_inner(), bits, &own);
     let (mut all, mut inserted) = (Vec::new(), Ok(0));
-    for (segments, more) in on_threads(parts, threads, |part| part.fill(stored)) {
+    let work = |part: Part<K, V>| match stored.is_delta() {
+        true => part.apply(stored),
+        false => part.fill(stored),
+    };
+    for (segments, more) in on_threads(parts, threads, work) {
         all.extend(segments);
         inserted = inserted.and_then(|inserted| Ok(inserted + more?));
     }
@@ -101,7 +106,7 @@ fn divide<K: Key, V: Data>(segments: Vec<Segment<K, V>>, bits: u32, own: &Range<
 
 impl<K: Key, V: Data> Part<K, V> {
     /// Inserts the entries of the part.
-    fn fill(self, stored: &StoredEntries) -> (Vec<Segment<K, V>>, Result<usize>) {
+    fn fill(self, stored: &StoredEntries) -> (Vec<Segment<K, V>>, Result<isize>) {
         let Self { segments, hashes } = self;
         if hashes.is_empty() {
             return (segments, Ok(0));
@@ -125,6 +130,31 @@ impl<K: Key, V: Data> Part<K, V> {
             .for_each_in(&hashes, |hash, entry| sorted.push(hash, entry, &mut insert))
             .and_then(|()| sorted.flush(&mut insert));
         (segments.into_inner(), outcome.map(|()| inserted))
+    }
+
+    /// Removes and replaces what a delta says.
+    fn apply(self, stored: &StoredEntries) -> (Vec<Segment<K, V>>, Result<isize>) {
+        let Self { segments, hashes } = self;
+        if hashes.is_empty() {
+            return (segments, Ok(0));
+        }
+        let mut segments = Segments::of(segments);
+        let mut hasher = StableHasher::new();
+        let mut grown = 0;
+        let removed = stored.for_each_removed_in(&hashes, |hash, key| {
+            grown -= isize::from(segments.remove(hash, &decode(key)?, &mut hasher));
+            Ok(())
+        });
+        let mut put = |hash, entry: Entry<'_>| {
+            let (key, value) = (decode(entry.key)?, decode(entry.value)?);
+            grown += isize::from(segments.put(hash, key, value, &mut hasher));
+            Ok(())
+        };
+        let mut sorted = InBucketOrder::default();
+        let outcome = removed
+            .and_then(|()| stored.for_each_in(&hashes, |hash, entry| sorted.push(hash, entry, &mut put)))
+            .and_then(|()| sorted.flush(&mut put));
+        (segments.into_inner(), outcome.map(|()| grown))
     }
 }
 

@@ -68,6 +68,24 @@ impl<K: Key, V: Data> Segments<K, V> {
         self.segments[index].insert(hash, key, value, phase);
     }
 
+    /// Sets the value of a key, which is there or not; whether it was not. Not while there is a snapshot.
+    pub(super) fn put(&mut self, hash: u64, key: K, value: V, hasher: &mut StableHasher) -> bool {
+        let index = self.position_of(hash);
+        if let Some(old) = self.segments[index].get_mut(hash, &key) {
+            *old = value;
+            return false;
+        }
+        self.insert(hash, key, value, Phase::default(), hasher);
+        true
+    }
+
+    /// Removes a key; whether it was there. Not while there is a snapshot.
+    pub(super) fn remove(&mut self, hash: u64, key: &K, hasher: &mut StableHasher) -> bool {
+        let index = self.position_of(hash);
+        let (removed, _) = self.segments[index].remove(hash, key, Phase::default(), hasher);
+        removed.is_some()
+    }
+
     #[cold]
     fn make_room(&mut self, index: usize, phase: Phase, hasher: &mut StableHasher) {
         if !self.segments[index].must_split() {

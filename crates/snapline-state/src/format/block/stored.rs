@@ -90,14 +90,24 @@ impl StoredEntries {
     /// # Errors
     /// `Corrupted` when a block ends too early; the first error of `remove`.
     pub fn for_each_removed(&self, remove: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+        self.for_each_removed_in(&self.hashes_of(self.own), remove)
+    }
+
+    /// Hands out each removed key whose low hash is one of these, with its hash.
+    pub(crate) fn for_each_removed_in(
+        &self,
+        hashes: &Range<u64>,
+        mut remove: impl FnMut(u64, &[u8]) -> Result<()>,
+    ) -> Result<()> {
         let Content::Changes(blocks) = &self.content else {
             return Ok(());
         };
-        let own = self.hashes_of(self.own);
-        for key in blocks.iter().flat_map(|block| Entry::removed(&block.payload)) {
+        let is_there = |block: &&StoredBlock| overlap(&self.hashes_of(block.key_groups), hashes) > 0;
+        let blocks = blocks.iter().filter(is_there);
+        for key in blocks.flat_map(|block| Entry::removed(&block.payload)) {
             let key = key?;
             let hash = stable_hash_bytes(key);
-            if own.contains(&u64::from(hash as u32)) {
+            if hashes.contains(&u64::from(hash as u32)) {
                 remove(hash, key)?;
             }
         }
@@ -120,7 +130,7 @@ impl StoredEntries {
         })
     }
 
-    /// The low hashes that the entries may have.
+    /// The low hashes that the entries and the removed keys may have.
     pub(crate) fn hashes(&self) -> Range<u64> {
         let all = |hull: Option<Range<u64>>, block: &StoredBlock| {
             let more = self.hashes_of(block.key_groups.intersection(self.own));
@@ -128,7 +138,11 @@ impl StoredEntries {
                 hull.start.min(more.start)..hull.end.max(more.end)
             }))
         };
-        self.blocks.iter().fold(None, all).unwrap_or(0..0)
+        let removed: &[StoredBlock] = match &self.content {
+            Content::All => &[],
+            Content::Changes(removed) => removed,
+        };
+        self.blocks.iter().chain(removed).fold(None, all).unwrap_or(0..0)
     }
 
     /// In how many parts of equal size the hashes can be divided without reading many blocks twice.

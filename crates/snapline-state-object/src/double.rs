@@ -151,6 +151,8 @@ impl ObjectStore for Double {
             Operation::Put
         };
         self.before(operation)?;
+        // As a request that is under way: others come in between.
+        tokio::task::yield_now().await;
         let outcome = match is_create {
             true => self.create(path, payload, options).await,
             false => self.inner.put_opts(path, payload, options).await,

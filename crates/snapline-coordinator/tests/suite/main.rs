@@ -1,6 +1,7 @@
 //! The coordinator and the store, seen from outside.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod bases;
 mod coordinator;
 mod coordinator_oracle;
 mod coordinator_properties;

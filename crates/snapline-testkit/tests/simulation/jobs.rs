@@ -183,6 +183,22 @@ pub(crate) fn looped_and_shuffled(seeds: Range<u64>) -> Report {
         .expect_exactly_once((0..RECORDS / 2).map(|number| number % 5))
 }
 
+/// State too large for the manifest, so that snapshots share files with those before.
+pub(crate) fn shared_files(seeds: Range<u64>) -> Report {
+    const MANY: u64 = 40;
+    Simulation::seeds(seeds)
+        .rescale(1..=2)
+        .run(|env, world| {
+            env.from_source(world.source(0..RECORDS), "numbers")
+                .map(|number| (number % MANY, 1_u64, "x".repeat(1200)))
+                .key_by(|(key, ..)| *key)
+                .reduce(|so_far, record| so_far.1 += record.1)
+                .map(|(key, count, _)| (key, count))
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once((0..RECORDS).map(|number| (number % MANY, number / MANY + 1)))
+}
+
 /// Several loops side by side, of which now this one and now that one starts again.
 pub(crate) fn loops_that_panic(seeds: Range<u64>) -> Report {
     Simulation::seeds(seeds)

@@ -69,6 +69,7 @@ jobs! {
     looped,
     looped_and_shuffled,
     loops_that_panic,
+    shared_files,
     stopped_while_it_panics,
     short_input,
     finished_source,

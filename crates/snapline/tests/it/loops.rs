@@ -3,7 +3,7 @@
 use crate::support::{environment, panic_at, run, wait_for};
 use futures::executor::block_on;
 use snapline::core::{AlignmentSettings, CheckpointMode};
-use snapline::dataflow::JobStatus;
+use snapline::dataflow::{JobStatus, SavepointRequest};
 use snapline::prelude::*;
 use snapline::state::CheckpointStorage;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,18 @@ fn countdown(
     visit: impl Fn(u64) + Clone + Send + Sync + 'static,
     sink: impl snapline::connector::Sink<u64>,
 ) {
-    let numbers = env.from_source(SequenceSource::new(0..numbers), "numbers");
+    countdown_from(
+        &env.from_source(SequenceSource::new(0..numbers), "numbers"),
+        visit,
+        sink,
+    );
+}
+
+fn countdown_from(
+    numbers: &DataStream<u64>,
+    visit: impl Fn(u64) + Clone + Send + Sync + 'static,
+    sink: impl snapline::connector::Sink<u64>,
+) {
     let seen = numbers.iterate(|numbers| {
         let seen = numbers.uid("head").map(move |number| {
             visit(number);
@@ -275,4 +286,32 @@ fn an_operator_that_emits_when_the_loop_is_over_is_an_error_that_says_what_to_do
     most.sink_to(sink);
     let error = run(&env).unwrap_err().to_string();
     assert!(error.contains("put it behind the loop"), "{error}");
+}
+
+#[test]
+fn a_loop_stops_with_a_savepoint_and_goes_on_at_another_parallelism() {
+    const NUMBERS: u64 = 500;
+    for sequence in [[1, 2, 3], [3, 2, 1]] {
+        let storage = MemoryCheckpointStorage::new();
+        let (sink, results) = CollectSink::new();
+        for (run, parallelism) in (0..).zip(sequence) {
+            let env = environment(parallelism, storage.clone());
+            let (feed, source) = ChannelSource::bounded(1 << 10);
+            countdown_from(&env.from_source(source, "numbers"), |_| {}, sink.clone());
+            let job = block_on(env.execute_async("test")).unwrap();
+            if run == 0 {
+                (0..NUMBERS).for_each(|number| block_on(feed.send(number)).unwrap());
+            }
+            if run == 2 {
+                drop(feed);
+                block_on(job.wait()).unwrap();
+                break;
+            }
+            let stop = SavepointRequest::new(format!("savepoints/{run}")).suspend();
+            block_on(job.savepoint(stop)).unwrap();
+            let status = block_on(job.wait()).unwrap().status;
+            assert_eq!(status.state, JobState::Suspended, "{status:?}");
+        }
+        assert_counted_down(&results.take(), NUMBERS);
+    }
 }

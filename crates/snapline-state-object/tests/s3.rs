@@ -174,7 +174,8 @@ fn one_in_ten_connections_that_break_cost_time_and_nothing_else() {
     assert_eq!(names.len(), 40);
     block_on(storage.delete(&names)).unwrap();
     assert_eq!(block_on(other.list("epoch/", None)).unwrap(), []);
-    assert!(network.accepted() > 150);
+    // moto closes each connection after its answer, other servers do not.
+    assert!(network.accepted() > 150 || !server.is_own());
 }
 
 #[test]

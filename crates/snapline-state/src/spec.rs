@@ -2,6 +2,7 @@
 
 use crate::format::block::stored::StoredEntries;
 use crate::format::block::{BlockWriter, TableMeta};
+use crate::schema::Schema;
 use crate::table::StateTable;
 use snapline_core::{Data, Key, MaxParallelism, Result};
 use std::any::Any;
@@ -26,6 +27,7 @@ impl TableSpec {
             version: 1,
             key_type: short_type_name::<K>(),
             value_type: short_type_name::<V>(),
+            schema: Schema::of::<K, V>(),
         };
         Self {
             meta,

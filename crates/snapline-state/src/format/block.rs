@@ -14,6 +14,7 @@ pub(crate) mod stored;
 
 use crate::format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};
 use crate::pieces::Pieces;
+use crate::schema::{self, Schema};
 use crate::snapshot::BlockSender;
 use crate::spec::TableId;
 use bytes::Bytes;
@@ -26,8 +27,8 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// By how much a block is usually longer: a little more than what a table drains at a time.
 const ROOM: usize = 24 * 1024;
 
-/// What a table in a file is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a table in a file is. Two with the same names of types are equal, whatever is known of their schemas.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TableMeta {
     /// The name of the state.
     pub name: String,
@@ -37,7 +38,23 @@ pub struct TableMeta {
     pub key_type: String,
     /// The type of the values, without module paths.
     pub value_type: String,
+    /// What the keys and values look like, if that is known.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "schema::lenient"
+    )]
+    pub schema: Option<Schema>,
 }
+
+impl PartialEq for TableMeta {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.version) == (&other.name, other.version)
+            && (&self.key_type, &self.value_type) == (&other.key_type, &other.value_type)
+    }
+}
+
+impl Eq for TableMeta {}
 
 /// One block of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -36,6 +36,7 @@ fn drained(table: &mut Counts, mut meanwhile: impl FnMut(&mut Counts)) -> BTreeM
         version: 1,
         key_type: "u64".into(),
         value_type: "String".into(),
+        schema: None,
     };
     writer.begin_table(TableId(0), &meta).unwrap();
     meanwhile(table);

@@ -11,6 +11,7 @@ fn meta(name: &str) -> TableMeta {
         version: 1,
         key_type: "u64".into(),
         value_type: "String".into(),
+        schema: None,
     }
 }
 

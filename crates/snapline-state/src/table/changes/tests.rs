@@ -94,6 +94,7 @@ impl Subject {
             version: 1,
             key_type: "u64".into(),
             value_type: "u32".into(),
+            schema: None,
         };
         writer.begin_table(TableId(0), &meta).unwrap();
         self.running = Some(Running {

@@ -49,6 +49,7 @@ fn stored(table: &mut Numbers, own: KeyGroupRange, max: MaxParallelism) -> Store
         version: 1,
         key_type: "u64".into(),
         value_type: "u64".into(),
+        schema: None,
     };
     writer.begin_table(TableId(0), &meta).unwrap();
     table.freeze();

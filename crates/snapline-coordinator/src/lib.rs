@@ -185,5 +185,6 @@ pub use statistics::{
 };
 pub use store::{
     AttemptInfo, CheckpointProof, CheckpointStore, GarbageReport, PublishOutcome, Restored, Savepoint,
-    SavepointTarget, StoredCheckpoint, Verification, copy_checkpoint, verify_checkpoint, verify_handles,
+    SavepointTarget, StoredCheckpoint, Verification, copy_checkpoint, stored_jobs, verify_checkpoint,
+    verify_handles,
 };

@@ -12,6 +12,7 @@ mod origin;
 mod proof;
 mod publish;
 pub(crate) mod record;
+mod remove;
 mod restore;
 mod savepoint;
 mod targets;
@@ -19,7 +20,7 @@ mod verify;
 
 pub use copy::copy_checkpoint;
 pub use garbage::GarbageReport;
-pub use inventory::StoredCheckpoint;
+pub use inventory::{StoredCheckpoint, stored_jobs};
 pub use proof::{CheckpointProof, verify_checkpoint};
 pub use publish::PublishOutcome;
 pub use record::AttemptInfo;

@@ -59,6 +59,13 @@ impl OperatorState {
         items.map(|bytes| decode_item(list, bytes)).collect()
     }
 
+    /// All lists with their items as they are encoded, in the order of their names.
+    pub fn lists(&self) -> impl Iterator<Item = (&str, &[Bytes])> {
+        self.lists
+            .iter()
+            .map(|(name, items)| (name.as_str(), items.as_slice()))
+    }
+
     /// The state as bytes.
     ///
     /// # Errors

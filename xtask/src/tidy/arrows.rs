@@ -62,6 +62,16 @@ const ARROWS: &[(&str, &[&str])] = &[
             "snapline-core",
         ],
     ),
+    (
+        "snapline-cli",
+        &[
+            "snapline-coordinator",
+            "snapline-state",
+            "snapline-state-file",
+            "snapline-state-object",
+            "snapline-core",
+        ],
+    ),
     ("snapline-examples", &["snapline", "snapline-testkit"]),
     ("snapline-benches", &["snapline", "snapline-*"]),
     ("xtask", &[]),
@@ -69,6 +79,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// What the tests of a crate may use besides.
 const FOR_TESTS: &[(&str, &[&str])] = &[
+    ("snapline-cli", &["snapline"]),
     ("snapline-examples", &["snapline-benches"]),
     ("*", &["snapline-testkit", "snapline-state-memory"]),
 ];

@@ -1,9 +1,10 @@
 //! Which checkpoints there are.
 
-use super::CheckpointStore;
+use super::restore::MISSING;
+use super::{CheckpointStore, layout};
 use crate::manifest::{Manifest, ManifestSizes};
-use snapline_core::{AttemptId, CheckpointId, CheckpointKind, Error, ErrorKind, Result, Timestamp};
-use snapline_state::StorageKey;
+use snapline_core::{AttemptId, CheckpointId, CheckpointKind, Error, ErrorKind, JobId, Result, Timestamp};
+use snapline_state::{CheckpointStorage, StorageKey};
 use std::collections::BTreeSet;
 
 /// One of the checkpoints from which a job can resume.
@@ -26,6 +27,32 @@ pub struct StoredCheckpoint {
     pub sizes: ManifestSizes,
     /// Its folder in the storage, which can be read as a [`super::Savepoint`].
     pub path: StorageKey,
+}
+
+impl StoredCheckpoint {
+    /// Whether an error of [`CheckpointStore::checkpoints`] says that the manifest is not there at all.
+    #[must_use]
+    pub fn is_gone(error: &Error) -> bool {
+        error.kind() == ErrorKind::Corrupted && error.message() == MISSING
+    }
+}
+
+/// The jobs that have run with this storage, in order. Lists all names in it, and reads nothing.
+///
+/// # Errors
+/// The storage's error.
+pub async fn stored_jobs(storage: &dyn CheckpointStorage) -> Result<Vec<JobId>> {
+    let keys = storage.list("", None).await?;
+    let job_of = |key: &StorageKey| {
+        let (job, rest) = key.as_str().split_once('/')?;
+        let is_record = ["attempt/", "epoch/"].iter().any(|folder| {
+            rest.strip_prefix(folder)
+                .is_some_and(|name| !name.contains('/') && layout::number(key).is_some())
+        });
+        is_record.then(|| JobId::new(job).ok()).flatten()
+    };
+    let jobs: BTreeSet<JobId> = keys.iter().filter_map(job_of).collect();
+    Ok(jobs.into_iter().collect())
 }
 
 impl CheckpointStore {

@@ -8,6 +8,9 @@ use snapline_state::{CheckpointStorage, StorageKey};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// What is said of a manifest that is not there.
+pub(super) const MISSING: &str = "a manifest is missing";
+
 /// What a job starts from.
 #[derive(Debug)]
 pub struct Restored {
@@ -168,7 +171,7 @@ impl CheckpointStore {
     /// Reads a manifest.
     pub(super) async fn read_manifest(&self, key: &StorageKey) -> Result<Manifest> {
         let bytes = self.storage.get(key, None).await?;
-        let bytes = bytes.ok_or_else(|| Error::corrupted("a manifest is missing").with("file", key))?;
+        let bytes = bytes.ok_or_else(|| Error::corrupted(MISSING).with("file", key))?;
         let manifest = Manifest::decode(&bytes).map_err(|error| error.with("file", key))?;
         if manifest.job != *self.job() {
             return Err(Error::invalid(

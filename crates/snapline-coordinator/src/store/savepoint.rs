@@ -165,8 +165,11 @@ impl Savepoint {
     }
 
     /// Deletes the savepoint: its state first, so that what is left of it can be found again when
-    /// that is interrupted. A folder of a job's checkpoint is not touched.
-    pub(super) async fn delete(&self) -> Result<()> {
+    /// that is interrupted. A folder of a job's checkpoint is not touched, nor what is damaged.
+    ///
+    /// # Errors
+    /// The storage's error.
+    pub async fn delete(&self) -> Result<()> {
         let found = match self.find().await {
             Ok(found) => found,
             Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),

@@ -139,3 +139,28 @@ fn a_payload_that_is_cut_ends_with_one_error() {
         assert!(entries.len() == 1 && entries[0].is_err(), "cut at {len}");
     }
 }
+
+#[test]
+fn what_is_known_of_a_schema_does_not_make_tables_different_and_a_newer_one_is_passed_over() {
+    let known = TableMeta {
+        schema: Schema::of::<String, u64>(),
+        ..meta("counts")
+    };
+    assert_eq!(known, meta("counts"));
+    assert!(known.check_against(&meta("counts")).is_ok());
+    let json = serde_json::to_string(&known).unwrap();
+    assert_eq!(parse_meta(json.as_bytes()).unwrap().schema, known.schema);
+    let old = serde_json::to_string(&meta("counts")).unwrap();
+    assert!(!old.contains("schema"));
+    assert_eq!(parse_meta(old.as_bytes()).unwrap().schema, None);
+    let newer = json.replace("\"u64\"", "\"u256\"");
+    assert!(newer.contains("u256"), "{newer}");
+    assert_eq!(parse_meta(newer.as_bytes()).unwrap().schema, None);
+    assert_ne!(
+        TableMeta {
+            version: 2,
+            ..known.clone()
+        },
+        known
+    );
+}

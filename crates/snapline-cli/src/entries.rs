@@ -1,0 +1,182 @@
+//! Keyed state as the entries that a restore would give.
+
+use crate::arguments::Selection;
+use crate::stop::Outcome;
+use snapline_coordinator::{Manifest, OperatorManifest};
+use snapline_core::{Error, KeyGroupRange, MaxParallelism, OperatorUid, Result, stable_hash_bytes};
+use snapline_state::{
+    Block, BlockReader, CheckpointStorage, Entry, HandleKind, StateHandle, TableId, TableMeta,
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// One entry of a state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StateEntry<'a> {
+    /// What the state is.
+    pub(crate) table: &'a Arc<TableMeta>,
+    /// The encoded key and value.
+    pub(crate) entry: Entry<'a>,
+}
+
+/// Hands out the entries of an operator, once each. Holds the files of one subtask, one after the other, and the keys
+/// of its deltas in memory.
+pub(crate) async fn for_each_entry(
+    storage: &dyn CheckpointStorage,
+    max_parallelism: MaxParallelism,
+    operator: &OperatorManifest,
+    selection: &Selection,
+    visit: &mut dyn FnMut(StateEntry<'_>) -> Outcome<()>,
+) -> Outcome<()> {
+    for subtask in &operator.subtasks {
+        for_each_of_subtask(storage, max_parallelism, &subtask.keyed, selection, visit).await?;
+    }
+    Ok(())
+}
+
+/// The same for the handles of one subtask.
+pub(crate) async fn for_each_of_subtask(
+    storage: &dyn CheckpointStorage,
+    max_parallelism: MaxParallelism,
+    handles: &[StateHandle],
+    selection: &Selection,
+    visit: &mut dyn FnMut(StateEntry<'_>) -> Outcome<()>,
+) -> Outcome<()> {
+    let mut replaced = Replaced::default();
+    // The newest file knows best.
+    for (older, handle) in handles.iter().enumerate().rev() {
+        let groups = handle.key_groups.unwrap_or(max_parallelism.full_range());
+        let mine = |key: &[u8]| groups.contains(max_parallelism.key_group(stable_hash_bytes(key)));
+        let mut newer = Replaced::default();
+        for_each_block(storage, handle, &mut |table, block| {
+            if selection.state.as_ref().is_some_and(|name| *name != table.name) {
+                return Ok(());
+            }
+            match block {
+                Content::Entries(payload) => {
+                    for entry in Entry::iter(payload) {
+                        let entry = entry?;
+                        if !mine(entry.key) || replaced.contains(&table.name, entry.key) {
+                            continue;
+                        }
+                        if older > 0 && handle.kind == HandleKind::Delta {
+                            newer.insert(&table.name, entry.key);
+                        }
+                        visit(StateEntry { table, entry })?;
+                    }
+                }
+                Content::Removed(payload) => {
+                    for key in Entry::removed(payload) {
+                        newer.insert(&table.name, key?);
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        replaced.add(newer);
+    }
+    Ok(())
+}
+
+/// The keys, by state, that newer files have something to say about.
+#[derive(Default)]
+struct Replaced(HashMap<String, HashSet<Vec<u8>>>);
+
+impl Replaced {
+    fn contains(&self, table: &str, key: &[u8]) -> bool {
+        self.0.get(table).is_some_and(|keys| keys.contains(key))
+    }
+
+    fn insert(&mut self, table: &str, key: &[u8]) {
+        match self.0.get_mut(table) {
+            Some(keys) => {
+                keys.insert(key.to_vec());
+            }
+            None => {
+                self.0.insert(table.to_owned(), HashSet::from([key.to_vec()]));
+            }
+        }
+    }
+
+    fn add(&mut self, newer: Self) {
+        for (table, keys) in newer.0 {
+            self.0.entry(table).or_default().extend(keys);
+        }
+    }
+}
+
+/// What a block of a table holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Content<'a> {
+    /// Encoded entries.
+    Entries(&'a [u8]),
+    /// Encoded keys.
+    Removed(&'a [u8]),
+}
+
+/// Hands out the blocks of a file of tables, whose checksums are checked.
+pub(crate) async fn for_each_block(
+    storage: &dyn CheckpointStorage,
+    handle: &StateHandle,
+    visit: &mut dyn FnMut(&Arc<TableMeta>, Content<'_>) -> Outcome<()>,
+) -> Outcome<()> {
+    if !matches!(handle.kind, HandleKind::Full | HandleKind::Delta) {
+        let kind = format!("{:?}", handle.kind);
+        return Err(Error::unsupported("keyed state of this kind cannot be read")
+            .with("kind", kind)
+            .into());
+    }
+    let mut tables: BTreeMap<TableId, Arc<TableMeta>> = BTreeMap::new();
+    let none = || Error::corrupted("entries come before their table");
+    for block in BlockReader::new(handle.read(storage).await?)? {
+        match block? {
+            Block::Meta(id, meta) => {
+                tables.insert(id, Arc::new(meta));
+            }
+            Block::Entries { table, payload, .. } => {
+                visit(tables.get(&table).ok_or_else(none)?, Content::Entries(&payload))?;
+            }
+            Block::Removed { table, payload, .. } => {
+                visit(tables.get(&table).ok_or_else(none)?, Content::Removed(&payload))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The operators of a checkpoint that a user wants to see.
+///
+/// # Errors
+/// `Invalid` when there is none of the uid, naming those there are.
+pub(crate) fn selected<'a>(
+    manifest: &'a Manifest,
+    selection: &Selection,
+) -> Result<Vec<(&'a OperatorUid, &'a OperatorManifest)>> {
+    let Some(wanted) = &selection.operator else {
+        return Ok(manifest.operators.iter().collect());
+    };
+    let found: Vec<_> = manifest
+        .operators
+        .iter()
+        .filter(|(uid, _)| uid.as_str() == wanted)
+        .collect();
+    if found.is_empty() {
+        let uids: Vec<&str> = manifest.operators.keys().map(OperatorUid::as_str).collect();
+        return Err(Error::invalid("the checkpoint has no state of such an operator")
+            .with("operator", wanted)
+            .with("operators", uids.join(", ")));
+    }
+    Ok(found)
+}
+
+/// The key groups under another maximum parallelism that hold all keys of these.
+pub(crate) fn regroup(range: KeyGroupRange, from: MaxParallelism, to: MaxParallelism) -> KeyGroupRange {
+    if range.is_empty() {
+        return KeyGroupRange::new(0, 0);
+    }
+    let first = |group: u32| (u64::from(group) << 32).div_ceil(u64::from(from.get()));
+    let start = to.key_group(first(range.start()));
+    let last = to.key_group(first(range.end()) - 1);
+    KeyGroupRange::new(start.0, last.0 + 1)
+}

@@ -1,0 +1,7 @@
+//! The program on checkpoints of real jobs.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod change;
+mod look;
+mod support;

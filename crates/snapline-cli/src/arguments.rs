@@ -62,7 +62,7 @@ pub(crate) enum CheckpointVerb {
     /// Copies a checkpoint to a folder of its own: a savepoint, from which jobs can start.
     #[command(after_help = EXIT_CODES)]
     Copy(CopyCheckpoint),
-    /// Deletes a checkpoint that is neither the newest nor needed by a newer one.
+    /// Deletes a checkpoint that is neither the newest nor needed by a newer one, of a job that is not running.
     #[command(after_help = EXIT_CODES)]
     Delete(DeleteCheckpoint),
 }

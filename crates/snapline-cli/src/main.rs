@@ -18,6 +18,9 @@ use output::Output;
 use std::process::ExitCode;
 use stop::{Stop, Verdict};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Wrong usage ends here with code 2, `--help` with 0.
     let arguments = Arguments::parse();

@@ -1,7 +1,9 @@
 //! Commands that only read.
 
-use crate::support::{Counts, Home, counts_of, longest_file, many_words, snapline};
+use crate::support::{Counts, Home, RARELY, counts_of, longest_file, many_words, snapline};
+use futures::executor::block_on;
 use serde_json::{Value, json};
+use snapline::prelude::FileSink;
 use std::time::Duration;
 
 const FIRST: [&str; 2] = ["a rose is a rose", "is a rose"];
@@ -100,6 +102,31 @@ fn a_checkpoint_shows_its_operators_states_and_files() {
     ] {
         assert!(table.contains(part), "{part:?} is missing in {table}");
     }
+}
+
+#[test]
+fn a_checkpoint_shows_its_lists_and_what_its_sinks_have_to_commit() {
+    let home = Home::new();
+    std::fs::write(home.path("text"), "a rose\nis a rose\n").unwrap();
+    let env = home.builder().build().unwrap();
+    env.enable_checkpointing(RARELY);
+    env.read_text_file(&home.text("text"))
+        .sink_to(FileSink::lines(home.path("lines")));
+    block_on(env.execute("copying")).unwrap();
+    let document = snapline(["checkpoint", "inspect", &home.checkpoints(), "--json"])
+        .with_code(0)
+        .json();
+    assert_eq!(document["lists"][0]["list"], "opened", "{document:#}");
+    assert!(
+        document["committables"][0]["bytes"].as_u64().unwrap() > 0,
+        "{document:#}"
+    );
+    let kind = document["checkpoint"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["property"] == "kind");
+    assert_eq!(kind.unwrap()["value"], "final");
 }
 
 #[test]

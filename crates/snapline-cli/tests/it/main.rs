@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod change;
+mod forged;
 mod look;
 mod support;

@@ -5,8 +5,9 @@ use snapline_core::{CheckpointId, Error, Result};
 use snapline_state::StorageKey;
 
 impl CheckpointStore {
-    /// Deletes one checkpoint of a job that need not run, claiming nothing, and returns how many files are gone.
+    /// Deletes one checkpoint, claiming nothing, and returns how many files are gone.
     ///
+    /// The job should not be running: a checkpoint that it is just taking may build on the deleted one.
     /// Its record stays, so that its number is not used again; a restore passes it over. The newest checkpoint
     /// is not deleted, and neither is one that a newer one has taken files from.
     ///

@@ -1,6 +1,9 @@
 //! Savepoints that nothing of this version has written, and readers that go away.
 
 use crate::support::{Home, forge, longest_file, many_words, snapline};
+use serde_json::{Value, json};
+use snapline::core::{OperatorUid, SubtaskIndex};
+use snapline::state::{ChannelOrigin, ChannelState, HandleKind, RecordedChannel, StateHandle};
 use std::io::Read;
 use std::process::{Command, Stdio};
 
@@ -60,6 +63,41 @@ fn a_cut_that_lacks_a_batch_is_not_consistent() {
     assert_eq!(found["cut"]["consistent"], false, "{found}");
     let text = snapline(["savepoint", "verify", &path]).with_code(1).out;
     assert!(text.contains("NOT consistent"), "{text}");
+}
+
+#[test]
+fn records_in_flight_are_shown_and_not_rescaled() {
+    let (home, path) = savepoint(1);
+    let channel = RecordedChannel {
+        origin: ChannelOrigin {
+            operator: OperatorUid::new("lines").unwrap(),
+            subtask: SubtaskIndex(0),
+            input: 0,
+        },
+        batches: vec![b"one".as_slice().into(), b"three".as_slice().into()],
+    };
+    let state = ChannelState {
+        channels: vec![channel],
+    };
+    let bytes = state.encode().unwrap().concat().into();
+    let handle = StateHandle::inline(bytes, HandleKind::ChannelState, None);
+    forge(
+        &home.path("checkpoints/savepoints/one/manifest.json"),
+        1,
+        |body| {
+            let mut body: Value = serde_json::from_str(body).unwrap();
+            body["operators"]["counts"]["subtasks"][0]["channels"] = serde_json::to_value(&handle).unwrap();
+            body.to_string()
+        },
+    );
+    let document = snapline(["savepoint", "inspect", &path, "--json"])
+        .with_code(0)
+        .json();
+    let channel = json!({"operator": "counts", "subtask": 0, "from": "lines/0", "batches": 2, "bytes": 8});
+    assert_eq!(document["channels"], json!([channel]));
+    let to = home.text("checkpoints/savepoints/two");
+    let rescale = ["savepoint", "rescale", "--max-parallelism", "9", &path, &to];
+    snapline(rescale).error(2, &["in flight", "operator: counts"]);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use crate::support::{Counts, Home, RARELY, counts_of, longest_file, many_words, snapline};
 use futures::executor::block_on;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use snapline::prelude::FileSink;
+use snapline::prelude::{CollectionSource, DiscardSink, FileSink};
 use std::time::Duration;
 
 const FIRST: [&str; 2] = ["a rose is a rose", "is a rose"];
@@ -153,6 +154,44 @@ fn an_export_has_every_word_with_its_count() {
     assert_eq!(nothing.out, "");
     snapline(["savepoint", "export", &one, "--operator", "other"])
         .error(2, &["no state of such an operator", "counts"]);
+}
+
+/// Cannot be made up: a schema of it is not known.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32")]
+struct Picky(u32);
+
+impl TryFrom<u32> for Picky {
+    type Error = &'static str;
+
+    fn try_from(number: u32) -> Result<Self, &'static str> {
+        match number {
+            42.. => Ok(Self(number)),
+            _ => Err("too small"),
+        }
+    }
+}
+
+#[test]
+fn keys_and_values_without_a_schema_are_shown_as_bytes() {
+    let home = Home::new();
+    let env = home.builder().build().unwrap();
+    env.enable_checkpointing(RARELY);
+    env.from_source(CollectionSource::new(vec![42_u32, 43, 42]), "numbers")
+        .map(|number| (Picky(number), 1_u64))
+        .key_by(|(number, _)| number.clone())
+        .sum(|(_, count)| count)
+        .uid("counts")
+        .sink_to(DiscardSink);
+    block_on(env.execute("picky")).unwrap();
+    let mut lines = snapline(["checkpoint", "export", &home.checkpoints()])
+        .with_code(0)
+        .lines();
+    lines.sort_by_key(|line| line["key_bytes"].to_string());
+    let line = |key: &str, value: &str| json!({"operator": "counts", "state": lines[0]["state"], "key_bytes": key, "value_bytes": value});
+    assert_eq!(lines, [line("0x2a", "0x02"), line("0x2b", "0x01")]);
+    let document = snapline(["checkpoint", "inspect", &home.checkpoints(), "--json"]).json();
+    assert_eq!(document["states"][0]["schema"], "unknown");
 }
 
 #[test]

@@ -49,6 +49,28 @@ impl<'a, K: Key, V: Data> TableMut<'a, K, V> {
         }
     }
 
+    /// Looks at the value of a key where it is, `None` when it has none.
+    ///
+    /// # Errors
+    /// The backend cannot read.
+    pub fn read<R>(&mut self, hash: u64, key: &K, look: impl FnOnce(Option<&V>) -> R) -> Result<R> {
+        match self {
+            Self::Live(table) => Ok(look(table.get(hash, key))),
+            Self::Bytes(table) => Ok(look(table.get(hash, key)?.as_ref())),
+        }
+    }
+
+    /// Changes the value of a key in place, or gives it one; the key is copied only if it gets its first.
+    ///
+    /// # Errors
+    /// The backend cannot read or write.
+    pub fn modify<R>(&mut self, hash: u64, key: &K, change: impl FnOnce(Slot<'_, V>) -> R) -> Result<R> {
+        match self {
+            Self::Live(table) => Ok(table.modify(hash, key, change)),
+            Self::Bytes(table) => table.update(hash, key, change),
+        }
+    }
+
     /// Changes the value of a key in place, or gives it one.
     ///
     /// # Errors

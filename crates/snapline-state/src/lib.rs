@@ -5,18 +5,22 @@
 //! * [`StateBackend`] holds the live state of keyed operators: hot, synchronous, one per subtask.
 //! * [`CheckpointStorage`] holds snapshots: durable, asynchronous, five operations.
 //!
-//! Operators use the typed states [`ValueState`], [`ReducingState`] and [`OperatorState`] and do
-//! not know which backend they run on. Backends do not know barriers: they are told to
+//! Operators use the typed states [`ValueState`], [`ListState`], [`MapState`], [`ReducingState`],
+//! [`AggregatingState`] and [`OperatorState`] and do not know which backend they run on. Backends do not know barriers: they are told to
 //! [freeze](KeyedStateBackend::freeze) and hand out a [`Snapshot`] that is persisted elsewhere.
 //!
 //! To write a backend, implement one of the traits and run the suite of `snapline-testkit`.
 
 mod access;
+mod aggregating_state;
 mod backend;
 mod bytes_table;
+mod descriptor;
 mod format;
 mod handle;
+mod list_state;
 mod local_copies;
+mod map_state;
 mod operator_state;
 mod pieces;
 mod reducing_state;
@@ -29,15 +33,19 @@ mod table;
 mod value_state;
 
 pub use access::TableMut;
+pub use aggregating_state::{AggregateFunction, AggregatingState};
 pub use backend::{KeyedStateBackend, StateBackend, StateContext, TableRef};
 pub use bytes_table::{ByteAccess, ByteTable, EntryVisitor};
+pub use descriptor::StateDescriptor;
 pub use format::block::restore::RestoredEntry;
 pub use format::block::stored::StoredEntries;
 pub use format::block::{Block, BlockReader, BlockWriter, Entry, TableMeta};
 pub use format::channel_state::{ChannelOrigin, ChannelState, RecordedChannel};
 pub use format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};
 pub use handle::{Committable, HandleKind, StateHandle, StateLocation, SubtaskState};
+pub use list_state::ListState;
 pub use local_copies::{LocalCopies, LocalCopy};
+pub use map_state::MapState;
 pub use operator_state::OperatorState;
 pub use pieces::Pieces;
 pub use reducing_state::ReducingState;

@@ -1,28 +1,29 @@
 //! One value per key that grows by combining.
 
 use crate::backend::KeyedStateBackend;
+use crate::descriptor::StateDescriptor;
 use crate::spec::TableSpec;
 use crate::table::Slot;
 use crate::value_state::ValueState;
 use snapline_core::{Data, Key, MaxParallelism, Result};
 
 /// A handle to one value per key into which others are combined.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ReducingState<K, V, F> {
     value: ValueState<K, V>,
     combine: F,
 }
 
 impl<K: Key, V: Data, F: FnMut(&mut V, V)> ReducingState<K, V, F> {
-    /// Adds a table of this name; `combine` folds a new value into the one that is there.
+    /// Adds a table to the tables that an operator wants; `combine` folds a new value into the one that is there.
     pub fn register(
-        name: &str,
+        descriptor: impl Into<StateDescriptor<V>>,
         tables: &mut Vec<TableSpec>,
         max_parallelism: MaxParallelism,
         combine: F,
     ) -> Self {
         Self {
-            value: ValueState::register(name, tables, max_parallelism),
+            value: ValueState::register(descriptor, tables, max_parallelism),
             combine,
         }
     }

@@ -1,5 +1,6 @@
 //! What a table holds, told to a backend that does not know the types.
 
+use crate::descriptor::StateDescriptor;
 use crate::format::block::stored::StoredEntries;
 use crate::format::block::{BlockWriter, TableMeta};
 use crate::schema::Schema;
@@ -33,6 +34,13 @@ impl TableSpec {
             meta,
             live: |max| Box::new(StateTable::<K, V>::new(max)),
         }
+    }
+
+    /// The table that a descriptor is of, with keys `K`.
+    pub fn of<K: Key, V: Data>(descriptor: &StateDescriptor<V>) -> Self {
+        let mut spec = Self::new::<K, V>(descriptor.name());
+        spec.meta.version = descriptor.schema_version();
+        spec
     }
 
     /// What is stored about the table.

@@ -134,6 +134,24 @@ impl<K: Key, V: Data> StateTable<K, V> {
         outcome
     }
 
+    /// The same for a key that is copied only if it gets its first value.
+    #[inline]
+    pub fn modify<R>(&mut self, hash: u64, key: &K, change: impl FnOnce(Slot<'_, V>) -> R) -> R {
+        let segment = self.segments.position_of(hash);
+        if let Some(bucket) = self.segments[segment].locate(hash, key) {
+            self.before_change(segment, bucket);
+            if let Some(value) = self.segments[segment].value_if(bucket, key) {
+                return change(Slot::Occupied(value));
+            }
+        }
+        let mut value = None;
+        let outcome = change(Slot::Vacant(&mut value));
+        if let Some(value) = value {
+            self.insert(hash, key.clone(), value);
+        }
+        outcome
+    }
+
     /// Changes the values of a batch of keys, in order; `change` is told the position in the batch.
     #[inline]
     pub fn update_batch(

@@ -2,15 +2,16 @@
 
 use crate::access::TableMut;
 use crate::backend::KeyedStateBackend;
+use crate::descriptor::StateDescriptor;
 use crate::spec::{TableId, TableSpec};
 use crate::table::Slot;
 use snapline_core::{Data, Key, MaxParallelism, Result};
+use std::fmt;
 use std::marker::PhantomData;
 
 /// A handle to one value per key, which survives failures.
 ///
 /// The handle is small and holds no state; it names a table of the backend that is passed to each call.
-#[derive(Debug)]
 pub struct ValueState<K, V> {
     table: TableId,
     max_parallelism: MaxParallelism,
@@ -18,10 +19,14 @@ pub struct ValueState<K, V> {
 }
 
 impl<K: Key, V: Data> ValueState<K, V> {
-    /// Adds a table of this name to the tables that an operator wants.
-    pub fn register(name: &str, tables: &mut Vec<TableSpec>, max_parallelism: MaxParallelism) -> Self {
+    /// Adds a table to the tables that an operator wants: of this name, or as the descriptor says.
+    pub fn register(
+        descriptor: impl Into<StateDescriptor<V>>,
+        tables: &mut Vec<TableSpec>,
+        max_parallelism: MaxParallelism,
+    ) -> Self {
         let table = TableId(tables.len() as u16);
-        tables.push(TableSpec::new::<K, V>(name));
+        tables.push(TableSpec::of::<K, V>(&descriptor.into()));
         Self {
             table,
             max_parallelism,
@@ -37,7 +42,7 @@ impl<K: Key, V: Data> ValueState<K, V> {
         TableMut::of(backend, self.table, self.max_parallelism)
     }
 
-    /// The value of a key, `None` when it has none.
+    /// A copy of the value of a key, `None` when it has none.
     ///
     /// # Errors
     /// The backend cannot read.
@@ -56,11 +61,66 @@ impl<K: Key, V: Data> ValueState<K, V> {
         })
     }
 
+    /// The same for a key that is copied only if it had no value.
+    ///
+    /// # Errors
+    /// The backend cannot read or write.
+    pub fn replace(&self, backend: &mut dyn KeyedStateBackend, hash: u64, key: &K, value: V) -> Result<()> {
+        self.modify(backend, hash, key, |slot| match slot {
+            Slot::Occupied(old) => *old = value,
+            Slot::Vacant(vacant) => *vacant = Some(value),
+        })
+    }
+
+    /// Looks at the value of a key where it is, `None` when it has none.
+    ///
+    /// # Errors
+    /// The backend cannot read.
+    pub fn read<R>(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        hash: u64,
+        key: &K,
+        look: impl FnOnce(Option<&V>) -> R,
+    ) -> Result<R> {
+        self.table(backend)?.read(hash, key, look)
+    }
+
+    /// Changes the value of a key in place, or gives it one: a read and a write in one access.
+    ///
+    /// # Errors
+    /// The backend cannot read or write.
+    pub fn modify<R>(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        hash: u64,
+        key: &K,
+        change: impl FnOnce(Slot<'_, V>) -> R,
+    ) -> Result<R> {
+        self.table(backend)?.modify(hash, key, change)
+    }
+
     /// Removes the value of a key.
     ///
     /// # Errors
     /// The backend cannot write.
     pub fn clear(&self, backend: &mut dyn KeyedStateBackend, hash: u64, key: &K) -> Result<()> {
         self.table(backend)?.remove(hash, key)
+    }
+}
+
+impl<K, V> Clone for ValueState<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            table: self.table,
+            max_parallelism: self.max_parallelism,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for ValueState<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ValueState({})", self.table.0)
     }
 }

@@ -21,6 +21,7 @@ mod restore;
 mod shelf;
 mod snapshot;
 mod subject;
+mod typed;
 mod value;
 
 pub use subject::Subject;
@@ -28,7 +29,7 @@ pub use subject::Subject;
 /// One sentence, and how to check it.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// What the sentence is about: `value`, `snapshot`, `restore` or `damage`.
+    /// What the sentence is about: `value`, `typed`, `snapshot`, `chain`, `restore` or `damage`.
     pub group: &'static str,
     /// The sentence, as the name of a test.
     pub name: &'static str,
@@ -92,6 +93,10 @@ macro_rules! state_backend_suite {
             value: an_update_may_leave_a_key_without_a_value,
             value: values_are_combined_in_order,
             value: a_batch_equals_its_single_updates_with_repeated_keys,
+            typed: a_list_keeps_its_order_and_an_empty_one_is_none,
+            typed: a_map_keeps_its_entries_and_goes_with_its_last,
+            typed: an_accumulator_goes_on_where_it_was,
+            typed: lists_and_maps_are_whole_at_any_parallelism,
             snapshot: a_snapshot_holds_the_moment_of_its_freeze_while_writes_go_on,
             snapshot: snapshots_taken_before_any_is_persisted_hold_their_own_moments,
             snapshot: a_snapshot_of_nothing_restores_nothing,

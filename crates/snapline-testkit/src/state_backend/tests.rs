@@ -9,7 +9,7 @@ crate::state_backend_suite!(bytes, || Double(Flaw::None));
 crate::state_backend_suite!(live, MemoryStateBackend::new);
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 32] = [
+const BITES: [(Flaw, &str); 38] = [
     (Flaw::MissingIsZero, "a_key_has_no_value_until_it_gets_one"),
     (Flaw::MissingIsZero, "an_update_may_leave_a_key_without_a_value"),
     (
@@ -41,6 +41,24 @@ const BITES: [(Flaw, &str); 32] = [
     (
         Flaw::ValuesAreNotReplaced,
         "a_batch_equals_its_single_updates_with_repeated_keys",
+    ),
+    (
+        Flaw::ClearDoesNothing,
+        "a_list_keeps_its_order_and_an_empty_one_is_none",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "a_list_keeps_its_order_and_an_empty_one_is_none",
+    ),
+    (
+        Flaw::ClearDoesNothing,
+        "a_map_keeps_its_entries_and_goes_with_its_last",
+    ),
+    (Flaw::ValuesAreNotReplaced, "an_accumulator_goes_on_where_it_was"),
+    (Flaw::RestoresOnce, "lists_and_maps_are_whole_at_any_parallelism"),
+    (
+        Flaw::OneMapForAllStates,
+        "lists_and_maps_are_whole_at_any_parallelism",
     ),
     (
         Flaw::SnapshotReadsLate,

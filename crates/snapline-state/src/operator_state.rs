@@ -1,39 +1,64 @@
-//! State without keys: lists that are dealt out again when the parallelism changes.
+//! State without keys, dealt out again when the parallelism changes.
+
+mod broadcast;
+mod stored;
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use snapline_core::{Error, Result};
 use std::collections::BTreeMap;
 
-/// Named lists of items that a subtask keeps beside its keyed state: split positions of a source,
-/// transactions of a sink.
+/// What a subtask keeps beside its keyed state, by name. How a restore deals it out is a matter of
+/// the kind:
 ///
-/// After a restore with another parallelism each item is found in exactly one subtask. With the
-/// same parallelism every subtask finds its own items.
+/// * A *list* is split: each item is found in exactly one subtask. With the same parallelism every
+///   subtask finds its own items. For positions of a source, transactions of a sink.
+/// * A *union list* is given whole to all: each subtask finds the items of all subtasks, those of the
+///   first one first, at the same parallelism too. What is not its own a subtask has to leave out of
+///   its next snapshot, or the list grows.
+/// * A *broadcast map* is the same in all subtasks, and each stores its copy: subtask `i` finds that of
+///   subtask `i` modulo the old parallelism. For rules that all subtasks have been told in the same
+///   order.
+///
+/// The kinds have names of their own: a list and a union list of one name are two things.
 ///
 /// ```
 /// use snapline_state::OperatorState;
 ///
 /// let mut state = OperatorState::new();
 /// state.push("offsets", &("file.txt", 42_u64))?;
+/// state.push_union("seen", &"host-1")?;
+/// state.put_broadcast("rules", &"limit", &100_u64)?;
 /// assert_eq!(state.items::<(String, u64)>("offsets")?, [("file.txt".to_owned(), 42)]);
+///
+/// let restored = OperatorState::redistribute(vec![state], 2);
+/// let offsets = |subtask: usize| restored[subtask].items::<(String, u64)>("offsets");
+/// assert_eq!((offsets(0)?.len(), offsets(1)?.len()), (1, 0));
+/// for subtask in &restored {
+///     assert_eq!(subtask.union_items::<String>("seen")?, ["host-1"]);
+///     assert_eq!(subtask.broadcast("rules", &"limit")?, Some(100_u64));
+/// }
 /// # Ok::<(), snapline_core::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OperatorState {
-    lists: BTreeMap<String, Vec<Bytes>>,
+    lists: Lists,
+    unions: Lists,
+    maps: BTreeMap<String, BTreeMap<Bytes, Bytes>>,
 }
 
+type Lists = BTreeMap<String, Vec<Bytes>>;
+
 impl OperatorState {
-    /// No lists.
+    /// No state.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether there are no lists.
+    /// Whether there is no state.
     pub fn is_empty(&self) -> bool {
-        self.lists.is_empty()
+        self.lists.is_empty() && self.unions.is_empty() && self.maps.is_empty()
     }
 
     /// Appends an item to the list of this name.
@@ -41,13 +66,7 @@ impl OperatorState {
     /// # Errors
     /// `Invalid` when the item's `Serialize` fails.
     pub fn push<T: Serialize>(&mut self, list: &str, item: &T) -> Result<()> {
-        let bytes = postcard::to_allocvec(item).map_err(|error| {
-            Error::invalid("operator state cannot be encoded")
-                .with("list", list)
-                .because(error)
-        })?;
-        self.lists.entry(list.to_owned()).or_default().push(bytes.into());
-        Ok(())
+        push_to(&mut self.lists, list, item)
     }
 
     /// The items of the list of this name; none when it was never written.
@@ -55,8 +74,7 @@ impl OperatorState {
     /// # Errors
     /// `Invalid` when the stored items are not of type `T`.
     pub fn items<T: DeserializeOwned>(&self, list: &str) -> Result<Vec<T>> {
-        let items = self.lists.get(list).into_iter().flatten();
-        items.map(|bytes| decode_item(list, bytes)).collect()
+        items_of(&self.lists, list)
     }
 
     /// All lists with their items as they are encoded, in the order of their names.
@@ -66,46 +84,65 @@ impl OperatorState {
             .map(|(name, items)| (name.as_str(), items.as_slice()))
     }
 
-    /// The state as bytes.
+    /// Appends an item to the union list of this name.
     ///
     /// # Errors
-    /// `Internal`, which does not happen.
-    pub fn encode(&self) -> Result<Bytes> {
-        let bytes = postcard::to_allocvec(self);
-        bytes
-            .map(Bytes::from)
-            .map_err(|error| Error::internal("operator state cannot be encoded").because(error))
+    /// `Invalid` when the item's `Serialize` fails.
+    pub fn push_union<T: Serialize>(&mut self, list: &str, item: &T) -> Result<()> {
+        push_to(&mut self.unions, list, item)
     }
 
-    /// The state that these bytes hold.
+    /// The items of the union list of this name: after a restore those of all subtasks.
     ///
     /// # Errors
-    /// `Corrupted` when they hold none.
-    pub fn decode(bytes: &[u8]) -> Result<Self> {
-        postcard::from_bytes(bytes)
-            .map_err(|error| Error::corrupted("operator state cannot be decoded").because(error))
+    /// `Invalid` when the stored items are not of type `T`.
+    pub fn union_items<T: DeserializeOwned>(&self, list: &str) -> Result<Vec<T>> {
+        items_of(&self.unions, list)
     }
 
     /// Deals the states of all old subtasks, in subtask order, out to `parallelism` new ones.
     ///
     /// Each list is joined and cut into contiguous runs whose lengths differ by at most one; which
-    /// subtasks get the longer runs rotates from list to list. With the same parallelism nothing moves.
+    /// subtasks get the longer runs rotates from list to list. With the same parallelism no list moves.
     pub fn redistribute(old: Vec<Self>, parallelism: usize) -> Vec<Self> {
-        if old.len() == parallelism {
-            return old;
-        }
-        let mut joined: BTreeMap<String, Vec<Bytes>> = BTreeMap::new();
-        for (name, items) in old.into_iter().flat_map(|state| state.lists) {
-            joined.entry(name).or_default().extend(items);
-        }
-        let mut dealt = vec![Self::new(); parallelism];
-        let mut first_longer = 0;
-        for (name, items) in joined {
-            let longer = deal(&name, items, first_longer, &mut dealt);
-            first_longer = (first_longer + longer) % parallelism;
+        let unions = joined(old.iter().map(|state| state.unions.clone()));
+        let maps: Vec<_> = old.iter().map(|state| state.maps.clone()).collect();
+        let lists = old.into_iter().map(|state| state.lists).collect();
+        let mut dealt = redistribute_lists(lists, parallelism);
+        for (index, state) in dealt.iter_mut().enumerate() {
+            state.unions.clone_from(&unions);
+            if !maps.is_empty() {
+                state.maps.clone_from(&maps[index % maps.len()]);
+            }
         }
         dealt
     }
+}
+
+fn redistribute_lists(old: Vec<Lists>, parallelism: usize) -> Vec<OperatorState> {
+    if old.len() == parallelism {
+        let of_lists = |lists| OperatorState {
+            lists,
+            ..OperatorState::new()
+        };
+        return old.into_iter().map(of_lists).collect();
+    }
+    let mut dealt = vec![OperatorState::new(); parallelism];
+    let mut first_longer = 0;
+    for (name, items) in joined(old) {
+        let longer = deal(&name, items, first_longer, &mut dealt);
+        first_longer = (first_longer + longer) % parallelism;
+    }
+    dealt
+}
+
+/// The lists of all subtasks, those of the same name one behind the other.
+fn joined(states: impl IntoIterator<Item = Lists>) -> Lists {
+    let mut joined = Lists::new();
+    for (name, items) in states.into_iter().flatten() {
+        joined.entry(name).or_default().extend(items);
+    }
+    joined
 }
 
 fn deal(name: &str, items: Vec<Bytes>, first_longer: usize, subtasks: &mut [OperatorState]) -> usize {
@@ -122,6 +159,26 @@ fn deal(name: &str, items: Vec<Bytes>, first_longer: usize, subtasks: &mut [Oper
     longer
 }
 
+fn push_to<T: Serialize>(lists: &mut Lists, list: &str, item: &T) -> Result<()> {
+    let item = encode_item(list, item)?;
+    lists.entry(list.to_owned()).or_default().push(item);
+    Ok(())
+}
+
+fn items_of<T: DeserializeOwned>(lists: &Lists, list: &str) -> Result<Vec<T>> {
+    let items = lists.get(list).into_iter().flatten();
+    items.map(|bytes| decode_item(list, bytes)).collect()
+}
+
+fn encode_item<T: Serialize>(name: &str, item: &T) -> Result<Bytes> {
+    let bytes = postcard::to_allocvec(item).map_err(|error| {
+        Error::invalid("operator state cannot be encoded")
+            .with("list", name)
+            .because(error)
+    })?;
+    Ok(bytes.into())
+}
+
 fn decode_item<T: DeserializeOwned>(list: &str, bytes: &[u8]) -> Result<T> {
     postcard::from_bytes(bytes).map_err(|error| {
         Error::invalid("restored operator state is not of the type that the program expects")
@@ -132,58 +189,4 @@ fn decode_item<T: DeserializeOwned>(list: &str, bytes: &[u8]) -> Result<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn state(list: &str, items: &[u32]) -> OperatorState {
-        let mut state = OperatorState::new();
-        items.iter().for_each(|item| state.push(list, item).unwrap());
-        state
-    }
-
-    fn loads(states: &[OperatorState]) -> Vec<Vec<u32>> {
-        states.iter().map(|state| state.items("a").unwrap()).collect()
-    }
-
-    #[test]
-    fn items_are_dealt_out_in_contiguous_runs_that_differ_by_at_most_one() {
-        let old = || vec![state("a", &[1, 2, 3, 4]), state("a", &[]), state("a", &[5])];
-        let cases: [(usize, &[&[u32]]); 4] = [
-            (1, &[&[1, 2, 3, 4, 5]]),
-            (2, &[&[1, 2, 3], &[4, 5]]),
-            (3, &[&[1, 2, 3, 4], &[], &[5]]),
-            (7, &[&[1], &[2], &[3], &[4], &[5], &[], &[]]),
-        ];
-        for (parallelism, expected) in cases {
-            assert_eq!(
-                loads(&OperatorState::redistribute(old(), parallelism)),
-                expected,
-                "{parallelism}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_longer_runs_rotate_so_that_loads_stay_even() {
-        let mut one = state("a", &[1, 2, 3]);
-        for item in 4..7_u32 {
-            one.push("b", &item).unwrap();
-        }
-        let dealt = OperatorState::redistribute(vec![one], 2);
-        let load = |state: &OperatorState| state.lists.values().map(Vec::len).sum::<usize>();
-        assert_eq!(dealt.iter().map(load).collect::<Vec<_>>(), [3, 3]);
-    }
-
-    #[test]
-    fn state_of_another_type_is_a_clear_error() {
-        let error = state("a", &[300]).items::<String>("a").unwrap_err();
-        assert_eq!(error.context("list"), Some("a"));
-    }
-
-    #[test]
-    fn bytes_that_are_no_state_are_corrupted() {
-        let bytes = state("a", &[1, 2]).encode().unwrap();
-        assert_eq!(OperatorState::decode(&bytes).unwrap(), state("a", &[1, 2]));
-        assert!(OperatorState::decode(&bytes[..bytes.len() - 1]).is_err());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! What an operator is told when its subtask starts.
 
 use snapline_core::{
-    AttemptId, CheckpointId, JobId, KeyGroupRange, MaxParallelism, OperatorUid, Result, SubtaskIndex,
+    AttemptId, CheckpointId, Clock, JobId, KeyGroupRange, MaxParallelism, OperatorUid, Result, SubtaskIndex,
 };
 use snapline_state::{
     CheckpointStorage, KeyedStateBackend, OperatorState, StateBackend, StateContext, StateHandle, TableSpec,
@@ -32,6 +32,8 @@ pub struct OperatorContext {
     pub backend: Arc<dyn StateBackend>,
     /// Where restored state is.
     pub storage: Arc<dyn CheckpointStorage>,
+    /// Where the processing time comes from.
+    pub clock: Arc<dyn Clock>,
     /// Where the subtask counts what it does.
     pub counters: Arc<TaskCounters>,
 }

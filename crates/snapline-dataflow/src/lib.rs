@@ -18,7 +18,9 @@ mod link;
 mod operator;
 mod output;
 mod plan;
+mod process;
 mod snapshot;
+mod state;
 mod stream;
 #[cfg(test)]
 mod testing;
@@ -37,5 +39,7 @@ pub use operator::collector::Collector;
 pub use operator::reduce::Emit;
 pub use output::{OutputPort, Partitioning, PortSignal};
 pub use plan::{JobGraph, JobLoop, JobNode, JobVertex, OutputEdge};
+pub use process::{KeyedProcessFunction, ProcessContext, RuntimeContext};
 pub use snapshot::{OperatorSnapshot, TaskSnapshot};
+pub use state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 pub use stream::{DataStream, DataStreamSink, KeyedStream};

@@ -7,6 +7,7 @@ pub(crate) mod flat_map;
 pub(crate) mod iterate;
 pub(crate) mod key_by;
 pub(crate) mod map;
+pub(crate) mod process;
 pub(crate) mod reduce;
 pub(crate) mod sink;
 pub(crate) mod source;

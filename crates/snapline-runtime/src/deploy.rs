@@ -426,6 +426,7 @@ impl Builder {
                 .unwrap_or_default(),
             backend: job.components.backend.clone(),
             storage: self.shared.storage.clone(),
+            clock: self.shared.clock.clone(),
             counters: self.counters.clone(),
         }
     }

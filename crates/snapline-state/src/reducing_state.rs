@@ -45,6 +45,24 @@ impl<K: Key, V: Data, F: FnMut(&mut V, V)> ReducingState<K, V, F> {
         })
     }
 
+    /// The same for a key that is copied only if it had no value.
+    ///
+    /// # Errors
+    /// The backend cannot read or write.
+    pub fn add_to(
+        &mut self,
+        backend: &mut dyn KeyedStateBackend,
+        hash: u64,
+        key: &K,
+        value: V,
+    ) -> Result<()> {
+        let combine = &mut self.combine;
+        self.value.modify(backend, hash, key, |slot| match slot {
+            Slot::Occupied(old) => combine(old, value),
+            Slot::Vacant(vacant) => *vacant = Some(value),
+        })
+    }
+
     /// Combines a batch of values in order and calls `updated` with each position and the value
     /// after it was combined.
     ///

@@ -79,7 +79,11 @@ pub mod prelude {
     pub use snapline_core::{
         AlignmentSettings, CheckpointMode, CheckpointSettings, JobSettings, RestartSettings,
     };
-    pub use snapline_dataflow::{Collector, DataStream, Emit, JobHandle, JobState, KeyedStream};
+    pub use snapline_dataflow::{
+        AggregatingState, Collector, DataStream, Emit, JobHandle, JobState, KeyedProcessFunction,
+        KeyedStream, ListState, MapState, ProcessContext, ReducingState, RuntimeContext, ValueState,
+    };
+    pub use snapline_state::{AggregateFunction, StateDescriptor};
     pub use snapline_state_file::FileCheckpointStorage;
     pub use snapline_state_memory::{MemoryCheckpointStorage, MemoryStateBackend};
 }

@@ -11,6 +11,7 @@ mod incremental;
 mod local;
 mod loops;
 mod object_storage;
+mod process;
 mod recovery;
 mod regions;
 mod resume;

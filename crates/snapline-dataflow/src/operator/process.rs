@@ -1,0 +1,153 @@
+//! A function of the user takes each record, with the states of its key.
+
+use crate::context::OperatorContext;
+use crate::factory::{ErasedLink, OperatorFactory};
+use crate::link::{Link, Next, Signal};
+use crate::operator::collector::Collector;
+use crate::process::{KeyedProcessFunction, ProcessContext, RuntimeContext};
+use crate::snapshot::OperatorSnapshot;
+use async_trait::async_trait;
+use snapline_core::{Batch, Clock, Data, Error, Key, Keyed, OperatorUid, Result};
+use snapline_state::KeyedStateBackend;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// Makes a function for each subtask and opens it.
+pub(crate) struct Process<M, K, T> {
+    make: M,
+    types: PhantomData<fn(K, T)>,
+}
+
+impl<M, K, T> Process<M, K, T> {
+    pub(crate) fn new(make: M) -> Self {
+        Self {
+            make,
+            types: PhantomData,
+        }
+    }
+}
+
+/// A function that is a closure.
+pub(crate) struct FromClosure<F, U> {
+    closure: F,
+    output: PhantomData<fn() -> U>,
+}
+
+impl<F, U> FromClosure<F, U> {
+    pub(crate) fn new(closure: F) -> Self {
+        Self {
+            closure,
+            output: PhantomData,
+        }
+    }
+}
+
+impl<K, T, U, F> KeyedProcessFunction<K, T> for FromClosure<F, U>
+where
+    K: Key,
+    T: Data,
+    U: Data,
+    F: FnMut(T, &mut ProcessContext<'_, K>, &mut Collector<'_, U>) -> Result<()> + Send + 'static,
+{
+    type Output = U;
+
+    #[inline]
+    fn process_element(
+        &mut self,
+        record: T,
+        context: &mut ProcessContext<'_, K>,
+        out: &mut Collector<'_, U>,
+    ) -> Result<()> {
+        (self.closure)(record, context, out)
+    }
+}
+
+#[async_trait]
+impl<M, K, T, P> OperatorFactory for Process<M, K, T>
+where
+    K: Key,
+    T: Data,
+    P: KeyedProcessFunction<K, T>,
+    M: Fn(&mut RuntimeContext) -> Result<P> + Send + Sync + 'static,
+{
+    async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+        let mut runtime = RuntimeContext::new(&context);
+        let function = (self.make)(&mut runtime)?;
+        let link = ProcessLink {
+            function,
+            backend: context.open_state(runtime.into_tables()).await?,
+            operator: context.operator,
+            clock: context.clock,
+            limit: context.batch_records,
+            emitted: Batch::with_capacity(context.batch_records),
+            next: next.typed::<P::Output>()?,
+        };
+        Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+    }
+}
+
+struct ProcessLink<P, U> {
+    operator: OperatorUid,
+    function: P,
+    backend: Box<dyn KeyedStateBackend>,
+    clock: Arc<dyn Clock>,
+    limit: usize,
+    emitted: Batch<U>,
+    next: Next<U>,
+}
+
+impl<K, T, P> Link<Keyed<K, T>> for ProcessLink<P, P::Output>
+where
+    K: Key,
+    T: Data,
+    P: KeyedProcessFunction<K, T>,
+{
+    fn on_batch(&mut self, batch: &mut Batch<Keyed<K, T>>) -> Result<()> {
+        let Some(hashes) = &batch.hashes else {
+            return Err(Error::internal(
+                "records without key hashes reached a keyed operator",
+            ));
+        };
+        let mut out = Collector::new(&mut self.emitted, &mut *self.next, self.limit);
+        let mut timestamps = batch.timestamps.iter().flatten();
+        for (Keyed { key, record }, hash) in batch.records.drain(..).zip(hashes) {
+            let timestamp = timestamps.next().copied();
+            out.at(timestamp);
+            let mut context = ProcessContext {
+                backend: &mut *self.backend,
+                hash: *hash,
+                key: &key,
+                timestamp,
+                clock: &*self.clock,
+            };
+            self.function.process_element(record, &mut context, &mut out)?;
+        }
+        out.finish()?;
+        batch.clear();
+        Ok(())
+    }
+
+    fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
+        if let Signal::Barrier(snapshot) = signal {
+            let keyed = self
+                .backend
+                .freeze(snapshot.barrier.checkpoint, snapshot.barrier.options.base)?;
+            snapshot
+                .operators
+                .push(OperatorSnapshot::of(&self.operator).with_keyed(keyed));
+        }
+        self.next.on_signal(signal)
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.next.poll_ready(cx)
+    }
+
+    fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match self.backend.poll_advance(cx) {
+            Poll::Ready(Ok(())) => self.next.poll_advance(cx),
+            unfinished => unfinished,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Functions of the user that keep state per key.
+
+use crate::context::OperatorContext;
+use crate::operator::collector::Collector;
+use crate::state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
+use snapline_core::{Clock, Data, Key, MaxParallelism, Result, SubtaskIndex, Timestamp};
+use snapline_state::{AggregateFunction, KeyedStateBackend, StateDescriptor, TableSpec};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A function over the records of a keyed stream, with state per key that survives failures.
+///
+/// Each subtask has a clone of its own, on which [`open`](Self::open) is called first, once. After a
+/// failure the subtask begins with another clone: what is to survive has to be in states.
+///
+/// ```
+/// use snapline_core::Result;
+/// use snapline_dataflow::{Collector, KeyedProcessFunction, ProcessContext, RuntimeContext, ValueState};
+///
+/// /// Tells who has logged in for the third time.
+/// #[derive(Clone, Default)]
+/// struct ThirdLogin {
+///     logins: ValueState<String, u32>,
+/// }
+///
+/// impl KeyedProcessFunction<String, String> for ThirdLogin {
+///     type Output = String;
+///
+///     fn open(&mut self, context: &mut RuntimeContext) -> Result<()> {
+///         self.logins = context.value_state("logins");
+///         Ok(())
+///     }
+///
+///     fn process_element(
+///         &mut self,
+///         user: String,
+///         context: &mut ProcessContext<'_, String>,
+///         out: &mut Collector<'_, String>,
+///     ) -> Result<()> {
+///         let logins = self.logins.value(context)?.unwrap_or(0) + 1;
+///         self.logins.update(context, logins)?;
+///         if logins == 3 {
+///             out.collect(user);
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no function over records `{T}` with keys `{K}`",
+    note = "for a closure, use `process_with`"
+)]
+pub trait KeyedProcessFunction<K: Key, T: Data>: Send + 'static {
+    /// What the function emits.
+    type Output: Data;
+
+    /// Registers states before the first record.
+    ///
+    /// # Errors
+    /// What keeps the function from starting.
+    fn open(&mut self, context: &mut RuntimeContext) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// Takes a record. States are those of its key.
+    ///
+    /// # Errors
+    /// The job restarts from the last checkpoint.
+    fn process_element(
+        &mut self,
+        record: T,
+        context: &mut ProcessContext<'_, K>,
+        out: &mut Collector<'_, Self::Output>,
+    ) -> Result<()>;
+}
+
+/// What a function is told when it is opened, and where it registers its states.
+///
+/// A state is found again by its name, so no two states of a function may have the same.
+pub struct RuntimeContext {
+    subtask: SubtaskIndex,
+    parallelism: u32,
+    max_parallelism: MaxParallelism,
+    clock: Arc<dyn Clock>,
+    tables: Vec<TableSpec>,
+}
+
+impl RuntimeContext {
+    pub(crate) fn new(context: &OperatorContext) -> Self {
+        Self {
+            subtask: context.subtask,
+            parallelism: context.parallelism,
+            max_parallelism: context.max_parallelism,
+            clock: context.clock.clone(),
+            tables: Vec::new(),
+        }
+    }
+
+    /// The tables of the states that were registered.
+    pub(crate) fn into_tables(self) -> Vec<TableSpec> {
+        self.tables
+    }
+
+    /// Which subtask of the operator this is.
+    pub fn subtask(&self) -> SubtaskIndex {
+        self.subtask
+    }
+
+    /// How many subtasks the operator has.
+    pub fn parallelism(&self) -> u32 {
+        self.parallelism
+    }
+
+    /// Where the processing time comes from.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    /// Registers one value per key.
+    pub fn value_state<K: Key, V: Data>(
+        &mut self,
+        descriptor: impl Into<StateDescriptor<V>>,
+    ) -> ValueState<K, V> {
+        snapline_state::ValueState::register(descriptor, &mut self.tables, self.max_parallelism).into()
+    }
+
+    /// Registers a list per key.
+    pub fn list_state<K: Key, T: Data>(
+        &mut self,
+        descriptor: impl Into<StateDescriptor<Vec<T>>>,
+    ) -> ListState<K, T> {
+        snapline_state::ListState::register(descriptor, &mut self.tables, self.max_parallelism).into()
+    }
+
+    /// Registers a map per key.
+    pub fn map_state<K: Key, MK: Key + Ord, MV: Data>(
+        &mut self,
+        descriptor: impl Into<StateDescriptor<BTreeMap<MK, MV>>>,
+    ) -> MapState<K, MK, MV> {
+        snapline_state::MapState::register(descriptor, &mut self.tables, self.max_parallelism).into()
+    }
+
+    /// Registers one value per key into which others are combined.
+    pub fn reducing_state<K: Key, V: Data, F: FnMut(&mut V, V)>(
+        &mut self,
+        descriptor: impl Into<StateDescriptor<V>>,
+        combine: F,
+    ) -> ReducingState<K, V, F> {
+        snapline_state::ReducingState::register(descriptor, &mut self.tables, self.max_parallelism, combine)
+            .into()
+    }
+
+    /// Registers one accumulator per key.
+    pub fn aggregating_state<K: Key, A: AggregateFunction>(
+        &mut self,
+        descriptor: impl Into<StateDescriptor<A::Accumulator>>,
+        function: A,
+    ) -> AggregatingState<K, A> {
+        snapline_state::AggregatingState::register(
+            descriptor,
+            &mut self.tables,
+            self.max_parallelism,
+            function,
+        )
+        .into()
+    }
+}
+
+impl fmt::Debug for RuntimeContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeContext")
+            .field("subtask", &self.subtask)
+            .field("tables", &self.tables)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The record at hand: its key, its time, and the way to the states of its key.
+pub struct ProcessContext<'a, K> {
+    pub(crate) backend: &'a mut dyn KeyedStateBackend,
+    pub(crate) hash: u64,
+    pub(crate) key: &'a K,
+    pub(crate) timestamp: Option<Timestamp>,
+    pub(crate) clock: &'a dyn Clock,
+}
+
+impl<K> ProcessContext<'_, K> {
+    /// The key of the record.
+    pub fn current_key(&self) -> &K {
+        self.key
+    }
+
+    /// The event time of the record, if it has one.
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        self.timestamp
+    }
+
+    /// The time of now. After a failure records may be processed again at another time.
+    pub fn processing_time(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl<K: fmt::Debug> fmt::Debug for ProcessContext<'_, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessContext")
+            .field("key", self.key)
+            .field("timestamp", &self.timestamp)
+            .finish_non_exhaustive()
+    }
+}

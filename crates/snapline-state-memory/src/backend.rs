@@ -89,8 +89,10 @@ impl StateBackend for MemoryStateBackend {
         let mut tables: Vec<Table> = context.tables.iter().map(live).collect();
         let mut gathering = Gathering::new(context.max_parallelism);
         let threads = restore_threads(&context);
+        let mut is_migrated = false;
         let metas = context
             .restore_tables(&mut |stored| {
+                is_migrated |= stored.is_migrated();
                 let index = usize::from(stored.table().0);
                 match tables.get_mut(index) {
                     Some(table) => table.live.load(&stored, threads),
@@ -101,7 +103,8 @@ impl StateBackend for MemoryStateBackend {
         let chains = Chains::default();
         if !self.always_full {
             tables.iter_mut().for_each(|table| table.live.track());
-            if let Some(base) = inheritable(&context) {
+            // What is migrated has to be stored anew.
+            if !is_migrated && let Some(base) = inheritable(&context) {
                 chains.insert(base, Chain::restored(context.restore));
             }
         }

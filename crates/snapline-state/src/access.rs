@@ -122,6 +122,14 @@ impl<'a, K: Key, V: Data> TableMut<'a, K, V> {
         }
     }
 
+    /// Looks at some entries, others each time, and removes those that are gone. Not on tables of bytes, where
+    /// it would cost a scan.
+    pub(crate) fn sweep(&mut self, buckets: usize, is_gone: impl Fn(&V) -> bool) {
+        if let Self::Live(table) = self {
+            table.sweep(buckets, is_gone);
+        }
+    }
+
     /// Removes the value of a key.
     ///
     /// # Errors

@@ -38,6 +38,9 @@ impl<K: Key, V: Data, F: FnMut(&mut V, V)> ReducingState<K, V, F> {
     /// # Errors
     /// The backend cannot read or write.
     pub fn add(&mut self, backend: &mut dyn KeyedStateBackend, hash: u64, key: K, value: V) -> Result<()> {
+        if self.value.has_time_to_live() {
+            return self.add_to(backend, hash, &key, value);
+        }
         let combine = &mut self.combine;
         self.value.table(backend)?.update(hash, key, |slot| match slot {
             Slot::Occupied(old) => combine(old, value),
@@ -67,7 +70,7 @@ impl<K: Key, V: Data, F: FnMut(&mut V, V)> ReducingState<K, V, F> {
     /// after it was combined.
     ///
     /// # Errors
-    /// The backend cannot read or write.
+    /// The backend cannot read or write; `Unsupported` when values expire.
     pub fn add_batch(
         &mut self,
         backend: &mut dyn KeyedStateBackend,

@@ -1,10 +1,12 @@
 //! What a table holds, told to a backend that does not know the types.
 
+use crate::conversion::Evolution;
 use crate::descriptor::StateDescriptor;
 use crate::format::block::stored::StoredEntries;
 use crate::format::block::{BlockWriter, TableMeta};
 use crate::schema::Schema;
 use crate::table::StateTable;
+use crate::ttl::Expiring;
 use snapline_core::{Data, Key, MaxParallelism, Result};
 use std::any::Any;
 use std::num::NonZeroUsize;
@@ -17,6 +19,7 @@ pub struct TableId(pub u16);
 #[derive(Debug, Clone)]
 pub struct TableSpec {
     meta: TableMeta,
+    evolution: Evolution,
     live: fn(MaxParallelism) -> Box<dyn LiveTable>,
 }
 
@@ -32,6 +35,7 @@ impl TableSpec {
         };
         Self {
             meta,
+            evolution: Evolution::default(),
             live: |max| Box::new(StateTable::<K, V>::new(max)),
         }
     }
@@ -39,8 +43,18 @@ impl TableSpec {
     /// The table that a descriptor is of, with keys `K`.
     pub fn of<K: Key, V: Data>(descriptor: &StateDescriptor<V>) -> Self {
         let mut spec = Self::new::<K, V>(descriptor.name());
+        if descriptor.evolution().ttl.is_some() {
+            spec.meta.value_type = Expiring::name_of(&spec.meta.value_type);
+            spec.meta.schema = Schema::of::<K, Expiring<V>>();
+            spec.live = |max| Box::new(StateTable::<K, Expiring<V>>::new(max));
+        }
         spec.meta.version = descriptor.schema_version();
+        spec.evolution = descriptor.evolution().clone();
         spec
+    }
+
+    pub(crate) fn evolution(&self) -> &Evolution {
+        &self.evolution
     }
 
     /// What is stored about the table.

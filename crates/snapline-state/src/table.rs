@@ -19,6 +19,7 @@ mod load;
 mod phase;
 mod segment;
 mod segments;
+mod sweep;
 
 use crate::format::block::BlockWriter;
 use crate::format::block::stored::StoredEntries;
@@ -29,6 +30,7 @@ use segments::Segments;
 use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, StableHasher};
 use std::any::Any;
 use std::num::NonZeroUsize;
+use sweep::Sweep;
 
 /// The place of a key's value.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ pub struct StateTable<K, V> {
     /// How many removed keys are kept, about.
     removals: usize,
     freeze: Option<Freeze>,
+    sweep: Sweep,
     hasher: StableHasher,
     max_parallelism: MaxParallelism,
 }
@@ -96,6 +99,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
             wants_changes: false,
             removals: 0,
             freeze: None,
+            sweep: Sweep::default(),
             hasher: StableHasher::new(),
             max_parallelism,
         }

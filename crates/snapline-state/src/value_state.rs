@@ -1,11 +1,14 @@
 //! One value per key.
 
+mod expiring;
+
 use crate::access::TableMut;
 use crate::backend::KeyedStateBackend;
 use crate::descriptor::StateDescriptor;
 use crate::spec::{TableId, TableSpec};
 use crate::table::Slot;
-use snapline_core::{Data, Key, MaxParallelism, Result};
+use crate::ttl::Ttl;
+use snapline_core::{Data, Error, Key, MaxParallelism, Result};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -15,6 +18,7 @@ use std::marker::PhantomData;
 pub struct ValueState<K, V> {
     table: TableId,
     max_parallelism: MaxParallelism,
+    ttl: Option<Ttl>,
     types: PhantomData<fn() -> (K, V)>,
 }
 
@@ -26,19 +30,32 @@ impl<K: Key, V: Data> ValueState<K, V> {
         max_parallelism: MaxParallelism,
     ) -> Self {
         let table = TableId(tables.len() as u16);
-        tables.push(TableSpec::of::<K, V>(&descriptor.into()));
+        let descriptor = descriptor.into();
+        tables.push(TableSpec::of::<K, V>(&descriptor));
         Self {
             table,
             max_parallelism,
+            ttl: descriptor.evolution().ttl.clone(),
             types: PhantomData,
         }
+    }
+
+    /// Whether values expire.
+    pub fn has_time_to_live(&self) -> bool {
+        self.ttl.is_some()
     }
 
     /// The table behind the handle, for access by batch.
     ///
     /// # Errors
-    /// `Internal` when the backend was opened with other tables.
+    /// `Internal` when the backend was opened with other tables; `Unsupported` when values expire, since
+    /// there are others in the table then.
     pub fn table<'a>(&self, backend: &'a mut dyn KeyedStateBackend) -> Result<TableMut<'a, K, V>> {
+        if self.ttl.is_some() {
+            return Err(Error::unsupported(
+                "a state with a time to live has no table of its values; access it key by key",
+            ));
+        }
         TableMut::of(backend, self.table, self.max_parallelism)
     }
 
@@ -47,7 +64,7 @@ impl<K: Key, V: Data> ValueState<K, V> {
     /// # Errors
     /// The backend cannot read.
     pub fn value(&self, backend: &mut dyn KeyedStateBackend, hash: u64, key: &K) -> Result<Option<V>> {
-        self.table(backend)?.get(hash, key)
+        self.read(backend, hash, key, |value| value.cloned())
     }
 
     /// Sets the value of a key.
@@ -55,6 +72,9 @@ impl<K: Key, V: Data> ValueState<K, V> {
     /// # Errors
     /// The backend cannot write.
     pub fn update(&self, backend: &mut dyn KeyedStateBackend, hash: u64, key: K, value: V) -> Result<()> {
+        if self.ttl.is_some() {
+            return self.replace(backend, hash, &key, value);
+        }
         self.table(backend)?.update(hash, key, |slot| match slot {
             Slot::Occupied(old) => *old = value,
             Slot::Vacant(vacant) => *vacant = Some(value),
@@ -83,7 +103,10 @@ impl<K: Key, V: Data> ValueState<K, V> {
         key: &K,
         look: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R> {
-        self.table(backend)?.read(hash, key, look)
+        match &self.ttl {
+            None => self.table(backend)?.read(hash, key, look),
+            Some(ttl) => self.read_expiring(ttl, backend, hash, key, look),
+        }
     }
 
     /// Changes the value of a key in place, or gives it one: a read and a write in one access.
@@ -97,7 +120,10 @@ impl<K: Key, V: Data> ValueState<K, V> {
         key: &K,
         change: impl FnOnce(Slot<'_, V>) -> R,
     ) -> Result<R> {
-        self.table(backend)?.modify(hash, key, change)
+        match &self.ttl {
+            None => self.table(backend)?.modify(hash, key, change),
+            Some(ttl) => self.modify_expiring(ttl, backend, hash, key, change),
+        }
     }
 
     /// Removes the value of a key.
@@ -105,7 +131,10 @@ impl<K: Key, V: Data> ValueState<K, V> {
     /// # Errors
     /// The backend cannot write.
     pub fn clear(&self, backend: &mut dyn KeyedStateBackend, hash: u64, key: &K) -> Result<()> {
-        self.table(backend)?.remove(hash, key)
+        match &self.ttl {
+            None => self.table(backend)?.remove(hash, key),
+            Some(ttl) => self.remove_expiring(ttl, backend, hash, key),
+        }
     }
 }
 
@@ -114,6 +143,7 @@ impl<K, V> Clone for ValueState<K, V> {
         Self {
             table: self.table,
             max_parallelism: self.max_parallelism,
+            ttl: self.ttl.clone(),
             types: PhantomData,
         }
     }

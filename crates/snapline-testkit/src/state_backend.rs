@@ -17,6 +17,7 @@
 
 mod chain;
 mod damage;
+mod evolution;
 mod restore;
 mod shelf;
 mod snapshot;
@@ -29,7 +30,8 @@ pub use subject::Subject;
 /// One sentence, and how to check it.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// What the sentence is about: `value`, `typed`, `snapshot`, `chain`, `restore` or `damage`.
+    /// What the sentence is about: `value`, `typed`, `snapshot`, `chain`, `restore`,
+    /// `evolution` or `damage`.
     pub group: &'static str,
     /// The sentence, as the name of a test.
     pub name: &'static str,
@@ -114,6 +116,11 @@ macro_rules! state_backend_suite {
             restore: a_state_that_the_program_does_not_want_is_in_the_next_snapshot,
             restore: states_are_found_by_name_and_a_new_one_is_empty,
             restore: a_state_of_another_type_is_refused_by_name,
+            evolution: values_of_an_older_version_are_migrated_once,
+            evolution: a_version_that_cannot_be_read_is_refused_by_name,
+            evolution: what_has_expired_is_neither_returned_nor_restored,
+            evolution: an_older_value_does_not_come_back_when_the_newer_expires,
+            evolution: a_time_to_live_is_given_changed_and_taken,
             damage: a_flipped_byte_is_found,
             damage: a_file_that_was_cut_short_is_found,
             damage: a_missing_file_is_found,

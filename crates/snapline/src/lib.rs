@@ -83,7 +83,7 @@ pub mod prelude {
         AggregatingState, Collector, DataStream, Emit, JobHandle, JobState, KeyedProcessFunction,
         KeyedStream, ListState, MapState, ProcessContext, ReducingState, RuntimeContext, ValueState,
     };
-    pub use snapline_state::{AggregateFunction, StateDescriptor};
+    pub use snapline_state::{AggregateFunction, StateDescriptor, StateTtl};
     pub use snapline_state_file::FileCheckpointStorage;
     pub use snapline_state_memory::{MemoryCheckpointStorage, MemoryStateBackend};
 }

@@ -342,6 +342,24 @@ impl<K: Key, V: Data> Segment<K, V> {
         self.table.iter().map(|full| (&full.key, &full.value))
     }
 
+    /// How many buckets there are.
+    pub(super) fn buckets(&self) -> usize {
+        self.table.num_buckets()
+    }
+
+    /// The keys in these buckets whose values are wanted; there may be fewer buckets.
+    pub(super) fn keys_in(
+        &self,
+        buckets: Range<usize>,
+        is_wanted: impl Fn(&V) -> bool,
+    ) -> impl Iterator<Item = &K> {
+        let buckets = buckets.start..buckets.end.min(self.buckets());
+        let entries = buckets.filter_map(|bucket| self.table.get_bucket(bucket));
+        entries
+            .filter(move |full| is_wanted(&full.value))
+            .map(|full| &full.key)
+    }
+
     /// Takes all entries with their marks away and leaves an empty table for this many.
     fn empty_out(&mut self, entries: usize, phase: Phase) -> (HashTable<Full<K, V>>, Marks) {
         let old = std::mem::replace(&mut self.table, HashTable::with_capacity(entries));

@@ -13,6 +13,7 @@ use snapline_state::{
     ByteTable, EntryVisitor, HandleKind, KeyedStateBackend, Snapshot, SnapshotTarget, StateBackend,
     StateContext, StateHandle, StateLocation, TableId, TableMeta, TableRef,
 };
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -104,14 +105,14 @@ impl StateBackend for Double {
                 if flaw == Flaw::MatchesByPosition && position < wanted {
                     index = Some(position);
                 }
-                if let Some(index) = index
-                    && flaw != Flaw::MatchesByPosition
-                    && flaw != Flaw::TypesAreNotChecked
-                {
-                    let known = &tables[index].0;
-                    meta.check_against(known)
-                        .map_err(|error| error.with("operator", &context.operator))?;
-                }
+                let wanted = index.and_then(|index| context.tables.get(index));
+                let conversion = match wanted {
+                    Some(wanted) if flaw != Flaw::MatchesByPosition && flaw != Flaw::TypesAreNotChecked => {
+                        let conversion = wanted.conversion(&meta);
+                        conversion.map_err(|error| error.with("operator", &context.operator))?
+                    }
+                    _ => None,
+                };
                 if index.is_none() && flaw == Flaw::LosesUnclaimedStates {
                     continue;
                 }
@@ -123,9 +124,16 @@ impl StateBackend for Double {
                     let group = context.max_parallelism.key_group(stable_hash_bytes(key));
                     context.key_groups.contains(group) || flaw == Flaw::IgnoresKeyGroups
                 };
-                tables[index]
-                    .1
-                    .extend(entries.into_iter().filter(|(key, _)| own(key)));
+                for (key, value) in entries.into_iter().filter(|(key, _)| own(key)) {
+                    let converted = match &conversion {
+                        Some(conversion) => conversion
+                            .convert(&value)
+                            .map_err(|error| error.with("operator", &context.operator))?
+                            .map(Cow::into_owned),
+                        None => Some(value),
+                    };
+                    tables[index].1.extend(converted.map(|value| (key, value)));
+                }
             }
         }
         let deleted = tables

@@ -57,7 +57,7 @@ impl Subject {
         self.open_with(program, key_groups, restore, None)
     }
 
-    fn open_with(
+    pub(super) fn open_with(
         &self,
         program: &Program,
         key_groups: KeyGroupRange,

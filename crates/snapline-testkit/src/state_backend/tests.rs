@@ -9,7 +9,7 @@ crate::state_backend_suite!(bytes, || Double(Flaw::None));
 crate::state_backend_suite!(live, MemoryStateBackend::new);
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 38] = [
+const BITES: [(Flaw, &str); 43] = [
     (Flaw::MissingIsZero, "a_key_has_no_value_until_it_gets_one"),
     (Flaw::MissingIsZero, "an_update_may_leave_a_key_without_a_value"),
     (
@@ -122,6 +122,26 @@ const BITES: [(Flaw, &str); 38] = [
     (
         Flaw::TypesAreNotChecked,
         "a_state_of_another_type_is_refused_by_name",
+    ),
+    (
+        Flaw::TypesAreNotChecked,
+        "values_of_an_older_version_are_migrated_once",
+    ),
+    (
+        Flaw::TypesAreNotChecked,
+        "a_version_that_cannot_be_read_is_refused_by_name",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "what_has_expired_is_neither_returned_nor_restored",
+    ),
+    (
+        Flaw::TypesAreNotChecked,
+        "a_time_to_live_is_given_changed_and_taken",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "an_older_value_does_not_come_back_when_the_newer_expires",
     ),
     (Flaw::SkipsChecksum, "a_flipped_byte_is_found"),
     (Flaw::ShortFileIsCut, "a_file_that_was_cut_short_is_found"),

@@ -3,6 +3,7 @@
 use super::stored::{StoredBlock, StoredEntries};
 use super::{Block, BlockReader, Entry, TableMeta};
 use crate::backend::StateContext;
+use crate::conversion::Conversion;
 use crate::handle::{HandleKind, StateHandle};
 use crate::pieces::Pieces;
 use crate::spec::TableId;
@@ -34,7 +35,8 @@ impl StateContext {
     ///
     /// # Errors
     /// `Corrupted` when a handle cannot be read; `Invalid` when two wanted tables have the same name,
-    /// or a stored one has other types or another version than the wanted one; the first error of `keep`.
+    /// or a stored one has other types than the wanted one, or a version from which nothing leads to its; the
+    /// first error of `keep` or of a migration.
     pub async fn restore_entries(
         &self,
         keep: &mut (dyn FnMut(RestoredEntry<'_>) -> Result<()> + Send),
@@ -157,12 +159,12 @@ impl<'a> Tables<'a> {
         for block in BlockReader::of_checked(file)? {
             match block? {
                 Block::Meta(stored, meta) => {
-                    let table = self.find(meta)?;
+                    let (table, conversion) = self.find(meta)?;
                     let entries = match kind {
                         HandleKind::Delta => StoredEntries::of_delta(table, own, max),
                         _ => StoredEntries::new(table, own, max),
                     };
-                    tables.insert(stored, entries);
+                    tables.insert(stored, entries.converted_by(conversion));
                 }
                 Block::Entries {
                     table,
@@ -173,7 +175,7 @@ impl<'a> Tables<'a> {
                     key_groups,
                     entries,
                     payload,
-                }),
+                })?,
                 Block::Removed {
                     table,
                     key_groups,
@@ -189,18 +191,18 @@ impl<'a> Tables<'a> {
         Ok(tables)
     }
 
-    /// The id of a stored table.
-    fn find(&mut self, stored: TableMeta) -> Result<TableId> {
+    /// The id of a stored table, and what is to be done with its values.
+    fn find(&mut self, stored: TableMeta) -> Result<(TableId, Option<Conversion>)> {
         if let Some(id) = self.wanted.get(stored.name.as_str()) {
-            let wanted = self.context.tables[usize::from(id.0)].meta();
-            return stored.check_against(wanted).map(|()| *id);
+            let wanted = &self.context.tables[usize::from(id.0)];
+            return Ok((*id, wanted.conversion(&stored)?));
         }
         let known = self.unclaimed.iter().position(|meta| *meta == stored);
         let index = known.unwrap_or_else(|| {
             self.unclaimed.push(stored);
             self.unclaimed.len() - 1
         });
-        Ok(TableId((self.context.tables.len() + index) as u16))
+        Ok((TableId((self.context.tables.len() + index) as u16), None))
     }
 }
 
@@ -219,18 +221,12 @@ impl TableMeta {
         if self == wanted {
             return Ok(());
         }
-        let describe = |meta: &Self| {
-            format!(
-                "{} -> {}, version {}",
-                meta.key_type, meta.value_type, meta.version
-            )
-        };
         Err(Error::invalid(
             "a restored state is not of the type that the program gives it; go back to the stored type, \
              give the state another name, or start fresh",
         )
         .with("state", &self.name)
-        .with("stored", describe(self))
-        .with("program", describe(wanted)))
+        .with("stored", self.description())
+        .with("program", wanted.description()))
     }
 }

@@ -1,6 +1,7 @@
 //! The entries of a table as they come out of a file.
 
 use super::{Entry, RestoredEntry};
+use crate::conversion::Conversion;
 use crate::spec::TableId;
 use bytes::Bytes;
 use snapline_core::{Error, KeyGroupRange, MaxParallelism, Result, stable_hash_bytes};
@@ -20,6 +21,7 @@ pub struct StoredEntries {
     max_parallelism: MaxParallelism,
     blocks: Vec<StoredBlock>,
     content: Content,
+    conversion: Option<Conversion>,
 }
 
 /// How entries of a file add to those before.
@@ -47,7 +49,13 @@ impl StoredEntries {
             max_parallelism,
             blocks: Vec::new(),
             content: Content::All,
+            conversion: None,
         }
+    }
+
+    /// The same with this done to the values of blocks that are pushed.
+    pub(crate) fn converted_by(self, conversion: Option<Conversion>) -> Self {
+        Self { conversion, ..self }
     }
 
     /// The same for a delta.
@@ -59,10 +67,18 @@ impl StoredEntries {
     }
 
     /// Adds a block, unless it has nothing that the subtask owns.
-    pub(crate) fn push(&mut self, block: StoredBlock) {
-        if !block.key_groups.intersection(self.own).is_empty() {
-            self.blocks.push(block);
+    ///
+    /// # Errors
+    /// As [`Conversion::convert`].
+    pub(crate) fn push(&mut self, mut block: StoredBlock) -> Result<()> {
+        if block.key_groups.intersection(self.own).is_empty() {
+            return Ok(());
         }
+        if let Some(conversion) = &self.conversion {
+            (block.entries, block.payload) = conversion.convert_block(&block.payload, self.is_delta())?;
+        }
+        self.blocks.push(block);
+        Ok(())
     }
 
     /// Adds a block of removed keys, unless it has none that the subtask owns.
@@ -83,6 +99,13 @@ impl StoredEntries {
     /// Whether the entries change those of files before.
     pub fn is_delta(&self) -> bool {
         matches!(self.content, Content::Changes(_))
+    }
+
+    /// Whether the values are not those of the file: it has those of an older version, or without the time to
+    /// live that the state has now. A snapshot must not build on such a file.
+    pub fn is_migrated(&self) -> bool {
+        let conversion = self.conversion.as_ref();
+        conversion.is_some_and(Conversion::changes_values)
     }
 
     /// Hands out each removed key that the subtask owns, with its hash.

@@ -167,11 +167,13 @@ fn restored(files: &[(bool, Bytes)]) -> Content {
                     entries,
                     payload,
                     ..
-                } => stored.push(StoredBlock {
-                    key_groups,
-                    entries,
-                    payload,
-                }),
+                } => stored
+                    .push(StoredBlock {
+                        key_groups,
+                        entries,
+                        payload,
+                    })
+                    .unwrap(),
                 Block::Removed {
                     key_groups,
                     keys,

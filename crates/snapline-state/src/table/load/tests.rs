@@ -65,11 +65,13 @@ fn stored(table: &mut Numbers, own: KeyGroupRange, max: MaxParallelism) -> Store
             ..
         } = block.unwrap()
         {
-            stored.push(StoredBlock {
-                key_groups,
-                entries,
-                payload,
-            });
+            stored
+                .push(StoredBlock {
+                    key_groups,
+                    entries,
+                    payload,
+                })
+                .unwrap();
         }
     }
     stored

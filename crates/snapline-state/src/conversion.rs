@@ -1,0 +1,201 @@
+//! From the values that were stored to those of the program: older schemas, and times to live.
+
+use crate::format::block::{Entry, TableMeta};
+use crate::spec::TableSpec;
+use crate::ttl::{Expiring, Ttl};
+use bytes::Bytes;
+use snapline_core::{Error, Result, Timestamp, encode_into};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// Turns the encoded value of an older version into an encoded one of the program.
+pub(crate) type Migrate = Arc<dyn Fn(u32, &[u8]) -> Result<Vec<u8>> + Send + Sync>;
+
+/// What a table does with the values of a snapshot.
+#[derive(Clone, Default)]
+pub(crate) struct Evolution {
+    pub(crate) migrate: Option<Migrate>,
+    pub(crate) ttl: Option<Ttl>,
+}
+
+impl fmt::Debug for Evolution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evolution")
+            .field("migrate", &self.migrate.is_some())
+            .field("ttl", &self.ttl)
+            .finish()
+    }
+}
+
+/// How the values of a stored table become those that the program wants.
+///
+/// [`StateContext::restore_entries`](crate::StateContext::restore_entries) and
+/// [`restore_tables`](crate::StateContext::restore_tables) convert what they hand out. A backend with
+/// a format of its own converts each value that it restores.
+#[derive(Clone)]
+pub struct Conversion {
+    name: String,
+    /// The stored version, if it is an older one, and the way from it.
+    migrate: Option<(u32, Migrate)>,
+    wanted_version: u32,
+    is_expiring: bool,
+    ttl: Option<Ttl>,
+}
+
+impl TableSpec {
+    /// How the values of a stored table become those of this one; `None` when they are as they should be.
+    ///
+    /// # Errors
+    /// `Invalid` when they cannot: the stored version is a newer one, or an older one from which the
+    /// descriptor does not say how to migrate, or it is the same and the types are others.
+    pub fn conversion(&self, stored: &TableMeta) -> Result<Option<Conversion>> {
+        let wanted = self.meta();
+        let is_expiring = Expiring::<()>::is_name(&stored.value_type);
+        let migrate = if stored.version == wanted.version {
+            let value_type = match (is_expiring, &self.evolution().ttl) {
+                (true, None) => Expiring::<()>::inner_name(&stored.value_type),
+                (false, Some(_)) => Expiring::<()>::name_of(&stored.value_type),
+                _ => stored.value_type.clone(),
+            };
+            let as_if = TableMeta {
+                value_type,
+                ..stored.clone()
+            };
+            as_if
+                .check_against(wanted)
+                .or_else(|_| stored.check_against(wanted))?;
+            None
+        } else {
+            Some((stored.version, self.way_from(stored)?))
+        };
+        let ttl = self.evolution().ttl.clone();
+        let is_as_wanted = migrate.is_none() && !is_expiring && ttl.is_none();
+        Ok((!is_as_wanted).then(|| Conversion {
+            name: wanted.name.clone(),
+            migrate,
+            wanted_version: wanted.version,
+            is_expiring,
+            ttl,
+        }))
+    }
+
+    /// The migration from an older version.
+    fn way_from(&self, stored: &TableMeta) -> Result<Migrate> {
+        let wanted = self.meta();
+        let refuse = |rule: &str| {
+            Error::invalid(rule)
+                .with("state", &stored.name)
+                .with("stored", stored.description())
+                .with("program", wanted.description())
+        };
+        if stored.version > wanted.version {
+            return Err(refuse(
+                "a restored state has a newer version than the program gives it; run the newer program, or start \
+                 fresh",
+            ));
+        }
+        if stored.key_type != wanted.key_type {
+            return Err(refuse(
+                "a restored state has other keys, which cannot be migrated; go back to the stored type, give the \
+                 state another name, or start fresh",
+            ));
+        }
+        self.evolution().migrate.clone().ok_or_else(|| {
+            refuse(
+                "a restored state has an older version; say in its descriptor how to migrate from it, give the \
+                 state another name, or start fresh",
+            )
+        })
+    }
+}
+
+impl Conversion {
+    /// The value for the program; `None` when it has expired.
+    ///
+    /// # Errors
+    /// The first of the program's migration, with the name of the state and both versions; `Corrupted` when
+    /// the bytes are no value.
+    pub fn convert<'v>(&self, value: &'v [u8]) -> Result<Option<Cow<'v, [u8]>>> {
+        let (expires_at, bare) = match self.is_expiring {
+            true => {
+                let (expires_at, bare) = Expiring::<()>::split(value)?;
+                (Some(expires_at), bare)
+            }
+            false => (None, value),
+        };
+        let Some(ttl) = &self.ttl else {
+            return self.migrated(bare).map(Some);
+        };
+        let now = ttl.now();
+        let expires_at = expires_at.unwrap_or_else(|| ttl.expiry(now));
+        if expires_at <= now {
+            return Ok(None);
+        }
+        if !self.changes_values() {
+            return Ok(Some(value.into()));
+        }
+        let mut expiring = Vec::with_capacity(value.len() + 8);
+        encode_into::<Timestamp>(&expires_at, &mut expiring)?;
+        expiring.extend_from_slice(&self.migrated(bare)?);
+        Ok(Some(expiring.into()))
+    }
+
+    /// Whether values become others. Otherwise some are only left out: the stored ones remain readable, and
+    /// a snapshot may build on them.
+    pub fn changes_values(&self) -> bool {
+        self.migrate.is_some() || self.is_expiring != self.ttl.is_some()
+    }
+
+    fn migrated<'v>(&self, bare: &'v [u8]) -> Result<Cow<'v, [u8]>> {
+        let Some((version, migrate)) = &self.migrate else {
+            return Ok(bare.into());
+        };
+        let migrated = migrate(*version, bare).map_err(|error| {
+            error
+                .with("state", &self.name)
+                .with("stored version", version)
+                .with("program version", self.wanted_version)
+        })?;
+        Ok(migrated.into())
+    }
+
+    /// Converts the entries of a block and counts them. A delta keeps what has expired: without it an older
+    /// value of the key would come back.
+    pub(crate) fn convert_block(&self, payload: &Bytes, is_delta: bool) -> Result<(u32, Bytes)> {
+        let (mut entries, mut converted) = (0, Vec::with_capacity(payload.len()));
+        for entry in Entry::iter(payload) {
+            let Entry { key, value } = entry?;
+            let kept = match self.convert(value)? {
+                None if is_delta && !self.changes_values() => Some(value.into()),
+                kept => kept,
+            };
+            if let Some(value) = kept {
+                Entry { key, value: &value }.append(&mut converted);
+                entries += 1;
+            }
+        }
+        Ok((entries, converted.into()))
+    }
+}
+
+impl TableMeta {
+    /// The types and the version in words.
+    pub(crate) fn description(&self) -> String {
+        format!(
+            "{} -> {}, version {}",
+            self.key_type, self.value_type, self.version
+        )
+    }
+}
+
+impl fmt::Debug for Conversion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversion")
+            .field("name", &self.name)
+            .field("from", &self.migrate.as_ref().map(|(version, _)| version))
+            .field("is_expiring", &self.is_expiring)
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! The value of a key that may have expired.
+
+use super::ValueState;
+use crate::access::TableMut;
+use crate::backend::KeyedStateBackend;
+use crate::table::Slot;
+use crate::ttl::{Expiring, Ttl};
+use snapline_core::{Data, Key, Result, Timestamp};
+
+/// So many places of a table are looked at with each access, to remove what has expired.
+const LOOKED_AT: usize = 8;
+
+/// What is to be done with an entry after an access.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    Keep,
+    Remove,
+}
+
+impl<K: Key, V: Data> ValueState<K, V> {
+    fn expiring<'a>(
+        &self,
+        backend: &'a mut dyn KeyedStateBackend,
+        now: Timestamp,
+    ) -> Result<TableMut<'a, K, Expiring<V>>> {
+        let mut table = TableMut::<K, Expiring<V>>::of(backend, self.table, self.max_parallelism)?;
+        table.sweep(LOOKED_AT, |entry| !entry.is_alive(now));
+        Ok(table)
+    }
+
+    pub(super) fn read_expiring<R>(
+        &self,
+        ttl: &Ttl,
+        backend: &mut dyn KeyedStateBackend,
+        hash: u64,
+        key: &K,
+        look: impl FnOnce(Option<&V>) -> R,
+    ) -> Result<R> {
+        let now = ttl.now();
+        let mut table = self.expiring(backend, now)?;
+        let (outcome, after) = if ttl.counts_reads() {
+            table.modify(hash, key, |slot| match slot {
+                Slot::Occupied(entry) if entry.is_alive(now) => {
+                    entry.expires_at = ttl.expiry(now);
+                    (look(Some(&entry.value)), After::Keep)
+                }
+                Slot::Occupied(_) => (look(None), After::Remove),
+                Slot::Vacant(_) => (look(None), After::Keep),
+            })?
+        } else {
+            table.read(hash, key, |entry| match entry {
+                Some(entry) if entry.is_alive(now) => (look(Some(&entry.value)), After::Keep),
+                Some(_) => (look(None), After::Remove),
+                None => (look(None), After::Keep),
+            })?
+        };
+        if after == After::Remove {
+            table.remove(hash, key)?;
+        }
+        Ok(outcome)
+    }
+
+    pub(super) fn modify_expiring<R>(
+        &self,
+        ttl: &Ttl,
+        backend: &mut dyn KeyedStateBackend,
+        hash: u64,
+        key: &K,
+        change: impl FnOnce(Slot<'_, V>) -> R,
+    ) -> Result<R> {
+        let now = ttl.now();
+        let expires_at = ttl.expiry(now);
+        let mut table = self.expiring(backend, now)?;
+        let (outcome, after) = table.modify(hash, key, |slot| {
+            let mut new = None;
+            match slot {
+                Slot::Occupied(entry) if entry.is_alive(now) => {
+                    entry.expires_at = expires_at;
+                    (change(Slot::Occupied(&mut entry.value)), After::Keep)
+                }
+                Slot::Occupied(entry) => {
+                    let outcome = change(Slot::Vacant(&mut new));
+                    let Some(value) = new else {
+                        return (outcome, After::Remove);
+                    };
+                    *entry = Expiring { expires_at, value };
+                    (outcome, After::Keep)
+                }
+                Slot::Vacant(vacant) => {
+                    let outcome = change(Slot::Vacant(&mut new));
+                    *vacant = new.map(|value| Expiring { expires_at, value });
+                    (outcome, After::Keep)
+                }
+            }
+        })?;
+        if after == After::Remove {
+            table.remove(hash, key)?;
+        }
+        Ok(outcome)
+    }
+
+    pub(super) fn remove_expiring(
+        &self,
+        ttl: &Ttl,
+        backend: &mut dyn KeyedStateBackend,
+        hash: u64,
+        key: &K,
+    ) -> Result<()> {
+        self.expiring(backend, ttl.now())?.remove(hash, key)
+    }
+}

@@ -57,6 +57,8 @@ pub(super) struct Double(pub(super) Flaw);
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 type Tables = Vec<(TableMeta, Entries)>;
+/// The same with the name, the version and the types of each.
+type StoredTables = Vec<((String, u32, String, String), Entries)>;
 
 #[derive(Debug)]
 struct Keyed {
@@ -96,11 +98,19 @@ impl StateBackend for Double {
                 break;
             }
             let bytes = read(flaw, handle, &context).await?;
-            let stored: Tables = match decode(&bytes) {
-                Err(_) if flaw == Flaw::ShortFileIsCut || flaw == Flaw::MissingFileIsEmpty => Tables::new(),
+            let stored: StoredTables = match decode(&bytes) {
+                Err(_) if flaw == Flaw::ShortFileIsCut || flaw == Flaw::MissingFileIsEmpty => Vec::new(),
                 stored => stored?,
             };
-            for (position, (meta, entries)) in stored.into_iter().enumerate() {
+            for (position, ((name, version, key_type, value_type), entries)) in stored.into_iter().enumerate()
+            {
+                let meta = TableMeta {
+                    name,
+                    version,
+                    key_type,
+                    value_type,
+                    schema: None,
+                };
                 let mut index = tables.iter().position(|(known, _)| known.name == meta.name);
                 if flaw == Flaw::MatchesByPosition && position < wanted {
                     index = Some(position);
@@ -307,7 +317,12 @@ impl Snapshot for Frozen {
         let mut bytes = Vec::new();
         let is_empty = self.moment.iter().all(|(_, entries)| entries.is_empty());
         if !(is_empty && self.flaw == Flaw::EmptySnapshotCannotBeRead) {
-            encode_into(&self.moment, &mut bytes)?;
+            let parts = |meta: TableMeta| (meta.name, meta.version, meta.key_type, meta.value_type);
+            let stored = self
+                .moment
+                .iter()
+                .map(|(meta, entries)| (parts(meta.clone()), entries.clone()));
+            encode_into::<StoredTables>(&stored.collect(), &mut bytes)?;
         }
         let content = futures::stream::iter([Ok(bytes.into())]).boxed();
         let groups = Some(self.key_groups);

@@ -22,6 +22,7 @@ mod handle;
 mod list_state;
 mod local_copies;
 mod map_state;
+mod namespaced_state;
 mod operator_state;
 mod pieces;
 mod reducing_state;
@@ -49,6 +50,7 @@ pub use handle::{Committable, HandleKind, StateHandle, StateLocation, SubtaskSta
 pub use list_state::ListState;
 pub use local_copies::{LocalCopies, LocalCopy};
 pub use map_state::MapState;
+pub use namespaced_state::NamespacedState;
 pub use operator_state::OperatorState;
 pub use pieces::Pieces;
 pub use reducing_state::ReducingState;

@@ -98,6 +98,7 @@ macro_rules! state_backend_suite {
             typed: a_list_keeps_its_order_and_an_empty_one_is_none,
             typed: a_map_keeps_its_entries_and_goes_with_its_last,
             typed: an_accumulator_goes_on_where_it_was,
+            typed: values_of_a_key_are_apart_by_namespace_at_any_parallelism,
             typed: lists_and_maps_are_whole_at_any_parallelism,
             snapshot: a_snapshot_holds_the_moment_of_its_freeze_while_writes_go_on,
             snapshot: snapshots_taken_before_any_is_persisted_hold_their_own_moments,

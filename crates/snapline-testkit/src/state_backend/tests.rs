@@ -9,7 +9,7 @@ crate::state_backend_suite!(bytes, || Double(Flaw::None));
 crate::state_backend_suite!(live, MemoryStateBackend::new);
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 43] = [
+const BITES: [(Flaw, &str); 45] = [
     (Flaw::MissingIsZero, "a_key_has_no_value_until_it_gets_one"),
     (Flaw::MissingIsZero, "an_update_may_leave_a_key_without_a_value"),
     (
@@ -55,6 +55,14 @@ const BITES: [(Flaw, &str); 43] = [
         "a_map_keeps_its_entries_and_goes_with_its_last",
     ),
     (Flaw::ValuesAreNotReplaced, "an_accumulator_goes_on_where_it_was"),
+    (
+        Flaw::RestoresOnce,
+        "values_of_a_key_are_apart_by_namespace_at_any_parallelism",
+    ),
+    (
+        Flaw::ClearDoesNothing,
+        "values_of_a_key_are_apart_by_namespace_at_any_parallelism",
+    ),
     (Flaw::RestoresOnce, "lists_and_maps_are_whole_at_any_parallelism"),
     (
         Flaw::OneMapForAllStates,

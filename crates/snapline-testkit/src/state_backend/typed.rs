@@ -3,7 +3,9 @@
 use super::Subject;
 use super::subject::{Keyed, Program, hash, max};
 use snapline_core::{Data, SubtaskIndex};
-use snapline_state::{AggregateFunction, AggregatingState, ListState, MapState, Slot, ValueState};
+use snapline_state::{
+    AggregateFunction, AggregatingState, ListState, MapState, NamespacedState, Slot, ValueState,
+};
 use std::collections::BTreeMap;
 
 /// The same steps on a plain vector; after each the list is right, here and after a restore.
@@ -113,6 +115,50 @@ pub(super) fn an_accumulator_goes_on_where_it_was(subject: &Subject) {
         averages.clear(&mut **state, of, &1).unwrap();
         assert_eq!(averages.result(&mut **state, of, &1).unwrap(), None);
     }
+}
+
+/// Each run opens a window for all keys and ends the one before the last, at another parallelism; odd keys have
+/// all of their windows taken at the end.
+pub(super) fn values_of_a_key_are_apart_by_namespace_at_any_parallelism(subject: &Subject) {
+    const KEYS: u64 = 200;
+    let mut program = Program::default();
+    let windows = NamespacedState::<u64, u64, u64>::register("windows", &mut program.tables, max());
+    let mut handles = Vec::new();
+    let mut left = 0;
+    for (run, parallelism) in (0_u64..).zip([1, 2, 3, 1]) {
+        let mut next = Vec::new();
+        for subtask in (0..parallelism).map(SubtaskIndex) {
+            let own = max().range_of(subtask, parallelism);
+            let mut state = subject.open_range(&program, own, &handles).unwrap();
+            for key in (0..KEYS).filter(|key| own.contains(max().key_group(hash(key)))) {
+                let (backend, of) = (&mut *state, hash(&key));
+                let open: Vec<u64> = (run.saturating_sub(2)..run).collect();
+                assert_eq!(windows.namespaces(backend, of, &key).unwrap(), open);
+                let value = |slot: Slot<'_, u64>| match slot {
+                    Slot::Occupied(value) => panic!("{key} has {value} already"),
+                    Slot::Vacant(vacant) => *vacant = Some(key + run),
+                };
+                windows.modify(backend, of, &key, run, value).unwrap();
+                if run >= 2 {
+                    let ended = windows.take(backend, of, &key, &(run - 2)).unwrap();
+                    assert_eq!(ended, Some(key + run - 2));
+                }
+                if run == 3 && !key.is_multiple_of(2) {
+                    for window in [2, 3] {
+                        let is_there = windows.read(backend, of, &key, &window, |value| value.is_some());
+                        assert!(is_there.unwrap());
+                        windows.take(backend, of, &key, &window).unwrap();
+                    }
+                }
+            }
+            left = count(windows.as_map().as_value(), &mut state);
+            next.extend(subject.snapshot(&mut state));
+        }
+        handles = next;
+    }
+    assert_eq!(left as u64, KEYS / 2);
+    let mut state = subject.open(&program, &handles);
+    assert_eq!(count(windows.as_map().as_value(), &mut state) as u64, KEYS / 2);
 }
 
 /// Each run adds to the lists and maps of all keys, at another parallelism, given all handles of the run before.

@@ -111,34 +111,40 @@ impl TableSpec {
 }
 
 impl Conversion {
-    /// The value for the program; `None` when it has expired.
+    /// The value for the program; `None` when it has expired. Of a delta it must not just be left out then, or
+    /// an older value of the key would come back.
     ///
     /// # Errors
     /// The first of the program's migration, with the name of the state and both versions; `Corrupted` when
     /// the bytes are no value.
     pub fn convert<'v>(&self, value: &'v [u8]) -> Result<Option<Cow<'v, [u8]>>> {
-        let (expires_at, bare) = match self.is_expiring {
-            true => {
-                let (expires_at, bare) = Expiring::<()>::split(value)?;
-                (Some(expires_at), bare)
-            }
-            false => (None, value),
-        };
-        let Some(ttl) = &self.ttl else {
-            return self.migrated(bare).map(Some);
-        };
-        let now = ttl.now();
-        let expires_at = expires_at.unwrap_or_else(|| ttl.expiry(now));
-        if expires_at <= now {
-            return Ok(None);
+        let (expires_at, bare) = self.split(value)?;
+        match &self.ttl {
+            Some(ttl) if expires_at <= ttl.now() => Ok(None),
+            _ => self.converted(value, expires_at, bare).map(Some),
         }
+    }
+
+    /// When a value expires, with what is stored of it besides.
+    fn split<'v>(&self, value: &'v [u8]) -> Result<(Timestamp, &'v [u8])> {
+        match &self.ttl {
+            _ if self.is_expiring => Expiring::<()>::split(value),
+            Some(ttl) => Ok((ttl.expiry(ttl.now()), value)),
+            None => Ok((Timestamp::MAX, value)),
+        }
+    }
+
+    fn converted<'v>(&self, value: &'v [u8], expires_at: Timestamp, bare: &'v [u8]) -> Result<Cow<'v, [u8]>> {
         if !self.changes_values() {
-            return Ok(Some(value.into()));
+            return Ok(value.into());
+        }
+        if self.ttl.is_none() {
+            return self.migrated(bare);
         }
         let mut expiring = Vec::with_capacity(value.len() + 8);
-        encode_into::<Timestamp>(&expires_at, &mut expiring)?;
+        encode_into(&expires_at, &mut expiring)?;
         expiring.extend_from_slice(&self.migrated(bare)?);
-        Ok(Some(expiring.into()))
+        Ok(expiring.into())
     }
 
     /// Whether values become others. Otherwise some are only left out: the stored ones remain readable, and
@@ -160,15 +166,16 @@ impl Conversion {
         Ok(migrated.into())
     }
 
-    /// Converts the entries of a block and counts them. A delta keeps what has expired: without it an older
-    /// value of the key would come back.
+    /// Converts the entries of a block and counts them. A delta keeps what has expired.
     pub(crate) fn convert_block(&self, payload: &Bytes, is_delta: bool) -> Result<(u32, Bytes)> {
         let (mut entries, mut converted) = (0, Vec::with_capacity(payload.len()));
         for entry in Entry::iter(payload) {
             let Entry { key, value } = entry?;
-            let kept = match self.convert(value)? {
-                None if is_delta && !self.changes_values() => Some(value.into()),
-                kept => kept,
+            let kept = if is_delta {
+                let (expires_at, bare) = self.split(value)?;
+                Some(self.converted(value, expires_at, bare)?)
+            } else {
+                self.convert(value)?
             };
             if let Some(value) = kept {
                 Entry { key, value: &value }.append(&mut converted);

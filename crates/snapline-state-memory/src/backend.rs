@@ -1,16 +1,14 @@
 //! Live values in hash tables.
 
-mod chain;
 mod draining;
 mod unclaimed;
 
 use async_trait::async_trait;
-use chain::{Chain, Chains};
 use draining::{Draining, MemorySnapshot, Scope};
 use snapline_core::{CheckpointId, Error, KeyGroupRange, Result};
 use snapline_state::{
-    BlockWriter, KeyedStateBackend, LiveTable, Snapshot, StateBackend, StateContext, StateHandle, TableId,
-    TableMeta, TableRef, TableSpec, block_channel,
+    BlockWriter, KeyedStateBackend, LiveTable, Snapshot, SnapshotChain, SnapshotChains, StateBackend,
+    StateContext, TableId, TableMeta, TableRef, TableSpec, block_channel,
 };
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -100,12 +98,12 @@ impl StateBackend for MemoryStateBackend {
                 }
             })
             .await?;
-        let chains = Chains::default();
+        let mut chains = SnapshotChains::default();
         if !self.always_full {
             tables.iter_mut().for_each(|table| table.live.track());
             // What is migrated has to be stored anew.
-            if !is_migrated && let Some(base) = inheritable(&context) {
-                chains.insert(base, Chain::restored(context.restore));
+            if !is_migrated {
+                chains = SnapshotChains::restored(&context);
             }
         }
         Ok(Box::new(MemoryKeyedState {
@@ -116,17 +114,6 @@ impl StateBackend for MemoryStateBackend {
             draining: None,
         }))
     }
-}
-
-/// The checkpoint that was restored, if all of its files are of this subtask alone.
-fn inheritable(context: &StateContext) -> Option<CheckpointId> {
-    let own = context.key_groups;
-    let is_own = |handle: &StateHandle| {
-        handle
-            .key_groups
-            .is_some_and(|groups| groups.intersection(own) == groups)
-    };
-    context.base.filter(|_| context.restore.iter().all(is_own))
 }
 
 /// How many threads may restore a subtask: its share of the cores, since the others restore at the same time.
@@ -145,7 +132,7 @@ fn restore_threads(context: &StateContext) -> NonZeroUsize {
 struct MemoryKeyedState {
     tables: Vec<Table>,
     unclaimed: Vec<UnclaimedTable>,
-    chains: Chains,
+    chains: SnapshotChains,
     key_groups: KeyGroupRange,
     draining: Option<Draining>,
 }
@@ -161,7 +148,7 @@ impl MemoryKeyedState {
     }
 
     /// The snapshot to build on, if that is possible and worth it.
-    fn base(&self, checkpoint: CheckpointId) -> Option<Chain> {
+    fn base(&self, checkpoint: CheckpointId) -> Option<SnapshotChain> {
         let base = self.chains.base(checkpoint)?;
         let mut tables = self.tables.iter();
         tables
@@ -170,7 +157,7 @@ impl MemoryKeyedState {
     }
 
     /// Freezes all tables; their freezes have the same number.
-    fn freeze_tables(&mut self, base: Option<&Chain>) -> (u64, Scope) {
+    fn freeze_tables(&mut self, base: Option<&SnapshotChain>) -> (u64, Scope) {
         let tables = self.tables.iter_mut();
         match base {
             Some(base) => {

@@ -1,14 +1,13 @@
 //! A snapshot on its way: the task's half and the half that is persisted.
 
 use super::Table;
-use super::chain::{Chain, Chains};
 use super::unclaimed::UnclaimedTable;
 use async_trait::async_trait;
 use futures::StreamExt;
 use snapline_core::{CheckpointId, Error, KeyGroupRange, Result};
 use snapline_state::{
-    BlockReceiver, BlockWriter, HandleKind, Snapshot, SnapshotTarget, StateHandle, StateLocation, TableId,
-    TableMeta,
+    BlockReceiver, BlockWriter, HandleKind, Snapshot, SnapshotChain, SnapshotChains, SnapshotTarget,
+    StateHandle, StateLocation, TableId, TableMeta,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,7 +107,7 @@ pub(super) struct MemorySnapshot {
     checkpoint: CheckpointId,
     freeze: u64,
     /// Learns what is stored, so that a later snapshot can build on it.
-    chains: Chains,
+    chains: SnapshotChains,
     blocks: Option<Blocks>,
 }
 
@@ -118,12 +117,12 @@ struct Blocks {
     key_groups: KeyGroupRange,
     written: Arc<AtomicBool>,
     /// The snapshot that it builds on.
-    base: Option<Chain>,
+    base: Option<SnapshotChain>,
 }
 
 impl MemorySnapshot {
     /// A snapshot of nothing.
-    pub(super) fn new(checkpoint: CheckpointId, freeze: u64, chains: Chains) -> Self {
+    pub(super) fn new(checkpoint: CheckpointId, freeze: u64, chains: SnapshotChains) -> Self {
         Self {
             checkpoint,
             freeze,
@@ -138,7 +137,7 @@ impl MemorySnapshot {
         receiver: BlockReceiver,
         key_groups: KeyGroupRange,
         written: Arc<AtomicBool>,
-        base: Option<Chain>,
+        base: Option<SnapshotChain>,
     ) -> Self {
         let blocks = Some(Blocks {
             receiver,
@@ -180,7 +179,7 @@ impl Snapshot for MemorySnapshot {
             Some(blocks) => blocks.persist(target).await?,
             None => Vec::new(),
         };
-        let chain = Chain {
+        let chain = SnapshotChain {
             freeze,
             handles: handles.clone(),
         };

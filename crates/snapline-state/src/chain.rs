@@ -1,7 +1,8 @@
 //! Snapshots that later ones build on.
 
+use crate::backend::StateContext;
+use crate::handle::{HandleKind, StateHandle};
 use snapline_core::CheckpointId;
-use snapline_state::{HandleKind, StateHandle};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,26 +10,47 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const MOST_DELTAS: usize = 24;
 
 /// The snapshots of one subtask that were stored, shared with those that are being stored.
+///
+/// A backend that stores deltas asks it on which snapshot the next one is to build, and lets each snapshot that
+/// is stored tell it so. Clones share what they know.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Chains(Arc<Mutex<Known>>);
+pub struct SnapshotChains(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    chains: BTreeMap<CheckpointId, Chain>,
+    chains: BTreeMap<CheckpointId, SnapshotChain>,
     /// How long the next delta will be, in bytes, going by those before.
     expected: u64,
 }
 
-/// A stored snapshot: the number of its freeze, and the files that it consists of.
+/// A stored snapshot: a full file and the deltas that follow it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Chain {
-    pub(super) freeze: u64,
-    pub(super) handles: Vec<StateHandle>,
+pub struct SnapshotChain {
+    /// The number that the backend gave to the freeze of the snapshot; 0 is what it was restored from.
+    pub freeze: u64,
+    /// The files that the snapshot consists of.
+    pub handles: Vec<StateHandle>,
 }
 
-impl Chains {
+impl SnapshotChains {
+    /// Knows the checkpoint that was restored, if all of its files are of this subtask alone.
+    pub fn restored(context: &StateContext) -> Self {
+        let own = context.key_groups;
+        let is_own = |handle: &StateHandle| {
+            handle
+                .key_groups
+                .is_some_and(|groups| groups.intersection(own) == groups)
+        };
+        let chains = Self::default();
+        if let Some(base) = context.base.filter(|_| context.restore.iter().all(is_own)) {
+            let handles = context.restore.clone();
+            chains.insert(base, SnapshotChain { freeze: 0, handles });
+        }
+        chains
+    }
+
     /// A snapshot is stored.
-    pub(super) fn insert(&self, checkpoint: CheckpointId, chain: Chain) {
+    pub fn insert(&self, checkpoint: CheckpointId, chain: SnapshotChain) {
         let mut known = self.known();
         if let Some(delta) = chain.handles.last().filter(|last| last.kind == HandleKind::Delta) {
             known.expected = delta.len;
@@ -40,7 +62,7 @@ impl Chains {
     ///
     /// Deltas add up to a quarter of the full snapshot at the most, so that reading them after a failure does not
     /// take long; then comes a full one, which is what compacts the chain.
-    pub(super) fn base(&self, checkpoint: CheckpointId) -> Option<Chain> {
+    pub fn base(&self, checkpoint: CheckpointId) -> Option<SnapshotChain> {
         let mut known = self.known();
         known.chains.retain(|id, _| *id >= checkpoint);
         let chain = known.chains.get(&checkpoint)?;
@@ -57,12 +79,7 @@ impl Chains {
     }
 }
 
-impl Chain {
-    /// What the tables were loaded from: the state before their first freeze.
-    pub(super) fn restored(handles: Vec<StateHandle>) -> Self {
-        Self { freeze: 0, handles }
-    }
-
+impl SnapshotChain {
     fn may_grow(&self, expected: u64) -> bool {
         let deltas = self
             .handles
@@ -85,9 +102,9 @@ mod tests {
         }
     }
 
-    fn chain(full: u64, deltas: &[u64]) -> Chain {
+    fn chain(full: u64, deltas: &[u64]) -> SnapshotChain {
         let deltas = deltas.iter().map(|len| handle(HandleKind::Delta, *len));
-        Chain {
+        SnapshotChain {
             freeze: 1,
             handles: std::iter::once(handle(HandleKind::Full, full))
                 .chain(deltas)
@@ -115,7 +132,7 @@ mod tests {
 
     #[test]
     fn long_deltas_are_not_tried_for_a_while() {
-        let chains = Chains::default();
+        let chains = SnapshotChains::default();
         chains.insert(CheckpointId(1), chain(1000, &[900]));
         assert!(chains.base(CheckpointId(1)).is_none());
         let tries = (2..).find(|id| {

@@ -1,4 +1,7 @@
-//! Checkpoint storage for Snapline on a local directory, safe against crashes.
+//! State on a local disk for Snapline: checkpoint storage that is safe against crashes, and live state that is larger
+//! than memory.
+//!
+//! [`FileStateBackend`] keeps the entries that are used in memory and all of them in sorted files of a scratch folder.
 //!
 //! [`FileCheckpointStorage`] keeps each object in a file of its own, below one folder: the key
 //! `job/epoch/1.json` is the file `job/epoch/1.json`, so checkpoints can be looked at with `ls` and `cat`.
@@ -14,10 +17,12 @@
 //! system that does not tell capital from small letters, keys that differ only in that are the same object.
 //! A network file system is as safe as its hard links and syncs are.
 
+mod backend;
 mod directory;
 mod failure;
 mod scratch;
 mod storage;
 mod worker;
 
+pub use backend::{FileStateBackend, FileStateBackendBuilder};
 pub use storage::FileCheckpointStorage;

@@ -123,6 +123,12 @@ impl Entry<'_> {
         }
     }
 
+    /// Appends an encoded key to a payload of removed keys.
+    pub fn append_removed(key: &[u8], payload: &mut Vec<u8>) {
+        push_varint(key.len(), payload);
+        payload.extend_from_slice(key);
+    }
+
     /// The keys of a payload of removed keys, in order.
     pub fn removed(payload: &[u8]) -> impl Iterator<Item = Result<&[u8]>> {
         let mut rest = payload;

@@ -5,6 +5,7 @@
 mod api;
 mod cancel;
 mod endings;
+mod file_state;
 mod finished;
 mod held;
 mod incremental;

@@ -1,0 +1,174 @@
+//! Live state on a local disk.
+
+mod change;
+mod flusher;
+mod folder;
+mod keyed;
+mod restore;
+mod run;
+mod snapshot;
+mod store;
+mod tier;
+
+use async_trait::async_trait;
+use folder::Folder;
+use keyed::FileKeyedState;
+use lsm_tree::{Cache, DescriptorTable};
+use restore::restore;
+use snapline_core::Result;
+use snapline_state::{KeyedStateBackend, SnapshotChains, StateBackend, StateContext};
+use snapshot::Tables;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use store::{Shared, Store};
+
+/// Keeps state on a local disk and hot entries in memory: for state that is larger than memory.
+///
+/// Each subtask has a scratch folder of its own below the folder that is given, and at most
+/// [so many bytes](FileStateBackendBuilder::memory_bytes) of entries in memory. The scratch folder is not what a job
+/// recovers from: that is its checkpoints. It is removed when the task ends, and when another process opens the
+/// folder after a crash.
+///
+/// A freeze takes constant time, like that of the backend in memory, and snapshots are of the same format, so a
+/// savepoint of one of them can be restored on the other.
+///
+/// # What it takes
+/// Memory, for each subtask: `memory_bytes`, and while a full snapshot is read, some megabytes; for all together
+/// `cache_bytes`, and the filters and indexes of the newest files, one or two bytes for each entry in them. While a task
+/// restores, up to four files of its checkpoint are in memory as a whole. Disk: the state, as much again while files
+/// are merged, and the changes since the last complete checkpoint.
+///
+/// # What it does not do yet
+/// A restore reads and sorts all entries; the sorted files themselves are not part of checkpoints.
+///
+/// ```
+/// use futures::executor::block_on;
+/// use snapline_core::{CheckpointId, MaxParallelism, OperatorUid, StableHasher, SubtaskIndex};
+/// use snapline_state::{KeyedStateBackend, StateBackend, StateContext, ValueState};
+/// use snapline_state_file::{FileCheckpointStorage, FileStateBackend};
+/// use std::sync::Arc;
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = |name: &str| directory.path().join(name);
+/// let backend = FileStateBackend::builder(path("state"))
+///     .memory_bytes(64 * 1024 * 1024)
+///     .cache_bytes(16 * 1024 * 1024)
+///     .build();
+///
+/// let max = MaxParallelism::DEFAULT;
+/// let mut tables = Vec::new();
+/// let counts = ValueState::<String, u64>::register("counts", &mut tables, max);
+/// let context = StateContext {
+///     operator: OperatorUid::new("count")?,
+///     subtask: SubtaskIndex(0),
+///     max_parallelism: max,
+///     key_groups: max.full_range(),
+///     tables,
+///     restore: Vec::new(),
+///     base: None,
+///     storage: Arc::new(FileCheckpointStorage::open(path("checkpoints"))?),
+/// };
+/// let mut state = block_on(backend.open(context))?;
+///
+/// let key = "word".to_owned();
+/// let hash = StableHasher::new().hash(&key)?;
+/// counts.update(&mut *state, hash, key.clone(), 1)?;
+/// let _snapshot = state.freeze(CheckpointId(1), None)?;
+/// counts.update(&mut *state, hash, key.clone(), 2)?;
+/// assert_eq!(counts.value(&mut *state, hash, &key)?, Some(2));
+/// # Ok::<(), snapline_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct FileStateBackend {
+    folder: PathBuf,
+    memory_bytes: usize,
+    shared: Shared,
+}
+
+/// Chooses the settings of a [`FileStateBackend`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct FileStateBackendBuilder {
+    folder: PathBuf,
+    memory_bytes: usize,
+    cache_bytes: u64,
+}
+
+/// How many files are open at the most, of all subtasks.
+const OPEN_FILES: usize = 256;
+
+impl FileStateBackend {
+    /// A backend with scratch folders below this folder, which should be on a fast local disk. It is made when a job
+    /// starts.
+    pub fn builder(folder: impl Into<PathBuf>) -> FileStateBackendBuilder {
+        FileStateBackendBuilder {
+            folder: folder.into(),
+            memory_bytes: 256 * 1024 * 1024,
+            cache_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl FileStateBackendBuilder {
+    /// How many bytes of entries each subtask keeps in memory, 256 MiB when not set.
+    ///
+    /// The more of the entries that are used often have room, the fewer reads go to the disk. An entry takes
+    /// about 100 bytes beside its key and value, or including them when each is at most 20 bytes long.
+    pub fn memory_bytes(self, memory_bytes: usize) -> Self {
+        Self { memory_bytes, ..self }
+    }
+
+    /// How many bytes of blocks of files all subtasks together keep in memory, 64 MiB when not set.
+    pub fn cache_bytes(self, cache_bytes: u64) -> Self {
+        Self { cache_bytes, ..self }
+    }
+
+    /// The backend.
+    pub fn build(self) -> FileStateBackend {
+        FileStateBackend {
+            folder: self.folder,
+            memory_bytes: self.memory_bytes,
+            shared: Shared {
+                cache: Arc::new(Cache::with_capacity_bytes(self.cache_bytes)),
+                files: Arc::new(DescriptorTable::new(OPEN_FILES)),
+            },
+        }
+    }
+}
+
+impl FileStateBackend {
+    async fn open_keyed(&self, context: StateContext) -> Result<FileKeyedState> {
+        let store = Store::create(Folder::create(&self.folder)?, self.shared.clone())?;
+        let wanted = context.tables.iter().map(|spec| spec.meta().clone());
+        let restored = restore(&context, &store).await?;
+        let tables = Tables {
+            metas: wanted.chain(restored.unclaimed).collect(),
+            wanted: context.tables.len(),
+        };
+        let chains = match restored.is_migrated {
+            true => SnapshotChains::default(),
+            false => SnapshotChains::restored(&context),
+        };
+        FileKeyedState::new(store, tables, context.key_groups, chains, self.memory_bytes)
+    }
+}
+
+#[async_trait]
+impl StateBackend for FileStateBackend {
+    async fn open(&self, context: StateContext) -> Result<Box<dyn KeyedStateBackend>> {
+        Ok(Box::new(self.open_keyed(context).await?))
+    }
+}
+
+impl fmt::Debug for FileStateBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStateBackend")
+            .field("folder", &self.folder)
+            .field("memory_bytes", &self.memory_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! The thread that writes batches of changes, so that no task waits for a disk unless it has to.
+
+use super::change::{Change, sort};
+use super::run::Run;
+use super::store::{Entries, Store};
+use futures::channel::oneshot;
+use snapline_core::{Error, Result};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+
+/// Changes that are written as a whole.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) number: u64,
+    pub(super) changes: Vec<Change>,
+    /// Nobody will ask for changes since a batch before this one.
+    pub(super) keep_since: u64,
+    /// A freeze that comes after the changes.
+    pub(super) freeze: Option<Freeze>,
+}
+
+/// What a snapshot waits for.
+#[derive(Debug)]
+pub(super) struct Freeze {
+    /// Only what has changed after this batch, or everything.
+    pub(super) since: Option<u64>,
+    pub(super) frozen: oneshot::Sender<Result<Entries>>,
+}
+
+/// The task's handle to the thread, which ends when it is dropped, after what it was given is written.
+#[derive(Debug)]
+pub(super) struct Flusher {
+    batches: mpsc::Sender<Option<Batch>>,
+    /// How many messages were sent.
+    sent: u64,
+    progress: Arc<Progress>,
+}
+
+/// How far the thread is.
+#[derive(Debug, Default)]
+struct Progress {
+    flushed: AtomicU64,
+    run_bytes: AtomicU64,
+    outcome: Mutex<Outcome>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Outcome {
+    /// Why a batch could not be written, and how many messages had come when it was tried.
+    failure: Option<(u64, Error)>,
+    ended: bool,
+}
+
+impl Flusher {
+    pub(super) fn start(store: Store) -> Result<Self> {
+        let (batches, queue) = mpsc::channel();
+        let progress = Arc::<Progress>::default();
+        let ending = Ending(progress.clone());
+        let thread = Thread {
+            store,
+            progress: progress.clone(),
+            runs: Vec::new(),
+        };
+        thread::Builder::new()
+            .name("snapline-state".to_owned())
+            .spawn(move || {
+                let _ending = ending;
+                thread.run(&queue);
+            })
+            .map_err(|error| Error::unavailable("cannot start the thread of live state").because(error))?;
+        Ok(Self {
+            batches,
+            sent: 0,
+            progress,
+        })
+    }
+
+    /// Waits until the thread has ended.
+    #[cfg(test)]
+    pub(super) fn end(self) {
+        let Self {
+            batches, progress, ..
+        } = self;
+        drop(batches);
+        let mut outcome = progress.outcome();
+        while !outcome.ended {
+            outcome = progress.changed.wait(outcome).unwrap();
+        }
+    }
+
+    /// Gives a batch to the thread.
+    pub(super) fn send(&mut self, batch: Batch) {
+        self.post(Some(batch));
+    }
+
+    fn post(&mut self, message: Option<Batch>) {
+        self.sent += 1;
+        let _ = self.batches.send(message);
+    }
+
+    /// The last batch that is on disk.
+    pub(super) fn flushed(&self) -> u64 {
+        self.progress.flushed.load(Ordering::Acquire)
+    }
+
+    /// How long the changes are that are kept beside the entries.
+    pub(super) fn run_bytes(&self) -> u64 {
+        self.progress.run_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a batch is on disk; what could not be written is tried once more.
+    ///
+    /// # Errors
+    /// Why it could not be written; it is not lost.
+    pub(super) fn wait(&mut self, batch: u64) -> Result<()> {
+        if self.flushed() >= batch {
+            return Ok(());
+        }
+        if self.progress.outcome().failure.is_some() {
+            self.post(None);
+        }
+        let mut outcome = self.progress.outcome();
+        while self.flushed() < batch {
+            // A failure from before the last message says nothing: it is tried again.
+            if let Some((received, failure)) = &outcome.failure
+                && *received >= self.sent
+            {
+                return Err(failure.clone());
+            }
+            if outcome.ended {
+                return Err(Error::internal("the thread of live state has panicked"));
+            }
+            let waited = self.progress.changed.wait(outcome);
+            outcome = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+}
+
+impl Progress {
+    fn outcome(&self) -> MutexGuard<'_, Outcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flushed(&self, batch: u64) {
+        let mut outcome = self.outcome();
+        outcome.failure = None;
+        self.flushed.store(batch, Ordering::Release);
+        self.changed.notify_all();
+    }
+
+    fn failed(&self, received: u64, error: Error) {
+        self.outcome().failure = Some((received, error));
+        self.changed.notify_all();
+    }
+}
+
+struct Thread {
+    store: Store,
+    progress: Arc<Progress>,
+    /// What each batch has changed, from the oldest on.
+    runs: Vec<Arc<Run>>,
+}
+
+impl Thread {
+    fn run(mut self, queue: &mpsc::Receiver<Option<Batch>>) {
+        let mut waiting: Option<Batch> = None;
+        let mut behind = VecDeque::new();
+        let mut received = 0;
+        while let Ok(message) = queue.recv() {
+            received += 1;
+            behind.extend(message);
+            // A batch that could not be written is tried again whenever there is news.
+            while let Some(mut batch) = waiting.take().or_else(|| behind.pop_front()) {
+                if let Err(error) = self.write(&mut batch) {
+                    for batch in std::iter::once(&mut batch).chain(&mut behind) {
+                        if let Some(freeze) = batch.freeze.take() {
+                            let _ = freeze.frozen.send(Err(error.clone()));
+                        }
+                    }
+                    waiting = Some(batch);
+                    self.progress.failed(received, error);
+                    break;
+                }
+                self.tidy();
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &mut Batch) -> Result<()> {
+        let keep_since = batch.keep_since;
+        self.runs.retain(|run| run.batch > keep_since);
+        if !batch.changes.is_empty() {
+            sort(&mut batch.changes);
+            let run = self.store.write_run(batch.number, &batch.changes)?;
+            self.store.write(&batch.changes)?;
+            self.runs.push(run);
+        }
+        let bytes = self.runs.iter().map(|run| run.bytes).sum();
+        self.progress.run_bytes.store(bytes, Ordering::Relaxed);
+        if let Some(freeze) = batch.freeze.take()
+            && !freeze.frozen.is_canceled()
+        {
+            let _ = freeze.frozen.send(self.entries(freeze.since));
+        }
+        batch.changes = Vec::new();
+        self.progress.flushed(batch.number);
+        Ok(())
+    }
+
+    fn entries(&self, since: Option<u64>) -> Result<Entries> {
+        let Some(since) = since else {
+            return Ok(self.store.entries());
+        };
+        let runs = self.runs.iter().filter(|run| run.batch > since);
+        self.store.merge(runs.cloned().collect())
+    }
+
+    /// That files cannot be merged now is no loss: it is tried after the next batch.
+    fn tidy(&self) {
+        if let Err(error) = self.store.compact() {
+            tracing::warn!(%error, "files of live state cannot be merged");
+        }
+    }
+}
+
+/// Tells that the thread has ended, be it by a panic.
+struct Ending(Arc<Progress>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.outcome().ended = true;
+        self.0.changed.notify_all();
+    }
+}

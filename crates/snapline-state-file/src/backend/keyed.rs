@@ -1,0 +1,391 @@
+//! The live state of one subtask.
+
+use super::change::{Change, decode, decode_value, encode_key, encode_value};
+use super::flusher::{Batch, Flusher, Freeze};
+use super::snapshot::{FileSnapshot, Tables};
+use super::store::Store;
+use super::tier::Tier;
+use futures::channel::oneshot;
+use lsm_tree::Slice;
+use snapline_core::{CheckpointId, Error, KeyGroup, KeyGroupRange, Result};
+use snapline_state::{
+    ByteTable, EntryVisitor, KeyedStateBackend, Snapshot, SnapshotChains, TableId, TableRef,
+};
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+/// Hot entries in memory over all entries on disk.
+///
+/// Changes are collected in numbered *batches*. The open batch is what writes go to. A batch is closed by a freeze or
+/// when it is long enough; from then on its entries are collected some hundred at a time, and given to the thread
+/// that writes. An entry that changes before it is collected first gives its batch the value that it had. Batches are
+/// written in order and as a whole, so after each of them the disk has the state of one moment: what the snapshot
+/// of a freeze is read from.
+///
+/// An entry may be evicted when its batch is on disk, so what is not in memory is on disk as it should be.
+#[derive(Debug)]
+pub(super) struct FileKeyedState {
+    tier: Tier,
+    store: Store,
+    flusher: Flusher,
+    tables: Tables,
+    key_groups: KeyGroupRange,
+    chains: SnapshotChains,
+    limit: usize,
+    open: Open,
+    /// Closed batches that are not known to be on disk; their numbers follow each other.
+    closed: VecDeque<Closed>,
+    /// How many bytes closed batches hold beside the entries.
+    held: usize,
+    /// All changes since this freeze are kept.
+    tracked_since: u64,
+    /// The most bytes that there were.
+    peak: usize,
+    /// The table that was asked for last.
+    table: TableId,
+    key: Vec<u8>,
+}
+
+/// The batch that writes go to.
+#[derive(Debug)]
+struct Open {
+    number: u64,
+    slots: Vec<u32>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Closed {
+    bytes: usize,
+    held: usize,
+    /// The entries that are not collected.
+    slots: Vec<u32>,
+    /// `None` when it was given to the thread.
+    batch: Option<Batch>,
+}
+
+/// A batch is closed when its entries take this part of the memory.
+const BATCH_PART: usize = 8;
+/// A task waits for the disk when the entries of unwritten batches take this part of the memory.
+const UNWRITTEN_PART: usize = 2;
+/// So many entries are collected at a time: some tens of microseconds.
+const COLLECTED_AT_ONCE: usize = 256;
+/// So many entries are collected for each write, so that batches are collected without a freeze too.
+const COLLECTED_PER_WRITE: usize = 4;
+/// Changes are kept until they are this long even if the state is shorter.
+const KEPT_CHANGES: u64 = 64 * 1024 * 1024;
+
+impl FileKeyedState {
+    pub(super) fn new(
+        store: Store,
+        tables: Tables,
+        key_groups: KeyGroupRange,
+        chains: SnapshotChains,
+        limit: usize,
+    ) -> Result<Self> {
+        Ok(Self {
+            tier: Tier::new(),
+            flusher: Flusher::start(store.clone())?,
+            store,
+            tables,
+            key_groups,
+            chains,
+            limit,
+            open: Open {
+                number: 1,
+                slots: Vec::new(),
+                bytes: 0,
+            },
+            closed: VecDeque::new(),
+            held: 0,
+            tracked_since: 0,
+            peak: 0,
+            table: TableId(0),
+            key: Vec::new(),
+        })
+    }
+
+    /// How many bytes are in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.tier.bytes() + self.held
+    }
+
+    /// How many bytes were in memory at the most.
+    #[cfg(test)]
+    pub(super) fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// Ends the state and waits until nothing of it is left.
+    #[cfg(test)]
+    pub(super) fn end(self) {
+        let Self { flusher, .. } = self;
+        flusher.end();
+    }
+
+    fn find(&mut self, group: KeyGroup, key: &[u8]) -> Option<u32> {
+        encode_key(self.table, group, key, &mut self.key);
+        self.tier.find(&self.key)
+    }
+
+    fn write(&mut self, group: KeyGroup, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let stored = encode_value(key, value);
+        encode_key(self.table, group, key, &mut self.key);
+        let more = Tier::bytes_of(&self.key, stored.as_deref());
+        self.make_room(more)?;
+        let batch = self.open.number;
+        match self.tier.find(&self.key) {
+            Some(slot) => {
+                if self.tier.slot(slot).batch != batch {
+                    self.keep_image(slot);
+                    self.open.slots.push(slot);
+                    self.open.bytes += more;
+                }
+                self.tier.replace(slot, stored, batch);
+            }
+            None => {
+                let slot = self.tier.insert(&self.key, stored, batch);
+                self.open.slots.push(slot);
+                self.open.bytes += more;
+            }
+        }
+        self.peak = self.peak.max(self.bytes());
+        if self.open.bytes > self.limit / BATCH_PART {
+            self.close(None);
+        }
+        self.collect(COLLECTED_PER_WRITE);
+        Ok(())
+    }
+
+    /// Gives a closed batch the value that an entry of it had.
+    fn keep_image(&mut self, slot: u32) {
+        let slot = self.tier.slot(slot);
+        let first = self.open.number - self.closed.len() as u64;
+        let Some(index) = slot.batch.checked_sub(first) else {
+            return;
+        };
+        let closed = &mut self.closed[index as usize];
+        let bytes = Tier::bytes_of(&slot.key, slot.value.as_deref());
+        closed.held += bytes;
+        self.held += bytes;
+        if let Some(batch) = &mut closed.batch {
+            batch.changes.push(Change {
+                key: slot.key.clone(),
+                value: slot.value.clone(),
+            });
+        }
+    }
+
+    /// Makes room for more bytes, waiting for the disk if it has to.
+    fn make_room(&mut self, more: usize) -> Result<()> {
+        self.forget_written();
+        if self.unwritten() > self.limit / UNWRITTEN_PART {
+            self.wait_for_oldest()?;
+        }
+        while self.bytes() + more > self.limit {
+            if self.tier.evict(self.flusher.flushed()) {
+                continue;
+            }
+            if self.closed.is_empty() {
+                if self.open.slots.is_empty() {
+                    // One entry that is larger than the memory that was allowed.
+                    return Ok(());
+                }
+                self.close(None);
+            }
+            self.wait_for_oldest()?;
+        }
+        Ok(())
+    }
+
+    fn unwritten(&self) -> usize {
+        self.closed.iter().map(|batch| batch.bytes).sum()
+    }
+
+    fn wait_for_oldest(&mut self) -> Result<()> {
+        if self.closed.is_empty() {
+            return Ok(());
+        }
+        while self.closed.front().is_some_and(|batch| batch.batch.is_some()) {
+            self.collect(usize::MAX);
+        }
+        let oldest = self.open.number - self.closed.len() as u64;
+        self.flusher.wait(oldest)?;
+        self.forget_written();
+        Ok(())
+    }
+
+    /// Forgets the closed batches that are on disk.
+    fn forget_written(&mut self) {
+        let flushed = self.flusher.flushed();
+        while self.open.number - self.closed.len() as u64 <= flushed {
+            let Some(written) = self.closed.pop_front() else {
+                return;
+            };
+            self.held -= written.held;
+        }
+    }
+
+    /// Closes the open batch.
+    fn close(&mut self, freeze: Option<Freeze>) -> u64 {
+        let number = self.open.number;
+        let open = Open {
+            number: number + 1,
+            slots: Vec::new(),
+            bytes: 0,
+        };
+        let closed = std::mem::replace(&mut self.open, open);
+        self.closed.push_back(Closed {
+            bytes: closed.bytes,
+            held: 0,
+            slots: closed.slots,
+            batch: Some(Batch {
+                number,
+                changes: Vec::new(),
+                keep_since: self.tracked_since,
+                freeze,
+            }),
+        });
+        number
+    }
+
+    /// Collects some entries of the oldest batch that is not collected; `true` when there is none.
+    fn collect(&mut self, most: usize) -> bool {
+        let first = self.open.number - self.closed.len() as u64;
+        let waiting = self.closed.iter().position(|closed| closed.batch.is_some());
+        let Some(index) = waiting else {
+            return true;
+        };
+        let closed = &mut self.closed[index];
+        let Some(batch) = &mut closed.batch else {
+            return true;
+        };
+        let from = closed.slots.len().saturating_sub(most);
+        let before = batch.changes.len();
+        for slot in closed.slots.drain(from..) {
+            let slot = self.tier.slot(slot);
+            if slot.batch == first + index as u64 {
+                batch.changes.push(Change {
+                    key: slot.key.clone(),
+                    value: slot.value.clone(),
+                });
+            }
+        }
+        let held = (batch.changes.len() - before) * size_of::<Change>();
+        closed.held += held;
+        self.held += held;
+        if closed.slots.is_empty()
+            && let Some(batch) = closed.batch.take()
+        {
+            self.flusher.send(batch);
+        }
+        let flushed = self.flusher.flushed();
+        while self.bytes() > self.limit && self.tier.evict(flushed) {}
+        false
+    }
+
+    /// Brings all changes to the disk.
+    fn flush(&mut self) -> Result<()> {
+        if !self.open.slots.is_empty() {
+            self.close(None);
+        }
+        while !self.collect(usize::MAX) {}
+        self.flusher.wait(self.open.number - 1)?;
+        self.forget_written();
+        Ok(())
+    }
+
+    /// From when on changes have to be kept: not if they become longer than the state.
+    fn limit_changes(&mut self, freeze: u64) {
+        let kept = self.flusher.run_bytes();
+        if kept > KEPT_CHANGES.max(self.store.bytes()) {
+            self.tracked_since = freeze;
+        }
+    }
+}
+
+impl KeyedStateBackend for FileKeyedState {
+    fn table(&mut self, table: TableId) -> Result<TableRef<'_>> {
+        if usize::from(table.0) >= self.tables.wanted {
+            return Err(Error::internal("there is no such state table").with("table", table.0));
+        }
+        self.table = table;
+        Ok(TableRef::Bytes(self))
+    }
+
+    fn freeze(&mut self, checkpoint: CheckpointId, base: Option<CheckpointId>) -> Result<Box<dyn Snapshot>> {
+        let base = base.and_then(|base| self.chains.base(base));
+        let base = base.filter(|base| base.freeze >= self.tracked_since);
+        let (sender, frozen) = oneshot::channel();
+        let since = base.as_ref().map(|base| base.freeze);
+        if let Some(since) = since {
+            self.tracked_since = since;
+        }
+        let freeze = self.close(Some(Freeze {
+            since,
+            frozen: sender,
+        }));
+        if since.is_none() {
+            self.limit_changes(freeze);
+        }
+        Ok(Box::new(FileSnapshot {
+            checkpoint,
+            freeze,
+            chains: self.chains.clone(),
+            base,
+            key_groups: self.key_groups,
+            tables: self.tables.clone(),
+            frozen,
+        }))
+    }
+
+    fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.forget_written();
+        if self.collect(COLLECTED_AT_ONCE) {
+            return Poll::Ready(Ok(()));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl ByteTable for FileKeyedState {
+    fn get(&mut self, group: KeyGroup, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        if let Some(slot) = self.find(group, key) {
+            let value = self.tier.slot(slot).value.as_deref();
+            let value = value.map(|stored| decode_value(key, stored)).transpose()?;
+            return Ok(value.flatten().map(<[u8]>::to_vec));
+        }
+        let Some(stored) = self.store.get(&self.key)? else {
+            return Ok(None);
+        };
+        let value = decode_value(key, &stored)?.map(<[u8]>::to_vec);
+        // When the disk cannot be written, reads go on without keeping what they read.
+        if self.make_room(Tier::bytes_of(&self.key, Some(&stored))).is_ok() {
+            // Copied, since what comes from the disk may keep its whole block in memory.
+            self.tier.insert(&self.key, Some(Slice::from(&stored[..])), 0);
+            self.peak = self.peak.max(self.bytes());
+        }
+        Ok(value)
+    }
+
+    fn put(&mut self, group: KeyGroup, key: &[u8], value: &[u8]) -> Result<()> {
+        self.write(group, key, Some(value))
+    }
+
+    fn delete(&mut self, group: KeyGroup, key: &[u8]) -> Result<()> {
+        self.write(group, key, None)
+    }
+
+    fn scan(&mut self, visit: EntryVisitor<'_>) -> Result<()> {
+        self.flush()?;
+        for entry in self.store.entries_of(self.table) {
+            let entry = entry?;
+            let entry = decode(&entry.key, entry.value.as_deref())?;
+            if let Some(value) = entry.value {
+                visit(entry.key, value)?;
+            }
+        }
+        Ok(())
+    }
+}

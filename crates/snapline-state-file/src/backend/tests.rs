@@ -1,0 +1,242 @@
+//! What the suite cannot see: how much memory there is, how the work is spread, and what happens to the folder.
+
+use super::*;
+use crate::FileCheckpointStorage;
+use futures::executor::block_on;
+use futures::future::{join, poll_fn};
+use snapline_core::{CheckpointId, ErrorKind, MaxParallelism, OperatorUid, StableHasher, SubtaskIndex};
+use snapline_state::{SnapshotTarget, StateHandle, StorageKey, ValueState};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::task::{Context, Waker};
+use tempfile::TempDir;
+
+type Texts = ValueState<u64, String>;
+
+/// A backend and a storage below one folder.
+struct Place {
+    directory: TempDir,
+    memory_bytes: usize,
+}
+
+/// In memory where there is such a folder: files are synced, which a test need not wait for.
+fn directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
+impl Place {
+    fn new(memory_bytes: usize) -> Self {
+        Self {
+            directory: directory(),
+            memory_bytes,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn storage(&self) -> Arc<FileCheckpointStorage> {
+        Arc::new(FileCheckpointStorage::open(self.path("checkpoints")).unwrap())
+    }
+
+    fn open(&self, restore: &[StateHandle]) -> (Texts, FileKeyedState) {
+        let max = MaxParallelism::DEFAULT;
+        let mut tables = Vec::new();
+        let texts = ValueState::register("texts", &mut tables, max);
+        let context = StateContext {
+            operator: OperatorUid::new("op").unwrap(),
+            subtask: SubtaskIndex(0),
+            max_parallelism: max,
+            key_groups: max.full_range(),
+            tables,
+            restore: restore.to_vec(),
+            base: None,
+            storage: self.storage(),
+        };
+        let backend = FileStateBackend::builder(self.path("state"))
+            .memory_bytes(self.memory_bytes)
+            .cache_bytes(64 * 1024)
+            .build();
+        (texts, block_on(backend.open_keyed(context)).unwrap())
+    }
+
+    fn persist(&self, state: &mut FileKeyedState) -> Vec<StateHandle> {
+        let target = SnapshotTarget::new(self.storage(), StorageKey::new("s").unwrap());
+        let snapshot = state.freeze(CheckpointId(1), None).unwrap();
+        let (persisted, advanced) = block_on(join(
+            snapshot.persist(&target),
+            poll_fn(|cx| state.poll_advance(cx)),
+        ));
+        advanced.unwrap();
+        persisted.unwrap()
+    }
+
+    fn scratch_folders(&self) -> usize {
+        let entries = fs::read_dir(self.path("state")).unwrap();
+        let folders = entries.filter(|entry| entry.as_ref().unwrap().path().is_dir());
+        folders.count()
+    }
+}
+
+fn hash(key: u64) -> u64 {
+    StableHasher::new().hash(&key).unwrap()
+}
+
+fn set(texts: &Texts, state: &mut FileKeyedState, key: u64, text: &str) -> Result<()> {
+    texts.update(state, hash(key), key, text.to_owned())
+}
+
+fn content(texts: &Texts, state: &mut FileKeyedState) -> BTreeMap<u64, String> {
+    let mut content = BTreeMap::new();
+    let mut table = texts.table(state).unwrap();
+    let mut visit = |key: &u64, text: &String| {
+        assert_eq!(content.insert(*key, text.clone()), None);
+        Ok(())
+    };
+    table.scan(&mut visit).unwrap();
+    content
+}
+
+#[test]
+fn ten_times_more_state_than_memory_stays_within_the_memory() {
+    let place = Place::new(256 * 1024);
+    let (texts, mut state) = place.open(&[]);
+    let mut expected = BTreeMap::new();
+    for number in 0..16_000_u64 {
+        let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 9_000;
+        match number % 8 {
+            7 => {
+                texts.clear(&mut state, hash(key), &key).unwrap();
+                expected.remove(&key);
+            }
+            5 => assert_eq!(
+                texts.value(&mut state, hash(key), &key).unwrap().as_ref(),
+                expected.get(&key)
+            ),
+            _ => {
+                let text = format!("{number:0>350}");
+                set(&texts, &mut state, key, &text).unwrap();
+                expected.insert(key, text);
+            }
+        }
+    }
+    let size: usize = expected.values().map(String::len).sum();
+    assert!(size > 8 * place.memory_bytes, "{size}");
+    assert!(state.peak() <= place.memory_bytes, "{}", state.peak());
+    assert!(content(&texts, &mut state) == expected);
+
+    let handles = place.persist(&mut state);
+    let (texts, mut restored) = place.open(&handles);
+    assert!(content(&texts, &mut restored) == expected);
+    assert!(restored.peak() <= place.memory_bytes);
+}
+
+#[test]
+fn the_work_of_a_snapshot_is_spread_over_many_polls() {
+    let place = Place::new(64 * 1024 * 1024);
+    let (texts, mut state) = place.open(&[]);
+    (0..10_000).for_each(|key| set(&texts, &mut state, key, "text").unwrap());
+    let _snapshot = state.freeze(CheckpointId(1), None).unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut polls = 1;
+    while state.poll_advance(&mut cx).is_pending() {
+        polls += 1;
+    }
+    assert!(polls > 8, "{polls}");
+}
+
+#[test]
+fn an_entry_larger_than_the_memory_is_kept() {
+    let place = Place::new(16 * 1024);
+    let (texts, mut state) = place.open(&[]);
+    let text = "x".repeat(100_000);
+    for key in 0..5 {
+        set(&texts, &mut state, key, &text).unwrap();
+    }
+    assert_eq!(
+        content(&texts, &mut state),
+        (0..5).map(|key| (key, text.clone())).collect()
+    );
+}
+
+#[test]
+fn the_scratch_folder_goes_with_the_state_and_its_snapshots() {
+    let place = Place::new(1024 * 1024);
+    let (texts, mut state) = place.open(&[]);
+    set(&texts, &mut state, 1, "one").unwrap();
+    let handles = place.persist(&mut state);
+    let (_, second) = place.open(&handles);
+    assert_eq!(place.scratch_folders(), 2);
+    for state in [state, second] {
+        state.end();
+    }
+    assert_eq!(place.scratch_folders(), 0);
+}
+
+/// Where sorted files go, of the only state of a place.
+fn files(place: &Place) -> PathBuf {
+    let mut entries = fs::read_dir(place.path("state")).unwrap();
+    let folder = entries.find_map(|entry| {
+        let path = entry.unwrap().path();
+        path.is_dir().then_some(path)
+    });
+    folder.unwrap().join("tree/tables")
+}
+
+fn write_until_it_fails(
+    texts: &Texts,
+    state: &mut FileKeyedState,
+    written: &mut u64,
+) -> snapline_core::Error {
+    for key in *written.. {
+        if let Err(error) = set(texts, state, key, &"text".repeat(50)) {
+            return error;
+        }
+        *written = key + 1;
+    }
+    unreachable!("the disk does not fail")
+}
+
+#[test]
+fn a_disk_that_fails_is_unavailable_and_no_write_is_lost() {
+    let place = Place::new(256 * 1024);
+    let (texts, mut state) = place.open(&[]);
+    let files = files(&place);
+    let away = files.with_file_name("away");
+    let mut written = 0;
+    fs::rename(&files, &away).unwrap();
+    for _ in 0..3 {
+        let error = write_until_it_fails(&texts, &mut state, &mut written);
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        let text = error.to_string();
+        let folder = Path::new("state").join("snapline-state-");
+        assert!(text.contains(folder.to_str().unwrap()), "{text}");
+        assert!(text.contains("FileStateBackend::builder"), "{text}");
+        assert_eq!(
+            texts.value(&mut state, hash(0), &0).unwrap().unwrap(),
+            "text".repeat(50)
+        );
+    }
+    let snapshot = state.freeze(CheckpointId(1), None).unwrap();
+    let target = SnapshotTarget::new(place.storage(), StorageKey::new("failed").unwrap());
+    let (persisted, _) = block_on(join(
+        snapshot.persist(&target),
+        poll_fn(|cx| state.poll_advance(cx)),
+    ));
+    assert_eq!(persisted.unwrap_err().kind(), ErrorKind::Unavailable);
+
+    fs::rename(&away, &files).unwrap();
+    let until = written + 2_000;
+    for key in written..until {
+        set(&texts, &mut state, key, &"text".repeat(50)).unwrap();
+    }
+    let handles = place.persist(&mut state);
+    let expected = (0..until).map(|key| (key, "text".repeat(50))).collect();
+    assert!(content(&texts, &mut state) == expected);
+    let (texts, mut restored) = place.open(&handles);
+    assert!(content(&texts, &mut restored) == expected);
+}

@@ -5,6 +5,7 @@ use crate::random::mix;
 use crate::report::Report;
 use crate::usage::Usage;
 use snapline::Result;
+use snapline::backends::file::FileStateBackend;
 use snapline::dataflow::JobStatus;
 use snapline::prelude::*;
 use snapline_core::{AlignmentSettings, Batch, Clock, ConsistencyProof, SystemClock};
@@ -28,6 +29,23 @@ pub struct JobOptions {
     pub proof: ConsistencyProof,
     /// Where checkpoints go.
     pub checkpoint_dir: PathBuf,
+    /// Where live state is.
+    pub state: LiveState,
+}
+
+/// Where live state is.
+#[derive(Debug, Clone)]
+#[allow(clippy::exhaustive_enums, reason = "the options of a program")]
+pub enum LiveState {
+    /// In memory.
+    Memory,
+    /// On disk.
+    File {
+        /// The folder of scratch folders.
+        folder: PathBuf,
+        /// How much of it each subtask keeps in memory.
+        memory_bytes: usize,
+    },
 }
 
 /// Counts the words of a file and emits every update.
@@ -75,9 +93,13 @@ pub async fn run_keyed_sum(records: u64, keys: u64, options: &JobOptions) -> Res
 }
 
 pub(crate) fn environment(options: &JobOptions) -> Result<StreamExecutionEnvironment> {
-    let builder = StreamExecutionEnvironment::builder()
+    let mut builder = StreamExecutionEnvironment::builder()
         .parallelism(options.parallelism)
         .fresh();
+    if let LiveState::File { folder, memory_bytes } = &options.state {
+        let backend = FileStateBackend::builder(folder).memory_bytes(*memory_bytes);
+        builder = builder.state_backend(backend.build());
+    }
     if options.checkpoint_interval_ms == 0 {
         return builder.build();
     }

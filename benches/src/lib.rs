@@ -18,7 +18,7 @@ pub use backpressure::{BackpressureOptions, BackpressureReport, run_backpressure
 pub use baseline::keyed_sum::{naive_keyed_sum, prefetched_keyed_sum};
 pub use baseline::word_count::word_count;
 pub use expected::{Totals, expect_keyed_sum, expect_word_count};
-pub use job::{JobOptions, run_keyed_sum, run_word_count};
+pub use job::{JobOptions, LiveState, run_keyed_sum, run_word_count};
 pub use machine::Ceilings;
 pub use random::{SplitMix64, mix};
 pub use recovery::{RecoveryOptions, RecoveryReport, Start, run_recovery, serve_recovery};

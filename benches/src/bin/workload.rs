@@ -14,10 +14,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use futures::executor::block_on;
 use snapline::prelude::CheckpointMode;
 use snapline_benches::{
-    BackpressureOptions, BackpressureReport, Ceilings, JobOptions, RecoveryOptions, RecoveryReport, Report,
-    Start, TextSettings, Totals, Usage, expect_keyed_sum, expect_word_count, naive_keyed_sum,
-    prefetched_keyed_sum, run_backpressure, run_keyed_sum, run_recovery, run_word_count, serve_recovery,
-    word_count, write_text,
+    BackpressureOptions, BackpressureReport, Ceilings, JobOptions, LiveState, RecoveryOptions,
+    RecoveryReport, Report, Start, TextSettings, Totals, Usage, expect_keyed_sum, expect_word_count,
+    naive_keyed_sum, prefetched_keyed_sum, run_backpressure, run_keyed_sum, run_recovery, run_word_count,
+    serve_recovery, word_count, write_text,
 };
 use snapline_core::{AlignmentSettings, Clock, ConsistencyProof, SystemClock};
 use std::error::Error;
@@ -145,6 +145,15 @@ struct Options {
     /// Where checkpoints go.
     #[arg(long, default_value = "target/bench/checkpoints")]
     checkpoint_dir: PathBuf,
+    /// Where live state is.
+    #[arg(long, value_enum, default_value_t = StateBackend::Memory)]
+    state_backend: StateBackend,
+    /// How much of the state on disk each subtask keeps in memory, in 2^20 bytes.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
+    state_memory_mb: u16,
+    /// Where state on disk is.
+    #[arg(long, default_value = "target/bench/state")]
+    state_dir: PathBuf,
     /// Does the work by hand, without any framework.
     #[arg(long, num_args = 0..=1, default_missing_value = "plain")]
     baseline: Option<Baseline>,
@@ -160,6 +169,12 @@ enum Mode {
     Unaligned,
     /// Exactly once, with barriers that overtake when they are not aligned after 100 ms.
     Auto,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StateBackend {
+    Memory,
+    File,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -246,6 +261,13 @@ impl Options {
                 Proof::Off => ConsistencyProof::Off,
             },
             checkpoint_dir: self.checkpoint_dir.clone(),
+            state: match self.state_backend {
+                StateBackend::Memory => LiveState::Memory,
+                StateBackend::File => LiveState::File {
+                    folder: self.state_dir.clone(),
+                    memory_bytes: usize::from(self.state_memory_mb) << 20,
+                },
+            },
         }
     }
 }
@@ -327,6 +349,7 @@ impl Recovery {
                 alignment: AlignmentSettings::Aligned,
                 proof: ConsistencyProof::Auto,
                 checkpoint_dir: self.checkpoint_dir.clone(),
+                state: LiveState::Memory,
             },
             state_mb: self.state_mb,
             kills: self.kills,

@@ -29,7 +29,7 @@ pub(super) fn panic_again_and_again(options: &RecoveryOptions) -> Result<Outcome
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::JobOptions;
+    use crate::job::{JobOptions, LiveState};
     use snapline::prelude::CheckpointMode;
     use snapline_core::{AlignmentSettings, ConsistencyProof};
 
@@ -45,6 +45,7 @@ mod tests {
                     alignment: AlignmentSettings::Aligned,
                     proof: ConsistencyProof::Auto,
                     checkpoint_dir: folder.path().to_owned(),
+                    state: LiveState::Memory,
                 },
                 state_mb: 1,
                 kills: 2,

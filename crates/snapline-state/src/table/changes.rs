@@ -1,8 +1,9 @@
 //! What has changed in a segment since a freeze, for snapshots that hold only that.
 
 use super::phase::Phase;
-use crate::format::block::push_sized;
+use crate::format::block::{Entry, push_sized};
 use serde::Serialize;
+use snapline_core::stable_hash_bytes;
 
 /// The buckets that have changed and the keys that are gone.
 ///
@@ -57,16 +58,26 @@ impl Changes {
         }
     }
 
-    /// None, for a segment that is split off from this one's.
-    pub(super) fn split_off(&self) -> Self {
-        let covered = self.rest.as_ref().map_or(0, |rest| rest.covered);
+    /// What is known of the keys with hashes from this one on, for the segment that is split off with them. The
+    /// buckets are not among it.
+    ///
+    /// Removed keys have to go along: if they stayed behind, they could be remembered for longer than that they
+    /// came back, which is noted where they are.
+    pub(super) fn split_off(&mut self, first_hash: u32) -> Self {
+        let rest = self.rest.as_mut().map(|rest| {
+            Box::new(Rest {
+                older: Vec::new(),
+                covered: rest.covered,
+                recent_removed: rest.recent_removed.split_off(first_hash),
+                older_removed: rest.older_removed.split_off(first_hash),
+                handed_out: rest.handed_out,
+                last_hash: rest.last_hash,
+            })
+        });
         Self {
             generation: self.generation,
             recent: Vec::new(),
-            rest: Some(Box::new(Rest {
-                covered,
-                ..Rest::default()
-            })),
+            rest,
         }
     }
 
@@ -182,6 +193,22 @@ impl Changes {
         if is_set(&was.older) {
             set(&mut self.rest.get_or_insert_default().older, to, buckets);
         }
+    }
+}
+
+impl Removed {
+    /// The keys with hashes from this one on.
+    fn split_off(&mut self, first_hash: u32) -> Self {
+        let all = std::mem::take(self);
+        let mut upper = Self::default();
+        // They were encoded here, so none is cut off.
+        for key in Entry::removed(&all.payload).map_while(Result::ok) {
+            let is_upper = stable_hash_bytes(key) as u32 >= first_hash;
+            let owner = if is_upper { &mut upper } else { &mut *self };
+            Entry::append_removed(key, &mut owner.payload);
+            owner.keys += 1;
+        }
+        upper
     }
 }
 

@@ -326,7 +326,7 @@ impl<K: Key, V: Data> Segment<K, V> {
         let mut upper = Self::new(self.depth + 1, self.first_hash | (1 << (31 - self.depth)));
         upper.table = HashTable::with_capacity(MOST_ENTRIES);
         upper.drained = self.drained;
-        upper.changes = self.changes.split_off();
+        upper.changes = self.changes.split_off(upper.first_hash);
         let (old, marks) = self.empty_out(MOST_ENTRIES, phase);
         self.depth += 1;
         move_entries(old, &marks, |full, from| {

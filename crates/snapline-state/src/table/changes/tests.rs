@@ -236,6 +236,27 @@ fn changes_that_no_snapshot_has_are_in_the_next() {
 }
 
 #[test]
+fn a_key_that_came_back_is_not_lost_when_its_segment_has_split() {
+    let mut subject = Subject::new(3_000);
+    subject.freeze(None);
+    subject.finish();
+    for key in 0..1_000 {
+        subject.remove(key);
+        subject.put(key, 2);
+    }
+    subject.put_all(3_000..9_000, 3);
+    subject.freeze(Some(0));
+    subject.finish();
+    // From now on only the first segment changes, and what it has noted counts for longer than in the others.
+    let first = (0..9_000).min_by_key(|key| hash(*key) as u32).unwrap();
+    for value in 4..6 {
+        subject.put(first, value);
+        subject.freeze(Some(1));
+        subject.finish();
+    }
+}
+
+#[test]
 fn a_table_that_loses_much_more_than_it_keeps_asks_for_a_full_snapshot() {
     let mut subject = Subject::new(10);
     subject.freeze(None);

@@ -6,6 +6,7 @@ pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod iterate;
 pub(crate) mod key_by;
+mod keyed_state;
 pub(crate) mod map;
 pub(crate) mod process;
 pub(crate) mod reduce;

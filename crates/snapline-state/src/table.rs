@@ -123,17 +123,9 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// Changes the value of a key in place, or gives it one.
     #[inline]
     pub fn update<R>(&mut self, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>) -> R) -> R {
-        let segment = self.segments.position_of(hash);
-        if let Some(bucket) = self.segments[segment].locate(hash, &key) {
-            self.before_change(segment, bucket);
-            if let Some(value) = self.segments[segment].value_if(bucket, &key) {
-                return change(Slot::Occupied(value));
-            }
-        }
-        let mut value = None;
-        let outcome = change(Slot::Vacant(&mut value));
-        if let Some(value) = value {
-            self.insert(hash, key, value);
+        let (outcome, first) = self.change_value(hash, &key, change);
+        if let Some(first) = first {
+            self.insert(hash, key, first);
         }
         outcome
     }
@@ -141,19 +133,31 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// The same for a key that is copied only if it gets its first value.
     #[inline]
     pub fn modify<R>(&mut self, hash: u64, key: &K, change: impl FnOnce(Slot<'_, V>) -> R) -> R {
+        let (outcome, first) = self.change_value(hash, key, change);
+        if let Some(first) = first {
+            self.insert(hash, key.clone(), first);
+        }
+        outcome
+    }
+
+    /// Changes the value of a key in place; one that has none may get a first value, which is to be inserted.
+    #[inline]
+    fn change_value<R>(
+        &mut self,
+        hash: u64,
+        key: &K,
+        change: impl FnOnce(Slot<'_, V>) -> R,
+    ) -> (R, Option<V>) {
         let segment = self.segments.position_of(hash);
         if let Some(bucket) = self.segments[segment].locate(hash, key) {
             self.before_change(segment, bucket);
             if let Some(value) = self.segments[segment].value_if(bucket, key) {
-                return change(Slot::Occupied(value));
+                return (change(Slot::Occupied(value)), None);
             }
         }
-        let mut value = None;
-        let outcome = change(Slot::Vacant(&mut value));
-        if let Some(value) = value {
-            self.insert(hash, key.clone(), value);
-        }
-        outcome
+        let mut first = None;
+        let outcome = change(Slot::Vacant(&mut first));
+        (outcome, first)
     }
 
     /// Changes the values of a batch of keys, in order; `change` is told the position in the batch.

@@ -3,10 +3,10 @@
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
-use crate::snapshot::OperatorSnapshot;
+use crate::operator::keyed_state::{KeyedState, no_hashes};
 use async_trait::async_trait;
-use snapline_core::{Batch, Data, Error, Key, Keyed, OperatorUid, Result};
-use snapline_state::{KeyedStateBackend, Slot, TableSpec, ValueState};
+use snapline_core::{Batch, Data, Key, Keyed, Result};
+use snapline_state::{Slot, TableSpec, ValueState};
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
@@ -39,12 +39,10 @@ where
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
         let mut tables: Vec<TableSpec> = Vec::new();
         let state = ValueState::register("value", &mut tables, context.max_parallelism);
-        let backend = context.open_state(tables).await?;
         let link = AggregateLink {
-            operator: context.operator,
+            keyed: KeyedState::open(&context, tables).await?,
             field: self.field.clone(),
             combine: self.combine.clone(),
-            backend,
             state,
             updated: Batch::new(),
             next: next.typed::<T>()?,
@@ -54,10 +52,9 @@ where
 }
 
 struct AggregateLink<F, C, K, T, N> {
-    operator: OperatorUid,
+    keyed: KeyedState,
     field: F,
     combine: C,
-    backend: Box<dyn KeyedStateBackend>,
     state: ValueState<K, N>,
     updated: Batch<T>,
     next: Next<T>,
@@ -72,13 +69,9 @@ where
     C: Fn(&mut N, &N) + Send,
 {
     fn on_batch(&mut self, batch: &mut Batch<Keyed<K, T>>) -> Result<()> {
-        let Some(hashes) = &batch.hashes else {
-            return Err(Error::internal(
-                "records without key hashes reached a keyed operator",
-            ));
-        };
+        let hashes = batch.hashes.as_deref().ok_or_else(no_hashes)?;
         let (field, combine) = (&self.field, &self.combine);
-        let mut table = self.state.table(&mut *self.backend)?;
+        let mut table = self.state.table(self.keyed.backend())?;
         let updated = &mut self.updated.records;
         let entries = batch.records.drain(..).map(|keyed| (keyed.key, keyed.record));
         table.update_each(hashes, entries, |mut record, slot| {
@@ -99,12 +92,7 @@ where
 
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
         if let Signal::Barrier(snapshot) = signal {
-            let keyed = self
-                .backend
-                .freeze(snapshot.barrier.checkpoint, snapshot.barrier.options.base)?;
-            snapshot
-                .operators
-                .push(OperatorSnapshot::of(&self.operator).with_keyed(keyed));
+            self.keyed.freeze(snapshot)?;
         }
         self.next.on_signal(signal)
     }
@@ -114,9 +102,6 @@ where
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        match self.backend.poll_advance(cx) {
-            Poll::Ready(Ok(())) => self.next.poll_advance(cx),
-            unfinished => unfinished,
-        }
+        self.keyed.poll_advance(cx, &mut self.next)
     }
 }

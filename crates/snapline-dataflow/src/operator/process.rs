@@ -4,11 +4,10 @@ use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
 use crate::operator::collector::Collector;
+use crate::operator::keyed_state::{KeyedState, no_hashes};
 use crate::process::{KeyedProcessFunction, ProcessContext, RuntimeContext};
-use crate::snapshot::OperatorSnapshot;
 use async_trait::async_trait;
-use snapline_core::{Batch, Clock, Data, Error, Key, Keyed, OperatorUid, Result};
-use snapline_state::KeyedStateBackend;
+use snapline_core::{Batch, Clock, Data, Key, Keyed, Result};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -76,8 +75,7 @@ where
         let function = (self.make)(&mut runtime)?;
         let link = ProcessLink {
             function,
-            backend: context.open_state(runtime.into_tables()).await?,
-            operator: context.operator,
+            keyed: KeyedState::open(&context, runtime.into_tables()).await?,
             clock: context.clock,
             limit: context.batch_records,
             emitted: Batch::with_capacity(context.batch_records),
@@ -88,9 +86,8 @@ where
 }
 
 struct ProcessLink<P, U> {
-    operator: OperatorUid,
+    keyed: KeyedState,
     function: P,
-    backend: Box<dyn KeyedStateBackend>,
     clock: Arc<dyn Clock>,
     limit: usize,
     emitted: Batch<U>,
@@ -104,18 +101,14 @@ where
     P: KeyedProcessFunction<K, T>,
 {
     fn on_batch(&mut self, batch: &mut Batch<Keyed<K, T>>) -> Result<()> {
-        let Some(hashes) = &batch.hashes else {
-            return Err(Error::internal(
-                "records without key hashes reached a keyed operator",
-            ));
-        };
+        let hashes = batch.hashes.as_deref().ok_or_else(no_hashes)?;
         let mut out = Collector::new(&mut self.emitted, &mut *self.next, self.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for (Keyed { key, record }, hash) in batch.records.drain(..).zip(hashes) {
             let timestamp = timestamps.next().copied();
             out.at(timestamp);
             let mut context = ProcessContext {
-                backend: &mut *self.backend,
+                backend: self.keyed.backend(),
                 hash: *hash,
                 key: &key,
                 timestamp,
@@ -130,12 +123,7 @@ where
 
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
         if let Signal::Barrier(snapshot) = signal {
-            let keyed = self
-                .backend
-                .freeze(snapshot.barrier.checkpoint, snapshot.barrier.options.base)?;
-            snapshot
-                .operators
-                .push(OperatorSnapshot::of(&self.operator).with_keyed(keyed));
+            self.keyed.freeze(snapshot)?;
         }
         self.next.on_signal(signal)
     }
@@ -145,9 +133,6 @@ where
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        match self.backend.poll_advance(cx) {
-            Poll::Ready(Ok(())) => self.next.poll_advance(cx),
-            unfinished => unfinished,
-        }
+        self.keyed.poll_advance(cx, &mut self.next)
     }
 }

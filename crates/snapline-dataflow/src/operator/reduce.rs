@@ -3,10 +3,10 @@
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
-use crate::snapshot::OperatorSnapshot;
+use crate::operator::keyed_state::{KeyedState, no_hashes};
 use async_trait::async_trait;
-use snapline_core::{Batch, Data, Error, Key, Keyed, OperatorUid, Result};
-use snapline_state::{KeyedStateBackend, Slot, TableSpec, ValueState};
+use snapline_core::{Batch, Data, Key, Keyed, Result};
+use snapline_state::{Slot, TableSpec, ValueState};
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
@@ -51,8 +51,7 @@ where
         let link = ReduceLink {
             combine: self.combine.clone(),
             emit: self.emit,
-            backend: context.open_state(tables).await?,
-            operator: context.operator,
+            keyed: KeyedState::open(&context, tables).await?,
             state,
             limit: context.batch_records,
             emitted: Batch::new(),
@@ -63,10 +62,9 @@ where
 }
 
 struct ReduceLink<F, K, T> {
-    operator: OperatorUid,
+    keyed: KeyedState,
     combine: F,
     emit: Emit,
-    backend: Box<dyn KeyedStateBackend>,
     state: ValueState<K, T>,
     limit: usize,
     emitted: Batch<T>,
@@ -79,16 +77,6 @@ where
     T: Data,
     F: Fn(&mut T, T) + Send,
 {
-    fn freeze(&mut self, snapshot: &mut crate::TaskSnapshot) -> Result<()> {
-        let keyed = self
-            .backend
-            .freeze(snapshot.barrier.checkpoint, snapshot.barrier.options.base)?;
-        snapshot
-            .operators
-            .push(OperatorSnapshot::of(&self.operator).with_keyed(keyed));
-        Ok(())
-    }
-
     /// Emits the result of every key and forgets it: whoever owns the key after a restore, at whatever
     /// parallelism, has nothing to emit again.
     fn emit_final(&mut self) -> Result<()> {
@@ -97,14 +85,16 @@ where
         }
         let (emitted, next, limit) = (&mut self.emitted, &mut self.next, self.limit);
         emitted.timestamps = None;
-        self.state.table(&mut *self.backend)?.take_all(&mut |_, record| {
-            emitted.records.push(record);
-            if emitted.len() < limit {
-                Ok(())
-            } else {
-                next.on_batch(emitted)
-            }
-        })?;
+        self.state
+            .table(self.keyed.backend())?
+            .take_all(&mut |_, record| {
+                emitted.records.push(record);
+                if emitted.len() < limit {
+                    Ok(())
+                } else {
+                    next.on_batch(emitted)
+                }
+            })?;
         next.on_batch(emitted)
     }
 }
@@ -116,15 +106,11 @@ where
     F: Fn(&mut T, T) + Send,
 {
     fn on_batch(&mut self, batch: &mut Batch<Keyed<K, T>>) -> Result<()> {
-        let Some(hashes) = &batch.hashes else {
-            return Err(Error::internal(
-                "records without key hashes reached a keyed operator",
-            ));
-        };
+        let hashes = batch.hashes.as_deref().ok_or_else(no_hashes)?;
         let (combine, emitted, emit) = (&self.combine, &mut self.emitted.records, self.emit);
         let entries = batch.records.drain(..).map(|keyed| (keyed.key, keyed.record));
         self.state
-            .table(&mut *self.backend)?
+            .table(self.keyed.backend())?
             .update_each(hashes, entries, |record, slot| {
                 let result = match slot {
                     Slot::Occupied(total) => {
@@ -148,7 +134,7 @@ where
 
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
         match signal {
-            Signal::Barrier(snapshot) => self.freeze(snapshot)?,
+            Signal::Barrier(snapshot) => self.keyed.freeze(snapshot)?,
             Signal::EndOfData => self.emit_final()?,
             _ => {}
         }
@@ -160,9 +146,6 @@ where
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        match self.backend.poll_advance(cx) {
-            Poll::Ready(Ok(())) => self.next.poll_advance(cx),
-            unfinished => unfinished,
-        }
+        self.keyed.poll_advance(cx, &mut self.next)
     }
 }

@@ -1,0 +1,60 @@
+//! What all operators with keyed state do alike.
+
+use crate::context::OperatorContext;
+use crate::link::Next;
+use crate::snapshot::{OperatorSnapshot, TaskSnapshot};
+use snapline_core::{Error, OperatorUid, Result};
+use snapline_state::{KeyedStateBackend, TableSpec};
+use std::task::{Context, Poll};
+
+/// The keyed state of one operator in one subtask.
+pub(super) struct KeyedState {
+    operator: OperatorUid,
+    backend: Box<dyn KeyedStateBackend>,
+}
+
+impl KeyedState {
+    /// Opens these tables.
+    ///
+    /// # Errors
+    /// As [`OperatorContext::open_state`].
+    pub(super) async fn open(context: &OperatorContext, tables: Vec<TableSpec>) -> Result<Self> {
+        Ok(Self {
+            operator: context.operator.clone(),
+            backend: context.open_state(tables).await?,
+        })
+    }
+
+    pub(super) fn backend(&mut self) -> &mut dyn KeyedStateBackend {
+        &mut *self.backend
+    }
+
+    /// Freezes the state into the snapshot of the task.
+    ///
+    /// # Errors
+    /// As [`KeyedStateBackend::freeze`].
+    pub(super) fn freeze(&mut self, snapshot: &mut TaskSnapshot) -> Result<()> {
+        let barrier = snapshot.barrier;
+        let keyed = self.backend.freeze(barrier.checkpoint, barrier.options.base)?;
+        snapshot
+            .operators
+            .push(OperatorSnapshot::of(&self.operator).with_keyed(keyed));
+        Ok(())
+    }
+
+    /// Advances the running snapshot, and when nothing is left here, those behind.
+    ///
+    /// # Errors
+    /// The running snapshot has failed.
+    pub(super) fn poll_advance<T>(&mut self, cx: &mut Context<'_>, next: &mut Next<T>) -> Poll<Result<()>> {
+        match self.backend.poll_advance(cx) {
+            Poll::Ready(Ok(())) => next.poll_advance(cx),
+            unfinished => unfinished,
+        }
+    }
+}
+
+/// Records have come another way than over a keyed exchange.
+pub(super) fn no_hashes() -> Error {
+    Error::internal("records without key hashes reached a keyed operator")
+}

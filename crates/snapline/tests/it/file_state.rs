@@ -1,13 +1,12 @@
 //! State on a local disk, with hardly any memory.
 
-use crate::support::{assert_exactly_once, count_by_remainder, panic_at, run, wait_for};
+use crate::counting::{Counting, counts_after};
+use crate::support::{assert_exactly_once, count_by_remainder, panic_at, run};
 use futures::executor::block_on;
 use snapline::EnvironmentBuilder;
 use snapline::backends::file::FileStateBackend;
-use snapline::connector::{ChannelSender, Collected};
 use snapline::core::ClaimMode;
 use snapline::prelude::*;
-use std::collections::BTreeMap;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -34,59 +33,11 @@ fn environment(storage: &MemoryCheckpointStorage, parallelism: u32) -> Environme
         .checkpoint_storage(storage.clone())
 }
 
-/// A job that counts what the test sends to it, with a checkpoint each few milliseconds.
-struct Counting {
-    feed: ChannelSender<u64>,
-    job: JobHandle,
-    results: Collected<(u64, u64)>,
-}
-
-impl Counting {
-    fn start(env: EnvironmentBuilder, name: &str) -> Self {
-        let env = env.build().unwrap();
-        env.enable_checkpointing(Duration::from_millis(5));
-        let (feed, source) = ChannelSource::bounded(1 << 16);
-        let (sink, results) = CollectSink::new();
-        env.from_source(source, "numbers")
-            .map(|number| (number % MANY_KEYS, 1))
-            .key_by(|(key, _)| *key)
-            .emit(Emit::Final)
-            .sum(|(_, count)| count)
-            .uid("counts")
-            .sink_to(sink)
-            .uid("results");
-        let job = block_on(env.execute_async(name)).unwrap();
-        Self { feed, job, results }
-    }
-
-    fn send(&self, numbers: std::ops::Range<u64>) {
-        let until = self.job.status().records + (numbers.end - numbers.start);
-        for number in numbers {
-            block_on(self.feed.send(number)).unwrap();
-        }
-        wait_for(&self.job, |status| status.records >= until);
-        let done = self.job.status().checkpoints.completed;
-        wait_for(&self.job, |status| status.checkpoints.completed > done + 1);
-    }
-
-    fn stop(self) {
-        self.job.cancel();
-        let _ = block_on(self.job.wait());
-    }
-
-    fn finish(self) -> BTreeMap<u64, u64> {
-        drop(self.feed);
-        block_on(self.job.wait()).unwrap();
-        self.results.take().into_iter().collect()
-    }
-}
-
-fn counts_after(sent: &[u64]) -> BTreeMap<u64, u64> {
-    let mut counts = BTreeMap::new();
-    for number in sent.iter().flat_map(|sent| 0..*sent) {
-        *counts.entry(number % MANY_KEYS).or_default() += 1;
-    }
-    counts
+/// With a checkpoint each few milliseconds.
+fn start(env: EnvironmentBuilder, name: &str) -> Counting {
+    let env = env.build().unwrap();
+    env.enable_checkpointing(Duration::from_millis(5));
+    Counting::start(&env, name, MANY_KEYS)
 }
 
 #[test]
@@ -119,14 +70,14 @@ fn a_job_goes_on_with_other_numbers_of_subtasks() {
     let mut sent = Vec::new();
     for parallelism in [1, 2, 3, 1] {
         let env = environment(&storage, parallelism).state_backend(backend(&directory));
-        let job = Counting::start(env, "counting");
+        let job = start(env, "counting");
         job.send(0..7_500);
         job.send(0..100);
         sent.extend([7_500, 100]);
         job.stop();
     }
     let env = environment(&storage, 2).state_backend(backend(&directory));
-    assert_eq!(Counting::start(env, "counting").finish(), counts_after(&sent));
+    assert_eq!(start(env, "counting").finish(), counts_after(&sent, MANY_KEYS));
 }
 
 #[test]
@@ -143,14 +94,14 @@ fn a_savepoint_moves_from_memory_to_disk_and_back() {
         if let Some(path) = savepoint {
             env = env.restore_from(path, ClaimMode::NoClaim);
         }
-        let job = Counting::start(env, &format!("job-{number}"));
+        let job = start(env, &format!("job-{number}"));
         job.send(0..6_500);
         sent.push(6_500);
         let path = format!("savepoints/{number}");
-        block_on(job.job.savepoint(path.as_str().into())).unwrap();
+        block_on(job.job().savepoint(path.as_str().into())).unwrap();
         savepoint = Some(path);
         if number == 3 {
-            assert_eq!(job.finish(), counts_after(&sent));
+            assert_eq!(job.finish(), counts_after(&sent, MANY_KEYS));
         } else {
             job.stop();
         }

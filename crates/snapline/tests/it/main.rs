@@ -4,6 +4,7 @@
 
 mod api;
 mod cancel;
+mod counting;
 mod endings;
 mod file_state;
 mod finished;

@@ -3,7 +3,7 @@
 use crate::process::{Output, capture};
 use crate::stopwatch::Stopwatch;
 use crate::workspace::cargo;
-use crate::{examples, tidy};
+use crate::{examples, plugins, tidy};
 use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
@@ -160,6 +160,11 @@ fn steps(nextest: bool) -> Vec<Step> {
             work: Work::Here(examples::run),
             advice: "change the example, or the expected output in its header if the new output is right",
         },
+        Step {
+            name: "plugins",
+            work: Work::Here(plugins::run),
+            advice: "a trait or a suite has changed for those who implement it: see whether they have to, and tell them in the changelog",
+        },
     ]
 }
 
@@ -182,7 +187,8 @@ fn work(work: &Work) -> Result<String, String> {
     }
 }
 
-fn judge(arguments: &[&str], output: &Output) -> Result<String, String> {
+/// What to print of a command of cargo: the sums of its tests, or all when it failed.
+pub(crate) fn judge(arguments: &[&str], output: &Output) -> Result<String, String> {
     if !output.status.success() {
         return Err(format!("$ cargo {}\n{}", arguments.join(" "), output.text()));
     }

@@ -1,4 +1,4 @@
-//! The tasks of this repository: `cargo xtask ci | tidy | examples | bench | chaos | sim`.
+//! The tasks of this repository: `cargo xtask ci | tidy | examples | plugins | bench | chaos | sim`.
 
 #![allow(
     clippy::print_stdout,
@@ -10,6 +10,7 @@ mod bench;
 mod chaos;
 mod ci;
 mod examples;
+mod plugins;
 mod process;
 mod sim;
 mod stopwatch;
@@ -34,6 +35,8 @@ enum Task {
     Tidy,
     /// Runs every example and compares what it prints with its header.
     Examples,
+    /// Builds and tests the storage and the state backend that stand for those of others.
+    Plugins,
     /// Measures workloads against hand-written loops, interleaved.
     Bench(bench::Options),
     /// Kills WordCount again and again and checks that every word counts exactly once.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
         Task::Examples => examples::run(),
+        Task::Plugins => plugins::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Chaos(options) => chaos::run(&options),
         Task::Sim(options) => sim::run(&options),

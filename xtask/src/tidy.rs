@@ -2,6 +2,7 @@
 
 mod arrows;
 mod layout;
+mod plugins;
 mod source;
 mod tree;
 mod words;
@@ -75,6 +76,10 @@ const RULES: &[Rule] = &[
     Rule {
         name: "ignored tests",
         check: source::ignored_tests,
+    },
+    Rule {
+        name: "plugins",
+        check: plugins::chapter,
     },
     Rule {
         name: "unfinished work",

@@ -1,8 +1,12 @@
 //! What cargo knows about the packages of this repository.
 
 use serde_json::Value;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Where plugins are, from the root.
+pub(crate) const PLUGINS: &str = "examples/plugins";
 
 /// The folder of the repository.
 pub(crate) fn root() -> PathBuf {
@@ -40,10 +44,30 @@ pub(crate) struct Binary {
     pub(crate) source: PathBuf,
 }
 
-/// All packages of the workspace, as cargo reads them.
+/// The folders of the packages that stand for those of others, outside of the workspace.
+pub(crate) fn plugins() -> Result<Vec<PathBuf>, String> {
+    let folder = root().join(PLUGINS);
+    let failed = |error| format!("cannot read {}: {error}", folder.display());
+    let entries = fs::read_dir(&folder).map_err(failed)?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths: Vec<PathBuf> = paths.collect::<Result<_, _>>().map_err(failed)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// All packages of the workspace and the plugins, as cargo reads them.
 pub(crate) fn packages() -> Result<Vec<Package>, String> {
+    let mut packages = packages_of(&root())?;
+    for plugin in plugins()? {
+        packages.extend(packages_of(&plugin)?);
+    }
+    Ok(packages)
+}
+
+fn packages_of(folder: &Path) -> Result<Vec<Package>, String> {
     let output = cargo()
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(folder)
         .output()
         .map_err(|error| format!("cannot run cargo metadata: {error}"))?;
     if !output.status.success() {
@@ -104,6 +128,7 @@ mod tests {
                 .any(|d| d.name == "clap" && !d.for_tests)
         );
         assert_eq!(xtask.binaries[0].name, "xtask");
+        assert!(packages.iter().any(|package| package.name == "custom-state"));
         assert!(root().join("Cargo.toml").exists());
     }
 }

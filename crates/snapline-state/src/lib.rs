@@ -9,31 +9,7 @@
 //! [`AggregatingState`] and [`OperatorState`] and do not know which backend they run on. Backends do not know barriers: they are told to
 //! [freeze](KeyedStateBackend::freeze) and hand out a [`Snapshot`] that is persisted elsewhere.
 //!
-//! # Writing a backend of your own
-//!
-//! A crate of its own needs this one, `snapline-core`, and `snapline-testkit` for its tests.
-//!
-//! A **storage** is five operations; `examples/custom_backend.rs` has one in a single file.
-//!
-//! 1. Implement [`CheckpointStorage`], `create` first: all that is ever decided is decided by it, so of racing writers
-//!    exactly one may win. If your store cannot promise that between processes, say so with
-//!    [`StorageCapability::single_process`].
-//! 2. `snapline_testkit::checkpoint_storage_suite!(mine, || Subject::new(MyStorage::open(...)))` makes a test of
-//!    each sentence of the contract. Give the subject a way to reopen the storage, and crashes are tested too.
-//! 3. Give it to a job with `.checkpoint_storage(...)`.
-//!
-//! A **state backend** is best begun on the level of bytes; `examples/custom_state.rs` has one of sorted maps.
-//!
-//! 1. Implement [`ByteTable`]: get, put, delete and scan, of encoded keys and values. The typed states encode and decode.
-//! 2. Implement [`KeyedStateBackend::freeze`]. What it returns must hold the state of this moment whatever is written
-//!    later, and must not take longer when the state is larger: share, count epochs, or keep before-images.
-//! 3. Implement [`Snapshot::persist`] with a [`BlockWriter`]: then files have checksums, savepoints move between backends,
-//!    and they can be read without the program. The first snapshots may ignore the `base` of `freeze` and be full ones.
-//! 4. Implement [`StateBackend::open`] with [`StateContext::restore_entries`], which reads full snapshots and deltas,
-//!    checks them, matches tables by name, and leaves out what other subtasks own. Keep what is *unclaimed*.
-//! 5. `snapline_testkit::state_backend_suite!(mine, || MyBackend::new())` makes a test of each sentence.
-//! 6. When that holds, make it fast: live values as [`TableRef::Live`], or snapshots of what has changed
-//!    ([`HandleKind::Delta`]).
+//! Both can be your own: [`plugin`] leads from an empty folder to one that passes the suite.
 
 mod access;
 mod aggregating_state;
@@ -50,6 +26,7 @@ mod map_state;
 mod namespaced_state;
 mod operator_state;
 mod pieces;
+pub mod plugin;
 mod reducing_state;
 mod schema;
 mod snapshot;

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use super::tree::Tree;
-use crate::workspace::{Dependency, Package};
+use crate::workspace::{Dependency, PLUGINS, Package};
 
 /// A crate and the crates of this workspace that it may use. A name that ends in `*` stands for
 /// all that begin so. The first row that fits a crate counts.
@@ -74,6 +74,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("snapline-examples", &["snapline", "snapline-testkit"]),
     ("snapline-benches", &["snapline", "snapline-*"]),
+    ("custom-*", &["snapline-state", "snapline-core"]),
     ("xtask", &[]),
 ];
 
@@ -81,6 +82,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const FOR_TESTS: &[(&str, &[&str])] = &[
     ("snapline-cli", &["snapline"]),
     ("snapline-examples", &["snapline-benches"]),
+    ("custom-*", &["snapline-testkit"]),
     ("*", &["snapline-testkit", "snapline-state-memory"]),
 ];
 
@@ -123,13 +125,14 @@ fn fits(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Every package takes over the lints that are said once at the root.
+/// Every package takes over the lints that are said once at the root. A plugin, which has no root, does not.
 pub(super) fn inherited_lints(tree: &Tree) -> Vec<Finding> {
     let manifests = tree
         .files
         .iter()
         .filter(|file| file.path.ends_with("/Cargo.toml"));
     manifests
+        .filter(|file| !file.path.starts_with(PLUGINS))
         .filter(|file| !file.text.contains("[lints]\nworkspace = true"))
         .map(|file| Finding::new(&file.path, "add `[lints]` with `workspace = true`"))
         .collect()

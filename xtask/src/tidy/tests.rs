@@ -53,7 +53,7 @@ fn this_repository_is_tidy() {
 
 #[test]
 fn an_arrow_that_is_not_in_the_table_is_found() {
-    let cases: [(&str, &[&str], bool, &str); 10] = [
+    let cases: [(&str, &[&str], bool, &str); 12] = [
         ("snapline-core", &["serde"], false, ""),
         (
             "snapline-core",
@@ -98,6 +98,13 @@ fn an_arrow_that_is_not_in_the_table_is_found() {
             false,
             "must not depend on snapline-benches",
         ),
+        (
+            "custom-storage",
+            &["snapline"],
+            false,
+            "custom-storage: must not depend on snapline",
+        ),
+        ("custom-storage", &["snapline-testkit"], true, ""),
         ("snapline-shiny", &[], false, "is a new crate"),
     ];
     for (name, dependencies, for_tests, expected) in cases {
@@ -201,6 +208,38 @@ fn a_document_that_misses_or_invents_a_crate_is_found() {
     ];
     for (text, expected) in cases {
         check("crate lists", &with(text), expected);
+    }
+}
+
+#[test]
+fn a_plugin_that_is_not_shown_as_it_is_is_found() {
+    let with = |chapter: &str| {
+        tree(&[
+            ("crates/snapline-state/src/plugin.rs", chapter),
+            (
+                "examples/plugins/custom-x/Cargo.toml",
+                "[package]\n\n[dependencies]\nbytes = \"1\"\n",
+            ),
+            (
+                "examples/plugins/custom-x/tests/suite.rs",
+                "//! The suite.\n\nsuite!();\n",
+            ),
+        ])
+    };
+    let whole = "//! A\n//! [dependencies]\n//! bytes = \"1\"\n//!\n//! suite!();\n";
+    let cases = [
+        (whole.to_owned(), ""),
+        (
+            whole.replace('1', "2"),
+            "examples/plugins/custom-x/Cargo.toml: is not shown",
+        ),
+        (
+            whole.replace("suite!", "other!"),
+            "examples/plugins/custom-x/tests/suite.rs: is not shown",
+        ),
+    ];
+    for (chapter, expected) in cases {
+        check("plugins", &with(&chapter), expected);
     }
 }
 

@@ -6,7 +6,7 @@
 //! * [`CheckpointStorage`] holds snapshots: durable, asynchronous, five operations.
 //!
 //! Operators use the typed states [`ValueState`], [`ListState`], [`MapState`], [`ReducingState`],
-//! [`AggregatingState`] and [`OperatorState`] and do not know which backend they run on. Backends do not know barriers: they are told to
+//! [`AggregatingState`], [`TimerState`] and [`OperatorState`] and do not know which backend they run on. Backends do not know barriers: they are told to
 //! [freeze](KeyedStateBackend::freeze) and hand out a [`Snapshot`] that is persisted elsewhere.
 //!
 //! Both can be your own: [`plugin`] leads from an empty folder to one that passes the suite.
@@ -34,6 +34,7 @@ mod spec;
 mod storage;
 mod storage_key;
 mod table;
+mod timer_state;
 mod ttl;
 mod value_state;
 
@@ -63,5 +64,6 @@ pub use spec::{LiveTable, TableId, TableSpec};
 pub use storage::{ByteStream, CheckpointStorage, Created, StorageCapability, Stored};
 pub use storage_key::StorageKey;
 pub use table::{Slot, StateTable};
+pub use timer_state::{Timer, TimerState};
 pub use ttl::{StateTtl, TtlRefresh, TtlTime};
 pub use value_state::ValueState;

@@ -22,6 +22,7 @@ mod restore;
 mod shelf;
 mod snapshot;
 mod subject;
+mod timers;
 mod typed;
 mod value;
 
@@ -30,8 +31,8 @@ pub use subject::Subject;
 /// One sentence, and how to check it.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// What the sentence is about: `value`, `typed`, `snapshot`, `chain`, `restore`,
-    /// `evolution` or `damage`.
+    /// What the sentence is about: `value`, `typed`, `timers`, `snapshot`, `chain`,
+    /// `restore`, `evolution` or `damage`.
     pub group: &'static str,
     /// The sentence, as the name of a test.
     pub name: &'static str,
@@ -100,6 +101,10 @@ macro_rules! state_backend_suite {
             typed: an_accumulator_goes_on_where_it_was,
             typed: values_of_a_key_are_apart_by_namespace_at_any_parallelism,
             typed: lists_and_maps_are_whole_at_any_parallelism,
+            timers: a_timer_comes_once_when_its_time_has_come_unless_it_was_deleted,
+            timers: timers_are_an_ordered_set_through_all_snapshots,
+            timers: each_timer_is_in_one_subtask_at_any_parallelism,
+            timers: a_snapshot_has_the_timers_of_its_moment,
             snapshot: a_snapshot_holds_the_moment_of_its_freeze_while_writes_go_on,
             snapshot: snapshots_taken_before_any_is_persisted_hold_their_own_moments,
             snapshot: a_snapshot_of_nothing_restores_nothing,

@@ -9,7 +9,7 @@ crate::state_backend_suite!(bytes, || Double(Flaw::None));
 crate::state_backend_suite!(live, MemoryStateBackend::new);
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 45] = [
+const BITES: [(Flaw, &str); 50] = [
     (Flaw::MissingIsZero, "a_key_has_no_value_until_it_gets_one"),
     (Flaw::MissingIsZero, "an_update_may_leave_a_key_without_a_value"),
     (
@@ -67,6 +67,26 @@ const BITES: [(Flaw, &str); 45] = [
     (
         Flaw::OneMapForAllStates,
         "lists_and_maps_are_whole_at_any_parallelism",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "a_timer_comes_once_when_its_time_has_come_unless_it_was_deleted",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "timers_are_an_ordered_set_through_all_snapshots",
+    ),
+    (
+        Flaw::RestoresOnce,
+        "each_timer_is_in_one_subtask_at_any_parallelism",
+    ),
+    (
+        Flaw::IgnoresKeyGroups,
+        "each_timer_is_in_one_subtask_at_any_parallelism",
+    ),
+    (
+        Flaw::SnapshotReadsLate,
+        "a_snapshot_has_the_timers_of_its_moment",
     ),
     (
         Flaw::SnapshotReadsLate,

@@ -32,13 +32,7 @@ impl<K: Key> TimerIndex<K> {
     }
 
     /// Moves a key whose first timer has another time than before.
-    pub(super) fn change(
-        &mut self,
-        hash: u64,
-        key: &K,
-        before: Option<Timestamp>,
-        after: Option<Timestamp>,
-    ) {
+    pub(super) fn change(&mut self, hash: u64, key: &K, before: Option<Timestamp>, after: Option<Timestamp>) {
         let place = |time| Place {
             time,
             hash,

@@ -84,10 +84,7 @@ const BITES: [(Flaw, &str); 50] = [
         Flaw::IgnoresKeyGroups,
         "each_timer_is_in_one_subtask_at_any_parallelism",
     ),
-    (
-        Flaw::SnapshotReadsLate,
-        "a_snapshot_has_the_timers_of_its_moment",
-    ),
+    (Flaw::SnapshotReadsLate, "a_snapshot_has_the_timers_of_its_moment"),
     (
         Flaw::SnapshotReadsLate,
         "a_snapshot_holds_the_moment_of_its_freeze_while_writes_go_on",

@@ -54,7 +54,10 @@ impl Restored {
     }
 
     fn take(&mut self, until: i64) -> Option<Plain> {
-        let taken = self.timers.take_due(&mut *self.state, Timestamp(until)).unwrap()?;
+        let taken = self
+            .timers
+            .take_due(&mut *self.state, Timestamp(until))
+            .unwrap()?;
         assert_eq!(taken.hash, hash(&taken.key));
         Some((taken.time.0, taken.key, taken.namespace))
     }
@@ -127,7 +130,10 @@ pub(super) fn timers_are_an_ordered_set_through_all_snapshots(subject: &Subject)
                 1 => {
                     let due = running.take(time);
                     let first = expected.first().map(|(time, ..)| *time);
-                    assert_eq!(due.as_ref().map(|due| due.0), first.filter(|first| *first <= time));
+                    assert_eq!(
+                        due.as_ref().map(|due| due.0),
+                        first.filter(|first| *first <= time)
+                    );
                     assert!(due.is_none_or(|due| expected.remove(&due)));
                 }
                 _ => assert_eq!(running.add(&timer), expected.insert(timer)),
@@ -186,9 +192,7 @@ pub(super) fn a_snapshot_has_the_timers_of_its_moment(subject: &Subject) {
     let timers = &mut running.timers;
     let handles = subject.persist_while(&mut running.state, snapshot, |state, step| {
         for _ in 0..20 {
-            timers
-                .take_due(&mut **state, Timestamp(step as i64))
-                .unwrap();
+            timers.take_due(&mut **state, Timestamp(step as i64)).unwrap();
         }
         let key = step.to_string();
         let namespace = String::new();

@@ -15,7 +15,7 @@ mod text;
 mod usage;
 
 pub use backpressure::{BackpressureOptions, BackpressureReport, run_backpressure};
-pub use baseline::keyed_sum::{naive_keyed_sum, prefetched_keyed_sum};
+pub use baseline::keyed_sum::{PlainSums, PrefetchedSums, naive_keyed_sum, prefetched_keyed_sum};
 pub use baseline::word_count::word_count;
 pub use expected::{Totals, expect_keyed_sum, expect_word_count};
 pub use job::{JobOptions, LiveState, run_keyed_sum, run_word_count};

@@ -10,19 +10,17 @@ const BATCH: usize = 256;
 /// Sums value 1 for `records` records with key `mix(i) % keys` and hands each key with its running
 /// sum to `sink`: one map access for each record, as one writes it without a second thought.
 pub fn naive_keyed_sum(records: u64, keys: u64, mut sink: impl FnMut(u64, u64)) {
-    let mut sums: HashMap<u64, u64, BuildHasherDefault<FoldHasher>> = HashMap::default();
+    let mut sums = PlainSums::default();
     for index in 0..records {
         let key = mix(index) % keys;
-        let sum = sums.entry(key).or_insert(0);
-        *sum += 1;
-        sink(key, *sum);
+        sink(key, sums.add_one(key));
     }
 }
 
 /// The same in batches: first every slot of a batch is touched, so that the misses overlap, then
 /// every slot is updated. The table is open addressing with linear probing, key beside sum.
 pub fn prefetched_keyed_sum(records: u64, keys: u64, mut sink: impl FnMut(u64, u64)) {
-    let mut table = Table::new();
+    let mut sums = PrefetchedSums::default();
     let mut batch = [0; BATCH];
     let mut next = 0;
     while next < records {
@@ -31,14 +29,48 @@ pub fn prefetched_keyed_sum(records: u64, keys: u64, mut sink: impl FnMut(u64, u
             *key = mix(next) % keys;
             next += 1;
         }
-        table.reserve(len);
-        let touched = batch[..len]
-            .iter()
-            .fold(0, |touched, key| touched ^ table.home(*key));
-        std::hint::black_box(touched);
-        for key in &batch[..len] {
-            let sum = table.add_one(*key);
-            sink(*key, sum);
+        sums.add_batch(&batch[..len], &mut sink);
+    }
+}
+
+/// Sums by key in a plain map.
+#[derive(Default)]
+pub struct PlainSums(HashMap<u64, u64, BuildHasherDefault<FoldHasher>>);
+
+impl PlainSums {
+    /// Adds 1 to the sum of each key and hands the key with its new sum to `sink`.
+    #[inline]
+    pub fn add_batch(&mut self, keys: &[u64], mut sink: impl FnMut(u64, u64)) {
+        for key in keys {
+            sink(*key, self.add_one(*key));
+        }
+    }
+
+    #[inline]
+    fn add_one(&mut self, key: u64) -> u64 {
+        let sum = self.0.entry(key).or_insert(0);
+        *sum += 1;
+        *sum
+    }
+}
+
+/// Sums by key in a table that is touched a batch at a time before it is used.
+#[derive(Default)]
+pub struct PrefetchedSums(Table);
+
+impl PrefetchedSums {
+    /// Adds 1 to the sum of each key and hands the key with its new sum to `sink`.
+    #[inline]
+    pub fn add_batch(&mut self, keys: &[u64], mut sink: impl FnMut(u64, u64)) {
+        let table = &mut self.0;
+        for keys in keys.chunks(BATCH) {
+            table.reserve(keys.len());
+            let touched = keys.iter().fold(0, |touched, key| touched ^ table.home(*key));
+            std::hint::black_box(touched);
+            for key in keys {
+                let sum = table.add_one(*key);
+                sink(*key, sum);
+            }
         }
     }
 }
@@ -82,14 +114,16 @@ struct Table {
     used: usize,
 }
 
-impl Table {
-    fn new() -> Self {
+impl Default for Table {
+    fn default() -> Self {
         Self {
             slots: vec![Slot::default(); 2 * BATCH],
             used: 0,
         }
     }
+}
 
+impl Table {
     /// Makes room for `more` keys at a load of one half at the most.
     fn reserve(&mut self, more: usize) {
         if (self.used + more) * 2 <= self.slots.len() {

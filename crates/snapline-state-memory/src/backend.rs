@@ -149,11 +149,21 @@ impl MemoryKeyedState {
 
     /// The snapshot to build on, if that is possible and worth it.
     fn base(&self, checkpoint: CheckpointId) -> Option<SnapshotChain> {
-        let base = self.chains.base(checkpoint)?;
+        let base = self.chains.of(checkpoint)?;
         let mut tables = self.tables.iter();
-        tables
-            .all(|table| table.live.knows_changes_since(base.freeze))
-            .then_some(base)
+        let is_possible = tables.all(|table| table.live.knows_changes_since(base.freeze));
+        let is_worth_it = || base.may_grow(self.expected(&base));
+        (is_possible && is_worth_it()).then_some(base)
+    }
+
+    /// About how many bytes have changed since a snapshot.
+    fn expected(&self, base: &SnapshotChain) -> u64 {
+        let tables = self.tables.iter().map(|table| &table.live);
+        let (changed, all) = tables.fold((0.0, 0.0), |(changed, all), table| {
+            let len = table.len() as f64;
+            (changed + len * table.changed_share(base.freeze), all + len)
+        });
+        (base.full_bytes() as f64 * changed / f64::max(all, 1.0)) as u64
     }
 
     /// Freezes all tables; their freezes have the same number.

@@ -58,16 +58,20 @@ impl SnapshotChains {
         known.chains.insert(checkpoint, chain);
     }
 
-    /// The snapshot on which the next one is to build, if it is worth it. Those before it are forgotten.
-    ///
-    /// Deltas add up to a quarter of the full snapshot at the most, so that reading them after a failure does not
-    /// take long; then comes a full one, which is what compacts the chain.
-    pub fn base(&self, checkpoint: CheckpointId) -> Option<SnapshotChain> {
+    /// The snapshot of a checkpoint. Those before it are forgotten.
+    pub fn of(&self, checkpoint: CheckpointId) -> Option<SnapshotChain> {
         let mut known = self.known();
         known.chains.retain(|id, _| *id >= checkpoint);
-        let chain = known.chains.get(&checkpoint)?;
+        known.chains.get(&checkpoint).cloned()
+    }
+
+    /// The snapshot on which the next one is to build, if it is [worth it](SnapshotChain::may_grow), going by the
+    /// deltas before. Those before it are forgotten.
+    pub fn base(&self, checkpoint: CheckpointId) -> Option<SnapshotChain> {
+        let chain = self.of(checkpoint)?;
+        let mut known = self.known();
         if chain.may_grow(known.expected) {
-            return Some(chain.clone());
+            return Some(chain);
         }
         // By and by a delta is tried again: it may have become shorter.
         known.expected /= 2;
@@ -80,14 +84,26 @@ impl SnapshotChains {
 }
 
 impl SnapshotChain {
-    fn may_grow(&self, expected: u64) -> bool {
+    /// How many bytes the full snapshot has, with which the chain begins.
+    pub fn full_bytes(&self) -> u64 {
+        let full = self
+            .handles
+            .iter()
+            .filter(|handle| handle.kind != HandleKind::Delta);
+        full.map(|handle| handle.len).sum()
+    }
+
+    /// Whether a delta of about so many bytes is worth it.
+    ///
+    /// Deltas add up to a quarter of the full snapshot at the most, so that reading them after a failure does not
+    /// take long; then comes a full one, which is what compacts the chain.
+    pub fn may_grow(&self, expected: u64) -> bool {
         let deltas = self
             .handles
             .iter()
             .filter(|handle| handle.kind == HandleKind::Delta);
         let (count, bytes) = deltas.fold((0, 0), |(count, bytes), delta| (count + 1, bytes + delta.len));
-        let all: u64 = self.handles.iter().map(|handle| handle.len).sum();
-        count < MOST_DELTAS && (bytes + expected) * 4 <= all - bytes
+        count < MOST_DELTAS && (bytes + expected) * 4 <= self.full_bytes()
     }
 }
 

@@ -102,6 +102,10 @@ pub trait LiveTable: Any + Send {
     /// that a full snapshot is smaller.
     fn knows_changes_since(&self, freeze: u64) -> bool;
 
+    /// About how large a share of the entries has changed since a freeze of which the table knows that, from 0 for
+    /// none to 1 for all. Constant time: it looks at a sample.
+    fn changed_share(&self, since: u64) -> f64;
+
     /// Freezes the table: from now on [`LiveTable::drain`] hands out the entries of this moment that have
     /// changed since an earlier freeze, and the keys that are gone since. All entries, when the table
     /// [does not know](Self::knows_changes_since). Constant time.

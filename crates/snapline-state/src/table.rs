@@ -14,6 +14,7 @@
 
 mod bucket_order;
 mod changes;
+mod estimate;
 mod frozen;
 mod load;
 mod phase;
@@ -418,6 +419,10 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
 
     fn knows_changes_since(&self, freeze: u64) -> bool {
         self.tracked_since.is_some_and(|since| since <= freeze) && self.phase.base <= freeze
+    }
+
+    fn changed_share(&self, since: u64) -> f64 {
+        estimate::changed_share(&self.segments, since)
     }
 
     fn freeze_changes(&mut self, since: u64) -> u64 {

@@ -5,7 +5,7 @@ use crate::MemoryCheckpointStorage;
 use futures::executor::block_on;
 use futures::future::join;
 use snapline_core::{ErrorKind, MaxParallelism, OperatorUid, StableHasher, SubtaskIndex};
-use snapline_state::{SnapshotTarget, StorageKey, ValueState};
+use snapline_state::{HandleKind, SnapshotTarget, StorageKey, ValueState};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -116,4 +116,27 @@ fn a_slow_storage_holds_the_encoding_back() {
         .filter(|_| state.poll_advance(&mut cx).is_pending())
         .count();
     assert_eq!(pending, 2_000, "nobody reads, so the snapshot cannot be whole");
+}
+
+#[test]
+fn a_snapshot_of_which_more_than_a_quarter_has_changed_is_a_full_one_at_once() {
+    for (changed, kinds) in [
+        (4_000, &[HandleKind::Full, HandleKind::Delta][..]),
+        (6_000, &[HandleKind::Full]),
+    ] {
+        let (numbers, mut state) = open();
+        (0..20_000).for_each(|key| set(&numbers, &mut *state, key, 1_000));
+        let target = target();
+        let store = |state: &mut Box<dyn KeyedStateBackend>, checkpoint, base| {
+            let snapshot = state.freeze(checkpoint, base).unwrap();
+            block_on(join(snapshot.persist(&target), async { advance(&mut **state) }))
+                .0
+                .unwrap()
+        };
+        store(&mut state, CheckpointId(1), None);
+        (0..changed).for_each(|key| set(&numbers, &mut *state, key, 2_000));
+        let handles = store(&mut state, CheckpointId(2), Some(CheckpointId(1)));
+        let stored: Vec<HandleKind> = handles.iter().map(|handle| handle.kind).collect();
+        assert_eq!(stored, kinds, "{changed} keys changed");
+    }
 }

@@ -2,6 +2,9 @@
 //!
 //! The memory of a new segment is in no cache. An insert waits for it when the place is a random one, but
 //! not when the place before was just written: then the processor has fetched it already.
+//!
+//! What a table has drained is nearly in that order, if its segments were as large as the new ones are. Then
+//! entries are passed on as they come.
 
 use crate::format::block::Entry;
 use snapline_core::Result;
@@ -12,12 +15,28 @@ const AT_ONCE: usize = 2048;
 const BINS: usize = 256;
 /// The bits of a bucket's index that do not count.
 const IN_BIN: u32 = 4;
+/// So many bins an entry may lie before the one that came before it: a full place has moved it or the other.
+const NEAR: usize = 2;
+/// Entries are in order when at most so many of those that are looked at lie farther back. Each segment begins
+/// with one.
+const FEW: usize = AT_ONCE / 64;
 
-/// Sorts a few thousand entries at a time by the bucket where each will be.
+/// Sorts a few thousand entries at a time by the bucket where each will be, unless they come in that order.
 #[derive(Debug, Default)]
 pub(super) struct InBucketOrder<'a> {
     waiting: Vec<(u64, Entry<'a>)>,
     order: Vec<u16>,
+    sequence: Sequence,
+}
+
+/// How entries come.
+#[derive(Debug, Default)]
+struct Sequence {
+    last_bin: usize,
+    seen: usize,
+    back: usize,
+    /// Whether those that were looked at before were not in order.
+    is_mixed: bool,
 }
 
 impl<'a> InBucketOrder<'a> {
@@ -32,6 +51,10 @@ impl<'a> InBucketOrder<'a> {
         entry: Entry<'a>,
         keep: &mut impl FnMut(u64, Entry<'a>) -> Result<()>,
     ) -> Result<()> {
+        self.sequence.look_at(bin(hash));
+        if !self.sequence.is_mixed && self.waiting.is_empty() {
+            return keep(hash, entry);
+        }
         self.waiting.push((hash, entry));
         match self.waiting.len() < AT_ONCE {
             true => Ok(()),
@@ -67,6 +90,19 @@ impl<'a> InBucketOrder<'a> {
     }
 }
 
+impl Sequence {
+    #[inline]
+    fn look_at(&mut self, bin: usize) {
+        self.seen += 1;
+        self.back += usize::from(bin + NEAR < self.last_bin);
+        self.last_bin = bin;
+        if self.seen == AT_ONCE {
+            self.is_mixed = self.back > FEW;
+            (self.seen, self.back) = (0, 0);
+        }
+    }
+}
+
 #[inline]
 fn bin(hash: u64) -> usize {
     (hash >> IN_BIN) as usize % BINS
@@ -94,21 +130,44 @@ mod tests {
         out
     }
 
+    fn mixed(len: u64) -> Vec<u64> {
+        (0..len).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect()
+    }
+
     #[test]
-    fn entries_come_in_the_order_of_their_buckets() {
-        assert!(check(&[]).is_empty());
-        assert_eq!(
-            check(&[0x1FF0, 0x20, 0x15, 0x10, 0xFFF]),
-            [0x15, 0x10, 0x20, 0x1FF0, 0xFFF]
-        );
+    fn entries_that_are_mixed_come_in_the_order_of_their_buckets() {
+        let mixed = mixed(3 * AT_ONCE as u64 - 1);
+        let out = check(&mixed);
+        // It takes some entries to see that they are mixed.
+        assert_eq!(out[..AT_ONCE - 1], mixed[..AT_ONCE - 1]);
+        let is_sorted = |window: &[u64]| window.is_sorted_by_key(|hash| bin(*hash));
+        assert!(is_sorted(&out[AT_ONCE - 1..2 * AT_ONCE - 1]));
+        assert!(is_sorted(&out[2 * AT_ONCE - 1..]));
+    }
+
+    #[test]
+    fn entries_that_a_table_has_drained_come_as_they_are() {
+        let mut drained: Vec<u64> = (0..4 * AT_ONCE as u64).map(|n| n << IN_BIN).collect();
+        // Some were moved to the place beside theirs.
+        drained.chunks_exact_mut(5).for_each(|few| few.swap(0, 1));
+        assert_eq!(check(&drained), drained);
+    }
+
+    #[test]
+    fn entries_are_passed_on_again_when_they_come_in_order_again() {
+        let (len, last) = (AT_ONCE as u64, 4 * AT_ONCE);
+        let all: Vec<u64> = mixed(len)
+            .into_iter()
+            .chain((0..4 * len).map(|n| n << IN_BIN))
+            .collect();
+        let out = check(&all);
+        assert_eq!(out[out.len() - last / 2..], all[all.len() - last / 2..]);
     }
 
     #[test]
     fn each_entry_comes_once() {
         for len in [1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE + 7] {
-            let hashes: Vec<u64> = (0..len as u64)
-                .map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15))
-                .collect();
+            let hashes = mixed(len as u64);
             let (mut all, mut out) = (hashes.clone(), check(&hashes));
             all.sort_unstable();
             out.sort_unstable();
@@ -121,6 +180,8 @@ mod tests {
         let mut sorted = InBucketOrder::default();
         let entry = Entry { key: &[], value: &[] };
         let mut keep = |_, _: Entry<'_>| Err(Error::corrupted("for the test"));
+        assert!(sorted.push(1, entry, &mut keep).is_err());
+        sorted.sequence.is_mixed = true;
         sorted.push(1, entry, &mut keep).unwrap();
         assert!(sorted.flush(&mut keep).is_err());
         assert!(sorted.flush(&mut keep).is_ok());

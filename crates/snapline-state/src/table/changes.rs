@@ -147,6 +147,19 @@ impl Changes {
         rest.older_removed.keys += removed.keys;
     }
 
+    /// How many buckets have changed since a freeze, settled or not.
+    pub(super) fn count_since(&self, freeze: u64) -> usize {
+        let recent: &[u64] = match self.generation >= freeze {
+            true => &self.recent,
+            false => &[],
+        };
+        let rest = self.rest.as_ref().filter(|rest| rest.covered > freeze);
+        let older: &[u64] = rest.map_or(&[], |rest| &rest.older);
+        let word = |bits: &[u64], index| bits.get(index).copied().unwrap_or_default();
+        let both = (0..recent.len().max(older.len())).map(|index| word(recent, index) | word(older, index));
+        both.map(|bits| bits.count_ones() as usize).sum()
+    }
+
     /// Whether a bucket had changed before the newest freeze. Only when settled.
     pub(super) fn is_older(&self, bucket: usize) -> bool {
         let word = self.rest.as_ref().and_then(|rest| rest.older.get(bucket / 64));

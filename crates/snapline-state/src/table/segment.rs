@@ -154,6 +154,13 @@ impl<K: Key, V: Data> Segment<K, V> {
         self.table.get_bucket(bucket).is_some_and(|full| full.key == *key)
     }
 
+    /// How many of its entries have changed since a freeze, and how many it has.
+    pub(super) fn changed_since(&self, freeze: u64) -> (usize, usize) {
+        let len = self.table.len();
+        // A bucket whose entry is gone has changed as well.
+        (self.changes.count_since(freeze).min(len), len)
+    }
+
     pub(super) fn forget_changes(&mut self) {
         self.changes = Changes::new();
     }

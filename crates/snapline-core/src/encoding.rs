@@ -1,9 +1,11 @@
 //! How keys and values become bytes: postcard.
 
 mod decoder;
+mod encoder;
 
 use crate::error::{Error, Result};
 use decoder::Decoder;
+use encoder::Encoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,7 +15,7 @@ use serde::de::DeserializeOwned;
 /// `Invalid` when the value's `Serialize` fails; the buffer may then have a part of it.
 #[inline]
 pub fn encode_into<T: Serialize + ?Sized>(value: &T, buffer: &mut Vec<u8>) -> Result<()> {
-    postcard::serialize_with_flavor(value, Append(buffer)).map_err(unencodable::<T>)
+    value.serialize(&mut Encoder { buffer }).map_err(unencodable::<T>)
 }
 
 /// The value that these bytes encode, all of them.
@@ -42,29 +44,6 @@ fn undecodable<T>(error: postcard::Error) -> Error {
     Error::corrupted("stored bytes are not a value of the expected type")
         .with("type", std::any::type_name::<T>())
         .because(error)
-}
-
-/// Writes to the end of a buffer that outlives the encoding.
-struct Append<'a>(&'a mut Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Append<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(data);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.push(data);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -104,7 +104,11 @@ fn changed(then: Range, now: Range) -> Error {
 /// Turns the numbers of its splits into records, the lowest split first.
 pub(crate) struct RangeReader<F> {
     record: F,
-    splits: VecDeque<RangeSplit>,
+    /// What is left, each split with its position among all that were added.
+    splits: VecDeque<(usize, RangeSplit)>,
+    added: usize,
+    current: Option<usize>,
+    finished: Vec<usize>,
     progress: ReaderProgress,
 }
 
@@ -117,6 +121,9 @@ impl<F> RangeReader<F> {
         Self {
             record,
             splits: VecDeque::new(),
+            added: 0,
+            current: None,
+            finished: Vec::new(),
             progress,
         }
     }
@@ -127,9 +134,10 @@ impl<T, F: Fn(u64) -> T + Send> SourceReader<T, RangeSplit> for RangeReader<F> {
         for split in splits {
             let end = split.of.count.map(|_| split.left);
             self.progress.total = self.progress.total.zip(end).map(|(total, left)| total + left);
-            self.splits.push_back(split);
+            self.splits.push_back((self.added, split));
+            self.added += 1;
         }
-        self.splits.make_contiguous().sort_by_key(|split| split.next);
+        self.splits.make_contiguous().sort_by_key(|(_, split)| split.next);
     }
 
     fn poll_batch(
@@ -138,22 +146,32 @@ impl<T, F: Fn(u64) -> T + Send> SourceReader<T, RangeSplit> for RangeReader<F> {
         batch: &mut Batch<T>,
         limit: usize,
     ) -> Poll<Result<ReaderStatus>> {
-        let Some(split) = self.splits.front_mut() else {
+        let Some((position, split)) = self.splits.front_mut() else {
             return Poll::Ready(Ok(ReaderStatus::EndOfData));
         };
+        self.current = Some(*position);
         let count = split.left.min(limit as u64);
         append(&mut batch.records, &self.record, split.next, count, split.step);
         split.left -= count;
         split.next += count * split.step;
         self.progress.done += count;
         if split.left == 0 {
+            self.finished.extend(self.current);
             self.splits.pop_front();
         }
         Poll::Ready(Ok(ReaderStatus::More))
     }
 
     fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<RangeSplit>> {
-        Ok(self.splits.iter().cloned().collect())
+        Ok(self.splits.iter().map(|(_, split)| split.clone()).collect())
+    }
+
+    fn current_split(&self) -> Option<usize> {
+        self.current
+    }
+
+    fn take_finished(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.finished)
     }
 
     fn progress(&self) -> ReaderProgress {

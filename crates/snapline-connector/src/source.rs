@@ -81,6 +81,8 @@ pub struct ReaderContext {
 /// * `poll_batch` hands out at most `limit` records at a time and does not wait.
 /// * [`ReaderStatus::EndOfData`] comes alone, after the last records, and again whenever it is asked for.
 /// * A reader without splits is at its end.
+/// * A reader that tells the [split](SourceReader::current_split) of a batch hands out records of one split at a
+///   time, and names each split once that is [read to its end](SourceReader::take_finished).
 pub trait SourceReader<T, S>: Send {
     /// Adds splits to those that are to be read.
     fn add_splits(&mut self, splits: Vec<S>);
@@ -112,6 +114,18 @@ pub trait SourceReader<T, S>: Send {
     fn on_checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<()> {
         let _ = checkpoint;
         Ok(())
+    }
+
+    /// Of which split the records of the newest batch are: its position in the order in which splits were added,
+    /// from 0. `None` when the reader does not tell, so that its records have one event time for all splits.
+    fn current_split(&self) -> Option<usize> {
+        None
+    }
+
+    /// The splits that were read to their end and not named yet, by their positions as above. They hold back
+    /// event time no more.
+    fn take_finished(&mut self) -> Vec<usize> {
+        Vec::new()
     }
 
     /// How far it is, if that can be said.

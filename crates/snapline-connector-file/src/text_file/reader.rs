@@ -15,8 +15,12 @@ const BATCH_TEXT: usize = 32 * 1024;
 /// Reads the ranges of one subtask in the order of files and bytes.
 pub(super) struct TextFileReader {
     invalid_utf8: InvalidUtf8,
-    splits: VecDeque<TextFileSplit>,
+    /// What is left, each split with its position among all that were added.
+    splits: VecDeque<(usize, TextFileSplit)>,
+    added: usize,
     current: Option<Lines>,
+    position: Option<usize>,
+    finished: Vec<usize>,
     /// The buffer, between two ranges.
     buffer: Buffer,
     total: u64,
@@ -27,13 +31,16 @@ impl TextFileReader {
         Self {
             invalid_utf8,
             splits: VecDeque::new(),
+            added: 0,
             current: None,
+            position: None,
+            finished: Vec::new(),
             buffer: Buffer::default(),
             total: 0,
         }
     }
 
-    /// Hands out lines until there are enough of them or no more.
+    /// Hands out lines until there are enough of them or no more in their split.
     fn read(&mut self, records: &mut Vec<String>, limit: usize) -> Result<ReaderStatus> {
         let limit = records.len().saturating_add(limit);
         let mut bytes = 0;
@@ -49,6 +56,10 @@ impl TextFileReader {
             )?;
             if lines.is_done() {
                 self.buffer = lines.close()?;
+                self.finished.extend(self.position);
+                if bytes > 0 {
+                    break;
+                }
             } else {
                 self.current = Some(lines);
             }
@@ -63,26 +74,31 @@ impl TextFileReader {
     fn next_lines(&mut self) -> Result<Option<Lines>> {
         match self.current.take() {
             Some(lines) => Ok(Some(lines)),
-            None => self
-                .splits
-                .pop_front()
-                .map(|split| Lines::open(split, std::mem::take(&mut self.buffer)))
-                .transpose(),
+            None => {
+                let Some((position, split)) = self.splits.pop_front() else {
+                    return Ok(None);
+                };
+                self.position = Some(position);
+                Lines::open(split, std::mem::take(&mut self.buffer)).map(Some)
+            }
         }
     }
 
     fn left(&self) -> impl Iterator<Item = &TextFileSplit> {
-        self.current.iter().map(Lines::split).chain(&self.splits)
+        let waiting = self.splits.iter().map(|(_, split)| split);
+        self.current.iter().map(Lines::split).chain(waiting)
     }
 }
 
 impl SourceReader<String, TextFileSplit> for TextFileReader {
     fn add_splits(&mut self, splits: Vec<TextFileSplit>) {
         self.total += splits.iter().map(SourceSplit::weight).sum::<u64>();
-        self.splits.extend(splits);
+        let positions = self.added..;
+        self.added += splits.len();
+        self.splits.extend(positions.zip(splits));
         self.splits
             .make_contiguous()
-            .sort_by(|a, b| (&a.path, a.next).cmp(&(&b.path, b.next)));
+            .sort_by(|(_, a), (_, b)| (&a.path, a.next).cmp(&(&b.path, b.next)));
     }
 
     fn poll_batch(
@@ -96,6 +112,14 @@ impl SourceReader<String, TextFileSplit> for TextFileReader {
 
     fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<TextFileSplit>> {
         Ok(self.left().cloned().collect())
+    }
+
+    fn current_split(&self) -> Option<usize> {
+        self.position
+    }
+
+    fn take_finished(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.finished)
     }
 
     fn progress(&self) -> ReaderProgress {

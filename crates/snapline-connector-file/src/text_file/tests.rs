@@ -311,3 +311,21 @@ fn progress_is_in_bytes() {
     poll(reader.as_mut(), 2).unwrap();
     assert_eq!((reader.progress().done, reader.progress().total), (12, Some(18)));
 }
+
+#[test]
+fn a_batch_has_lines_of_one_range_and_each_range_is_named_when_it_is_read() {
+    let input = Input::new("one\ntwo\nthree\nfour\nfive\n");
+    let mut splits = input.cut(8);
+    splits.reverse();
+    let last = splits.len() - 1;
+    let mut reader = open(&input.source, splits);
+    let mut told = Vec::new();
+    while let Some(records) = poll(reader.as_mut(), 100).unwrap() {
+        told.push((records, reader.current_split().unwrap(), reader.take_finished()));
+    }
+    let records: Vec<String> = told.iter().flat_map(|(records, ..)| records.clone()).collect();
+    assert_eq!(records, lines("one\ntwo\nthree\nfour\nfive\n"));
+    assert_eq!((told[0].1, told[0].0.len()), (last, 2));
+    let finished: Vec<usize> = told.iter().flat_map(|(.., finished)| finished.clone()).collect();
+    assert_eq!(finished, (0..=last).rev().collect::<Vec<_>>());
+}

@@ -132,3 +132,19 @@ fn a_changed_source_is_refused() {
     );
     assert!(block_on(longer.enumerator().unwrap().verify(&[])).is_ok());
 }
+
+#[test]
+fn a_reader_tells_the_split_of_each_batch_and_which_are_read_to_their_end() {
+    let source = SequenceSource::new(0..10);
+    let mut reader = source.reader(reader_context()).unwrap();
+    let mut splits = discover(&source, 2);
+    splits.reverse();
+    reader.add_splits(splits);
+    let mut told = Vec::new();
+    for count in [3, 2, 5] {
+        let records = read(reader.as_mut(), count);
+        told.push((records[0], reader.current_split(), reader.take_finished()));
+    }
+    let expected = [(0, Some(1), vec![]), (3, Some(1), vec![1]), (5, Some(0), vec![0])];
+    assert_eq!(told, expected);
+}

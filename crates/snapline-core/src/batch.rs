@@ -40,6 +40,19 @@ impl<T> Batch<T> {
         self.records.is_empty()
     }
 
+    /// Takes the records from position `at` on, with the columns beside them, as a batch of their own.
+    ///
+    /// # Panics
+    /// When there are fewer records than `at`.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        Self {
+            records: self.records.split_off(at),
+            timestamps: self.timestamps.as_mut().map(|column| column.split_off(at)),
+            hashes: self.hashes.as_mut().map(|column| column.split_off(at)),
+        }
+    }
+
     /// Removes the records and empties the columns, keeping the memory.
     pub fn clear(&mut self) {
         self.records.clear();
@@ -170,6 +183,18 @@ mod tests {
                 hashes: Some(vec![])
             }
         );
+    }
+
+    #[test]
+    fn the_columns_are_split_with_the_records() {
+        let batch = |range: std::ops::Range<u64>| Batch {
+            records: range.clone().collect(),
+            timestamps: Some(range.clone().map(|record| Timestamp(record as i64)).collect()),
+            hashes: Some(range.map(|record| record * 7).collect()),
+        };
+        let mut first = batch(0..5);
+        assert_eq!(first.split_off(2), batch(2..5));
+        assert_eq!(first, batch(0..2));
     }
 
     #[test]

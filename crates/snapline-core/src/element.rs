@@ -24,6 +24,8 @@ pub enum StreamElement<B> {
     CancelCheckpoint(CheckpointId),
     /// The channel has nothing to say for now and does not hold back event time.
     Idle,
+    /// The channel was idle and holds back event time again.
+    Active,
     /// No more records will come; barriers still may.
     EndOfData,
     /// The channel will never deliver anything again.

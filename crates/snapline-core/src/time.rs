@@ -24,6 +24,12 @@ impl Timestamp {
     pub fn plus_millis(self, millis: u64) -> Self {
         Self(self.0.saturating_add_unsigned(millis))
     }
+
+    /// This point moved back by `millis`, stopping at the ends of time.
+    #[must_use]
+    pub fn minus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_sub_unsigned(millis))
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -38,6 +44,8 @@ impl fmt::Display for Timestamp {
 pub struct Watermark(pub Timestamp);
 
 impl Watermark {
+    /// The watermark that claims nothing.
+    pub const MIN: Self = Self(Timestamp::MIN);
     /// The watermark that ends a stream.
     pub const MAX: Self = Self(Timestamp::MAX);
 }
@@ -49,6 +57,7 @@ mod tests {
     #[test]
     fn arithmetic_stops_at_the_ends_of_time() {
         assert_eq!(Timestamp::MAX.plus_millis(1), Timestamp::MAX);
+        assert_eq!(Timestamp::MIN.minus_millis(1), Timestamp::MIN);
         assert_eq!(Timestamp::MIN.millis_since(Timestamp::MAX), 0);
         assert_eq!(Timestamp::MAX.millis_since(Timestamp::MIN), u64::MAX);
     }

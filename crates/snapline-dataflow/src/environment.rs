@@ -6,6 +6,7 @@ use crate::job::{JobHandle, JobResult, JobRunner};
 use crate::operator::source::SourceOf;
 use crate::plan::JobGraph;
 use crate::stream::DataStream;
+use crate::time::strategy::WatermarkStrategy;
 use snapline_connector::Source;
 use snapline_core::{CheckpointSettings, JobSettings, Result};
 use snapline_state::{CheckpointStorage, StateBackend};
@@ -98,12 +99,52 @@ impl StreamExecutionEnvironment {
 
     /// A stream of everything that a source reads.
     pub fn from_source<S: Source>(&self, source: S, name: &str) -> DataStream<S::Item> {
+        self.source(SourceOf::new(source, None), name)
+    }
+
+    /// A stream of everything that a source reads, whose event time is that of the slowest of its splits.
+    ///
+    /// Each split is watched by itself. So records of a split that is behind are not late, and event time stands
+    /// still while a split is not even begun: a source that reads its splits one after the other advances it with
+    /// the last one. To see what a subtask reads as one stream, use
+    /// [`DataStream::assign_timestamps_and_watermarks`].
+    ///
+    /// ```
+    /// use snapline_connector::GeneratorSource;
+    /// use snapline_core::Timestamp;
+    /// use snapline_dataflow::{DataStream, StreamExecutionEnvironment, WatermarkStrategy};
+    ///
+    /// /// Two readings each millisecond.
+    /// fn readings(env: &StreamExecutionEnvironment) -> DataStream<u64> {
+    ///     let strategy = WatermarkStrategy::<u64>::for_monotonous_timestamps()
+    ///         .with_timestamp_assigner(|reading| Timestamp((reading / 2) as i64));
+    ///     env.from_source_with_watermarks(GeneratorSource::new(1_000, |n| n), strategy, "readings")
+    /// }
+    /// ```
+    pub fn from_source_with_watermarks<S: Source>(
+        &self,
+        source: S,
+        strategy: WatermarkStrategy<S::Item>,
+        name: &str,
+    ) -> DataStream<S::Item> {
+        self.require(strategy.check(), name);
+        self.source(SourceOf::new(source, Some(strategy)), name)
+    }
+
+    /// Notes a mistake in the description of the operator of this name.
+    pub(crate) fn require(&self, checked: Result<()>, operator: &str) {
+        if let Err(mistake) = checked {
+            self.with_graph(|graph| graph.mistake(mistake.with("operator", operator)));
+        }
+    }
+
+    fn source<S: Source>(&self, source: SourceOf<S>, name: &str) -> DataStream<S::Item> {
         let node = self.add(StreamNode {
             name: name.to_owned(),
             uid: None,
             parallelism: None,
             inputs: Vec::new(),
-            factory: NodeFactory::Source(Arc::new(SourceOf(source))),
+            factory: NodeFactory::Source(Arc::new(source)),
             output: Some(Arc::new(OutputOf::<S::Item>::new())),
         });
         DataStream::new(self.clone(), node)

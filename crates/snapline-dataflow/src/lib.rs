@@ -8,6 +8,7 @@
 //! of links behind a [`SourceHead`] or a [`TaskHead`], in front of [`OutputPort`]s. The runtime drives the
 //! heads and provides the ports; this crate does not know threads or channels.
 
+mod alarm;
 mod context;
 mod environment;
 mod factory;
@@ -24,7 +25,9 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod time;
 
+pub use alarm::Alarm;
 pub use context::{OperatorContext, RestoredState, TaskCounters};
 pub use environment::{Components, StreamExecutionEnvironment};
 pub use factory::{ErasedCommitter, ErasedLink, OperatorFactory, OutputFactory, SinkFactory, SourceFactory};
@@ -43,3 +46,5 @@ pub use process::{KeyedProcessFunction, ProcessContext, RuntimeContext};
 pub use snapshot::{OperatorSnapshot, TaskSnapshot};
 pub use state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 pub use stream::{DataStream, DataStreamSink, KeyedStream};
+pub use time::generator::{WatermarkGenerator, WatermarkOutput};
+pub use time::strategy::WatermarkStrategy;

@@ -1,7 +1,8 @@
 //! How operators of one chain hand records to each other.
 
+use crate::alarm::Alarm;
 use crate::snapshot::TaskSnapshot;
-use snapline_core::{Batch, CheckpointId, Result};
+use snapline_core::{Batch, CheckpointId, Result, Watermark};
 use std::task::{Context, Poll};
 
 /// An operator together with everything chained behind it.
@@ -51,6 +52,16 @@ pub enum Signal<'a> {
     CancelCheckpoint(CheckpointId),
     /// The checkpoint is complete. Stays inside the task.
     CheckpointComplete(CheckpointId),
+    /// Event time has advanced: whoever is not at the end of a task passes it on behind the results that it
+    /// has brought about. Watermarks only grow; [`Watermark::MAX`] comes once, before the end of the data.
+    Watermark(Watermark),
+    /// There is nothing to come for now, so that event time does not wait for this stream.
+    Idle,
+    /// There is something to come again.
+    Active,
+    /// Time has passed: do what is due, and say when to be told again. Stays inside the task. Who says
+    /// nothing is not told any more.
+    ProcessingTime(&'a mut Alarm),
     /// There is nothing to do for the moment: pass on what you keep back only for the sake of speed.
     Flush,
     /// No more records will come; barriers still may.

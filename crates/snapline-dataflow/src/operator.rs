@@ -1,6 +1,7 @@
 //! The operators, one per file.
 
 pub(crate) mod aggregate;
+pub(crate) mod assign;
 pub(crate) mod collector;
 pub(crate) mod filter;
 pub(crate) mod flat_map;

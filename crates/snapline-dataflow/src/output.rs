@@ -2,7 +2,7 @@
 
 use crate::link::{Link, Next, Signal};
 use snapline_core::{
-    Batch, BoxedBatch, CheckpointBarrier, CheckpointId, Data, Error, MaxParallelism, Result,
+    Batch, BoxedBatch, CheckpointBarrier, CheckpointId, Data, Error, MaxParallelism, Result, Watermark,
 };
 use std::task::{Context, Poll};
 
@@ -51,6 +51,12 @@ pub enum PortSignal {
     Barrier(CheckpointBarrier),
     /// Instead of the barrier of a checkpoint.
     CancelCheckpoint(CheckpointId),
+    /// Event time has advanced, not to its end: that is told by the end of the data.
+    Watermark(Watermark),
+    /// Event time does not wait for these channels.
+    Idle,
+    /// Event time waits for these channels again.
+    Active,
     /// No more records will come.
     EndOfData,
     /// Nothing will come any more.
@@ -64,6 +70,10 @@ pub(crate) struct Output<T> {
     #[expect(clippy::vec_box, reason = "a full buffer is sent in its box")]
     buffers: Vec<Box<Batch<T>>>,
     batch_records: usize,
+    /// Whether the buffers have a column of timestamps.
+    has_timestamps: bool,
+    /// A watermark that goes out when everything before it has.
+    watermark: Option<Watermark>,
     /// How many batches came since everything was sent.
     age: u32,
 }
@@ -108,6 +118,8 @@ impl<T: Data> Output<T> {
             dealer,
             buffers,
             batch_records,
+            has_timestamps: false,
+            watermark: None,
             age: 0,
         }
     }
@@ -125,9 +137,13 @@ impl<T: Data> Output<T> {
                 "records without key hashes reached a keyed exchange",
             ));
         };
+        let mut timestamps = batch.timestamps.iter().flatten();
         for (record, hash) in batch.records.drain(..).zip(hashes.drain(..)) {
             let channel = usize::from(channels[max_parallelism.key_group(hash).0 as usize]);
             let buffer = &mut self.buffers[channel];
+            if let Some(column) = &mut buffer.timestamps {
+                column.extend(timestamps.next());
+            }
             buffer.records.push(record);
             buffer.hashes.get_or_insert_default().push(hash);
             if buffer.records.len() >= self.batch_records {
@@ -141,6 +157,7 @@ impl<T: Data> Output<T> {
         let Dealer::Rebalance { next } = &mut self.dealer else {
             return;
         };
+        let mut timestamps = batch.timestamps.iter().flatten();
         for record in batch.records.drain(..) {
             let channel = *next;
             *next = if channel + 1 == self.buffers.len() {
@@ -149,6 +166,9 @@ impl<T: Data> Output<T> {
                 channel + 1
             };
             let buffer = &mut self.buffers[channel];
+            if let Some(column) = &mut buffer.timestamps {
+                column.extend(timestamps.next());
+            }
             buffer.records.push(record);
             if buffer.records.len() >= self.batch_records {
                 send(&mut *self.port, channel, buffer, self.batch_records);
@@ -165,6 +185,7 @@ impl<T: Data> Output<T> {
         }
     }
 
+    /// Sends what is buffered, then the watermark that stands behind it.
     fn flush(&mut self) {
         self.age = 0;
         for (channel, buffer) in self.buffers.iter_mut().enumerate() {
@@ -172,16 +193,29 @@ impl<T: Data> Output<T> {
                 send(&mut *self.port, channel, buffer, self.batch_records);
             }
         }
+        if let Some(watermark) = self.watermark.take() {
+            self.port.send_to_all(PortSignal::Watermark(watermark));
+        }
+    }
+
+    /// The buffers get the columns of a batch. What waits there with others is sent first.
+    fn agree_on_columns(&mut self, batch: &Batch<T>) {
+        if batch.timestamps.is_some() == self.has_timestamps {
+            return;
+        }
+        self.flush();
+        self.has_timestamps = batch.timestamps.is_some();
+        for buffer in &mut self.buffers {
+            buffer.timestamps = self.has_timestamps.then(Vec::new);
+        }
     }
 }
 
 /// Copies the records of a batch, and the columns beside them, to the end of another.
 fn append<T: Data>(to: &mut Batch<T>, batch: &Batch<T>) {
     to.records.extend_from_slice(&batch.records);
-    if let Some(timestamps) = &batch.timestamps {
-        to.timestamps
-            .get_or_insert_default()
-            .extend_from_slice(timestamps);
+    if let (Some(column), Some(timestamps)) = (&mut to.timestamps, &batch.timestamps) {
+        column.extend_from_slice(timestamps);
     }
     if let Some(hashes) = &batch.hashes {
         to.hashes.get_or_insert_default().extend_from_slice(hashes);
@@ -200,14 +234,19 @@ fn owners(max_parallelism: MaxParallelism, channels: usize) -> Vec<u16> {
 
 fn send<T: Data>(port: &mut dyn OutputPort, channel: usize, buffer: &mut Box<Batch<T>>, capacity: usize) {
     let full = std::mem::take(buffer);
+    let has_timestamps = full.timestamps.is_some();
     let recycled = port
         .send_batch(channel, full)
         .and_then(|batch| batch.into_any().downcast().ok());
     *buffer = recycled.unwrap_or_else(|| Box::new(Batch::with_capacity(capacity)));
+    if buffer.timestamps.is_some() != has_timestamps {
+        buffer.timestamps = has_timestamps.then(|| Vec::with_capacity(capacity));
+    }
 }
 
 impl<T: Data> Link<T> for Output<T> {
     fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
+        self.agree_on_columns(batch);
         match self.dealer {
             Dealer::Hash { .. } => self.deal_by_key(batch)?,
             Dealer::Rebalance { .. } => self.deal_in_turn(batch),
@@ -227,11 +266,17 @@ impl<T: Data> Link<T> for Output<T> {
 
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
         let message = match signal {
-            Signal::CheckpointComplete(_) => return Ok(()),
+            Signal::CheckpointComplete(_) | Signal::ProcessingTime(_) => return Ok(()),
+            Signal::Watermark(watermark) => {
+                self.watermark = Some(*watermark).filter(|watermark| *watermark < Watermark::MAX);
+                return Ok(());
+            }
             Signal::Flush => {
                 self.flush();
                 return Ok(());
             }
+            Signal::Idle => PortSignal::Idle,
+            Signal::Active => PortSignal::Active,
             Signal::Barrier(snapshot) => PortSignal::Barrier(snapshot.barrier),
             Signal::CancelCheckpoint(checkpoint) => PortSignal::CancelCheckpoint(*checkpoint),
             Signal::EndOfData => PortSignal::EndOfData,

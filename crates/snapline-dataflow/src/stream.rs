@@ -8,6 +8,7 @@ pub use keyed::KeyedStream;
 use crate::environment::StreamExecutionEnvironment;
 use crate::factory::{OperatorFactory, OutputOf};
 use crate::graph::{NodeFactory, NodeId, StreamEdge, StreamNode};
+use crate::operator::assign::Assign;
 use crate::operator::collector::Collector;
 use crate::operator::filter::Filter;
 use crate::operator::flat_map::FlatMap;
@@ -16,6 +17,7 @@ use crate::operator::map::Map;
 use crate::operator::sink::SinkOf;
 use crate::output::Partitioning;
 use crate::plan::INHERIT;
+use crate::time::strategy::WatermarkStrategy;
 use snapline_connector::{PrintSink, Sink};
 use snapline_core::{Data, Error, Key};
 use std::fmt::Debug;
@@ -75,6 +77,30 @@ impl<T: Data> DataStream<T> {
         function: impl FnMut(T, &mut Collector<'_, U>) + Clone + Send + Sync + 'static,
     ) -> DataStream<U> {
         self.transform("flat-map", FlatMap::new(function))
+    }
+
+    /// Gives the records timestamps and the stream its event time, in place of what they had.
+    ///
+    /// Each subtask watches its records by itself, and an operator that takes the records of several goes by the
+    /// slowest. At sources, [`StreamExecutionEnvironment::from_source_with_watermarks`] watches each split.
+    ///
+    /// ```
+    /// use snapline_core::Timestamp;
+    /// use snapline_dataflow::{DataStream, WatermarkStrategy};
+    /// use std::time::Duration;
+    ///
+    /// /// Readings of a sensor and when they were taken, late by two seconds at the most.
+    /// fn timed(readings: &DataStream<(i64, f64)>) -> DataStream<(i64, f64)> {
+    ///     readings.assign_timestamps_and_watermarks(
+    ///         WatermarkStrategy::<(i64, f64)>::for_bounded_out_of_orderness(Duration::from_secs(2))
+    ///             .with_timestamp_assigner(|(at, _)| Timestamp(*at)),
+    ///     )
+    /// }
+    /// ```
+    pub fn assign_timestamps_and_watermarks(&self, strategy: WatermarkStrategy<T>) -> Self {
+        let name = "timestamps";
+        self.env.require(strategy.check(), name);
+        self.transform(name, Assign(strategy))
     }
 
     /// Divides the stream by a key: records with equal keys meet in the same subtask, in the order

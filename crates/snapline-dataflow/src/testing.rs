@@ -2,14 +2,16 @@
 
 use crate::environment::{Components, StreamExecutionEnvironment};
 use crate::job::{JobHandle, JobRunner};
+use crate::link::{Link, Signal};
 use crate::output::{OutputPort, PortSignal};
 use crate::plan::JobGraph;
 use async_trait::async_trait;
-use snapline_core::{Batch, BoxedBatch, Error, JobSettings, Result};
+use snapline_core::{Batch, BoxedBatch, Error, JobSettings, Result, Watermark};
 use snapline_state::{
     ByteStream, CheckpointStorage, Created, KeyedStateBackend, StateBackend, StateContext, StorageCapability,
     StorageKey, Stored,
 };
+use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -120,6 +122,13 @@ impl OutputPort for RecordingPort {
         if let Some(hashes) = &typed.hashes {
             assert_eq!(hashes.len(), typed.records.len(), "a hash for each record");
         }
+        if let Some(timestamps) = &typed.timestamps {
+            let times: Vec<u64> = timestamps.iter().map(|at| at.0 as u64 / 10).collect();
+            assert_eq!(
+                times, typed.records,
+                "the timestamp of each record, here ten times as large"
+            );
+        }
         let records = std::mem::take(&mut typed.records);
         typed.clear();
         self.sent.lock().unwrap().push(Sent::Batch(channel, records));
@@ -131,6 +140,64 @@ impl OutputPort for RecordingPort {
     }
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What a [`RecordingLink`] was handed, as text: records with their timestamps like `7@5`, watermarks like
+/// `W4`, `idle`, `active`.
+#[derive(Clone, Default)]
+pub(crate) struct RecordingLink {
+    handed: Arc<Mutex<Vec<String>>>,
+}
+
+impl RecordingLink {
+    /// What has come since the last call, with a bar behind each batch.
+    pub(crate) fn take(&self) -> String {
+        std::mem::take(&mut *self.handed.lock().unwrap()).join(" ")
+    }
+
+    fn push(&self, text: impl Into<String>) {
+        self.handed.lock().unwrap().push(text.into());
+    }
+}
+
+impl<T: Debug> Link<T> for RecordingLink {
+    fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
+        let timestamps = batch.timestamps.take();
+        assert!(
+            timestamps
+                .as_ref()
+                .is_none_or(|column| column.len() == batch.len())
+        );
+        for (index, record) in batch.records.drain(..).enumerate() {
+            match &timestamps {
+                Some(timestamps) => self.push(format!("{record:?}@{}", timestamps[index])),
+                None => self.push(format!("{record:?}")),
+            }
+        }
+        self.push("|");
+        batch.clear();
+        Ok(())
+    }
+
+    fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
+        match signal {
+            Signal::Watermark(watermark) if *watermark == Watermark::MAX => self.push("MAX"),
+            Signal::Watermark(watermark) => self.push(format!("W{}", watermark.0)),
+            Signal::Idle => self.push("idle"),
+            Signal::Active => self.push("active"),
+            Signal::EndOfData => self.push("end"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_advance(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
         Poll::Ready(Ok(()))
     }
 }

@@ -201,6 +201,9 @@ impl GateSender {
             return None;
         }
         let channel = &mut state.channels[self.channel];
+        if channel.is_overtaken_by(&frame) {
+            channel.queue.pop_back();
+        }
         channel.bytes += size(&frame);
         let is_marker = is_marker(&frame);
         channel.queue.push_back(frame);
@@ -229,6 +232,15 @@ impl GateSender {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Channel {
+    /// Whether the newest frame says nothing that this one does not say: a watermark before a later one. So
+    /// watermarks do not pile up where no records go.
+    fn is_overtaken_by(&self, frame: &Frame<BoxedBatch>) -> bool {
+        let is_watermark = |frame: &Frame<BoxedBatch>| matches!(frame.element, StreamElement::Watermark(_));
+        is_watermark(frame) && self.queue.back().is_some_and(is_watermark)
     }
 }
 

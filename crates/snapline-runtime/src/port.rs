@@ -89,6 +89,9 @@ impl OutputPort for ResultPartition {
                     counter.on_cancel(checkpoint);
                     StreamElement::CancelCheckpoint(checkpoint)
                 }
+                PortSignal::Watermark(watermark) => StreamElement::Watermark(watermark),
+                PortSignal::Idle => StreamElement::Idle,
+                PortSignal::Active => StreamElement::Active,
                 PortSignal::EndOfData => StreamElement::EndOfData,
                 PortSignal::EndOfInput => StreamElement::EndOfInput,
             };

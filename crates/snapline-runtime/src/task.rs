@@ -4,6 +4,7 @@
 //! yields to others. Messages from the job come first, so a task can be cancelled whatever its
 //! channels do.
 
+mod chain_time;
 mod cost;
 mod gate_task;
 mod reporter;

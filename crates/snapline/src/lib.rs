@@ -77,11 +77,13 @@ pub mod prelude {
     };
     pub use snapline_connector_file::{FileSink, TextFileSource};
     pub use snapline_core::{
-        AlignmentSettings, CheckpointMode, CheckpointSettings, JobSettings, RestartSettings,
+        AlignmentSettings, CheckpointMode, CheckpointSettings, JobSettings, RestartSettings, Timestamp,
+        Watermark,
     };
     pub use snapline_dataflow::{
         AggregatingState, Collector, DataStream, Emit, JobHandle, JobState, KeyedProcessFunction,
         KeyedStream, ListState, MapState, ProcessContext, ReducingState, RuntimeContext, ValueState,
+        WatermarkGenerator, WatermarkOutput, WatermarkStrategy,
     };
     pub use snapline_state::{AggregateFunction, StateDescriptor, StateTtl};
     pub use snapline_state_file::FileCheckpointStorage;

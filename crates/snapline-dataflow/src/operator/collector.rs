@@ -36,8 +36,8 @@ impl<'a, U> Collector<'a, U> {
     #[inline]
     pub fn collect(&mut self, record: U) {
         self.batch.records.push(record);
-        if let Some(timestamp) = self.timestamp {
-            self.batch.timestamps.get_or_insert_default().push(timestamp);
+        if let (Some(column), Some(timestamp)) = (&mut self.batch.timestamps, self.timestamp) {
+            column.push(timestamp);
         }
         if self.batch.records.len() >= self.limit {
             self.send();
@@ -45,8 +45,21 @@ impl<'a, U> Collector<'a, U> {
     }
 
     /// The records that follow have this timestamp.
+    #[inline]
     pub(crate) fn at(&mut self, timestamp: Option<Timestamp>) {
         self.timestamp = timestamp;
+        if timestamp.is_some() != self.batch.timestamps.is_some() {
+            self.change_columns();
+        }
+    }
+
+    /// Begins or ends the column of timestamps, with a new batch.
+    #[cold]
+    fn change_columns(&mut self) {
+        if !self.batch.is_empty() {
+            self.send();
+        }
+        self.batch.timestamps = self.timestamp.map(|_| Vec::new());
     }
 
     /// Sends what is left.
@@ -63,5 +76,8 @@ impl<'a, U> Collector<'a, U> {
             self.failure = self.next.0.on_batch(self.batch).err();
         }
         self.batch.clear();
+        if self.timestamp.is_some() {
+            self.batch.timestamps.get_or_insert_default();
+        }
     }
 }

@@ -1,21 +1,35 @@
 //! The beginning of a stream: a source's readers.
 
+mod split_times;
+
 use crate::context::{OperatorContext, TaskCounters};
 use crate::factory::{ErasedLink, SourceFactory};
 use crate::head::SourceHead;
 use crate::link::{Next, Signal};
 use crate::snapshot::OperatorSnapshot;
+use crate::time::strategy::WatermarkStrategy;
 use async_trait::async_trait;
 use snapline_connector::{
     DiscoveryContext, ReaderContext, ReaderStatus, Source, SourceReader, SourceSplit, deal_splits,
 };
 use snapline_core::{Batch, CheckpointId, Data, OperatorUid, Result};
 use snapline_state::OperatorState;
+use split_times::SplitTimes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-pub(crate) struct SourceOf<S>(pub(crate) S);
+/// Makes the readers of a source, and with a strategy, the event time of its splits.
+pub(crate) struct SourceOf<S: Source> {
+    source: S,
+    times: Option<WatermarkStrategy<S::Item>>,
+}
+
+impl<S: Source> SourceOf<S> {
+    pub(crate) fn new(source: S, times: Option<WatermarkStrategy<S::Item>>) -> Self {
+        Self { source, times }
+    }
+}
 
 /// The list of operator state that has the splits of a reader.
 const SPLITS: &str = "splits";
@@ -26,7 +40,7 @@ const OPENED: &str = "opened";
 impl<S: Source> SourceFactory for SourceOf<S> {
     async fn discover(&self, parallelism: u32) -> Result<Vec<OperatorState>> {
         let splits = self
-            .0
+            .source
             .enumerator()?
             .discover(&DiscoveryContext { parallelism })
             .await?;
@@ -39,7 +53,7 @@ impl<S: Source> SourceFactory for SourceOf<S> {
             .map(|state| state.items::<S::Split>(SPLITS))
             .collect::<Result<Vec<_>>>()?
             .concat();
-        self.0.enumerator()?.verify(&splits).await?;
+        self.source.enumerator()?.verify(&splits).await?;
         if states.len() == parallelism as usize {
             Ok(states)
         } else {
@@ -48,15 +62,19 @@ impl<S: Source> SourceFactory for SourceOf<S> {
     }
 
     fn head(&self, context: OperatorContext, next: ErasedLink) -> Result<Box<dyn SourceHead>> {
-        let mut reader = self.0.reader(ReaderContext {
+        let mut reader = self.source.reader(ReaderContext {
             job: context.job,
             subtask: context.subtask,
             parallelism: context.parallelism,
         })?;
-        reader.add_splits(context.restored.operator.items(SPLITS)?);
+        let splits: Vec<S::Split> = context.restored.operator.items(SPLITS)?;
+        let times = self.times.clone();
+        let times = times.map(|strategy| SplitTimes::new(strategy, splits.len()));
+        reader.add_splits(splits);
         Ok(Box::new(ReaderHead {
             operator: context.operator,
             reader,
+            times,
             counters: context.counters,
             limit: context.batch_records,
             batch: Batch::new(),
@@ -82,6 +100,7 @@ fn splits_state<S: SourceSplit>(splits: Vec<S>) -> Result<OperatorState> {
 struct ReaderHead<T, S> {
     operator: OperatorUid,
     reader: Box<dyn SourceReader<T, S>>,
+    times: Option<SplitTimes<T>>,
     counters: Arc<TaskCounters>,
     limit: usize,
     batch: Batch<T>,
@@ -92,6 +111,17 @@ impl<T: Data, S: SourceSplit> ReaderHead<T, S> {
     fn freeze(&mut self, checkpoint: CheckpointId) -> Result<OperatorSnapshot> {
         let state = splits_state(self.reader.snapshot(checkpoint)?)?;
         Ok(OperatorSnapshot::of(&self.operator).with_state(state))
+    }
+
+    /// Sends the batch that was read.
+    #[inline]
+    fn send(&mut self) -> Result<()> {
+        let Some(times) = &mut self.times else {
+            return self.next.on_batch(&mut self.batch);
+        };
+        times.send(self.reader.current_split(), &mut self.batch, &mut *self.next)?;
+        times.finish(self.reader.take_finished());
+        Ok(())
     }
 
     fn count(&self, records: usize) {
@@ -113,7 +143,7 @@ impl<T: Data, S: SourceSplit> SourceHead for ReaderHead<T, S> {
         let records = self.batch.len();
         self.count(records);
         if records > 0 {
-            self.next.on_batch(&mut self.batch)?;
+            self.send()?;
             self.batch.clear();
         }
         Poll::Ready(Ok(status))
@@ -126,6 +156,11 @@ impl<T: Data, S: SourceSplit> SourceHead for ReaderHead<T, S> {
                 snapshot.operators.push(frozen);
             }
             Signal::CheckpointComplete(checkpoint) => self.reader.on_checkpoint_complete(*checkpoint)?,
+            Signal::ProcessingTime(alarm) => {
+                if let Some(times) = &mut self.times {
+                    times.on_processing_time(alarm, &mut *self.next)?;
+                }
+            }
             _ => {}
         }
         self.next.on_signal(signal)

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::{RecordingPort, Sent};
-use snapline_core::{StableHasher, SubtaskIndex};
+use snapline_core::{StableHasher, SubtaskIndex, Timestamp};
 
 const MAX: MaxParallelism = MaxParallelism::DEFAULT;
 
@@ -127,4 +127,71 @@ fn a_broadcast_sends_every_record_and_its_columns_to_all_channels() {
     for channel in 0..3 {
         assert_eq!(records_of(&sent, channel), [0, 1, 2, 3, 4, 5], "{channel}");
     }
+}
+
+fn timed(records: std::ops::Range<u64>) -> Batch<u64> {
+    let timestamps = records.clone().map(|record| Timestamp(record as i64 * 10));
+    Batch {
+        timestamps: Some(timestamps.collect()),
+        ..keyed(records)
+    }
+}
+
+#[test]
+fn timestamps_go_with_their_records_however_these_are_dealt_out() {
+    let cases = [
+        (Partitioning::Forward, 1),
+        (Partitioning::Rebalance, 3),
+        (Partitioning::Hash, 3),
+        (Partitioning::Broadcast, 2),
+    ];
+    for (partitioning, channels) in cases {
+        let (mut output, port) = output(partitioning, channels, 4);
+        for mut batch in [
+            timed(0..50),
+            keyed(50..60),
+            timed(60..61),
+            timed(61..64),
+            keyed(64..65),
+        ] {
+            output.on_batch(&mut batch).unwrap();
+        }
+        output.on_signal(&mut Signal::Flush).unwrap();
+        let sent = port.take();
+        let mut all: Vec<u64> = (0..channels)
+            .flat_map(|channel| records_of(&sent, channel))
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all, (0..65).collect::<Vec<u64>>(), "{partitioning:?}");
+    }
+}
+
+#[test]
+fn a_watermark_goes_out_behind_all_records_before_it_and_the_newest_is_enough() {
+    let (mut output, port) = output(Partitioning::Rebalance, 1, 100);
+    let watermark = |output: &mut Output<u64>, millis| {
+        output
+            .on_signal(&mut Signal::Watermark(Watermark(Timestamp(millis))))
+            .unwrap();
+    };
+    output.on_batch(&mut Batch::from(vec![1])).unwrap();
+    watermark(&mut output, 5);
+    output.on_batch(&mut Batch::from(vec![2])).unwrap();
+    watermark(&mut output, 8);
+    assert_eq!(port.take(), []);
+    output.on_signal(&mut Signal::Flush).unwrap();
+    watermark(&mut output, 9);
+    output.on_signal(&mut Signal::Idle).unwrap();
+    watermark(&mut output, i64::MAX);
+    output.on_signal(&mut Signal::EndOfData).unwrap();
+    let watermark = |millis| Sent::ToAll(PortSignal::Watermark(Watermark(Timestamp(millis))));
+    let expected = [
+        Sent::Batch(0, vec![1, 2]),
+        watermark(8),
+        watermark(9),
+        Sent::ToAll(PortSignal::Idle),
+        Sent::ToAll(PortSignal::EndOfData),
+    ];
+    assert_eq!(port.take(), expected);
 }

@@ -30,6 +30,8 @@ impl<T: Data> DataStream<T> {
     ///
     /// * The loop has one entry. A body that takes records from elsewhere is refused when the job is
     ///   planned; union such a stream with this one before the loop.
+    /// * Event time stands still inside the loop, and behind it, until the loop is over: nobody knows earlier
+    ///   that no record with an earlier time is inside.
     /// * What waits to go round is kept in memory. The sender of a back edge never waits, because a full
     ///   ring would stand still for ever; when much is waiting, records from outside wait instead.
     ///

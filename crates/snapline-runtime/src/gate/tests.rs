@@ -3,6 +3,7 @@
 use super::*;
 use snapline_core::{
     AttemptId, BarrierAlignment, BarrierOptions, Batch, BatchHeader, CheckpointId, CheckpointKind, Timestamp,
+    Watermark,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
@@ -329,4 +330,32 @@ fn what_was_in_flight_comes_before_everything_that_is_sent_now() {
     assert_eq!(drain(&mut gate), ["1:0", "2:0", "1:1", "0:0", "2:1"]);
     senders[1].send(numbered(2));
     assert_eq!(drain(&mut gate), ["1:2"]);
+}
+
+#[test]
+fn watermarks_do_not_pile_up_and_pass_no_record() {
+    let (mut gate, senders) = input_gate(1, 1024);
+    let cx = &mut Context::from_waker(Waker::noop());
+    let watermark = |millis| Frame {
+        element: StreamElement::Watermark(Watermark(Timestamp(millis))),
+        ..frame(0)
+    };
+    for element in [
+        watermark(1),
+        watermark(2),
+        frame(7),
+        watermark(3),
+        watermark(4),
+        watermark(5),
+    ] {
+        senders[0].send(element);
+    }
+    let mut order = Vec::new();
+    while let Poll::Ready((_, frame)) = gate.poll_next(cx) {
+        order.push(match frame.element {
+            StreamElement::Watermark(watermark) => watermark.0.0,
+            _ => 0,
+        });
+    }
+    assert_eq!(order, [2, 0, 5]);
 }

@@ -2,9 +2,11 @@
 
 mod inputs;
 mod snapshot;
+mod watermark_valve;
 
 pub(crate) use inputs::{Channel, Inputs};
 
+use super::chain_time::ChainTime;
 use super::cost::AlignmentCost;
 use super::{BATCHES_PER_TURN, ControlReceiver, Reporter, TaskControl};
 use crate::gate::InputGate;
@@ -15,13 +17,16 @@ use futures::future::BoxFuture;
 use snapline_barrier::{
     AlignmentAction, BarrierHandler, ChannelIndex, ChannelReceiver, ChannelStateRecorder,
 };
-use snapline_core::{BoxedBatch, CheckpointBarrier, Error, Frame, Result, StreamElement, Timestamp};
-use snapline_dataflow::{Signal, TaskHead};
+use snapline_core::{
+    BoxedBatch, CheckpointBarrier, Error, Frame, Result, StreamElement, Timestamp, Watermark,
+};
+use snapline_dataflow::{Alarm, Signal, TaskHead};
 use snapshot::Snapshots;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use watermark_valve::{EventTime, WatermarkValve};
 
 /// Processes what its channels deliver and aligns their barriers.
 pub(crate) struct GateTask {
@@ -39,6 +44,11 @@ pub(crate) struct GateTask {
     history: SharedHistory,
     /// Until when the handler waits, and what wakes the task then.
     timer: Option<(Timestamp, BoxFuture<'static, ()>)>,
+    chain_time: ChainTime,
+    /// `None` at the head of a loop: nobody knows whether there are earlier records inside, so event time stands
+    /// still there until the loop is over.
+    valve: Option<WatermarkValve>,
+    told: Vec<EventTime>,
     control: ControlReceiver,
     reporter: Reporter,
     /// How many regular channels have not ended, and how many of their senders still have data. Back
@@ -67,6 +77,7 @@ impl GateTask {
             is_loop_entry,
         } = inputs;
         let open_inputs = channels.iter().filter(|channel| !channel.is_back_edge).count();
+        let is_loop_head = open_inputs < channels.len();
         let receiver = |channel| ChannelReceiver::new(ChannelIndex(channel), reporter.attempt);
         Self {
             head,
@@ -74,6 +85,8 @@ impl GateTask {
             receivers: (0..channels.len() as u32).map(receiver).collect(),
             open_inputs,
             with_data: open_inputs,
+            valve: (!is_loop_head).then(|| WatermarkValve::new(open_inputs)),
+            told: Vec::new(),
             is_loop_entry,
             channels,
             handler,
@@ -84,6 +97,7 @@ impl GateTask {
             cost: AlignmentCost::default(),
             history,
             timer: None,
+            chain_time: ChainTime::new(),
             has_ended_data: false,
             is_done: false,
             control,
@@ -234,6 +248,9 @@ impl GateTask {
                 let now = self.reporter.clock.now();
                 self.handler.on_cancel(index, checkpoint, now, &mut self.actions);
             }
+            StreamElement::Watermark(watermark) => return self.on_watermark(channel, watermark),
+            StreamElement::Idle => return self.on_idle(channel),
+            StreamElement::Active => return self.on_active(channel),
             StreamElement::EndOfData => self.on_end_of_data(channel)?,
             StreamElement::EndOfInput => {
                 self.reporter.probe(TaskStep::EndOfInput { channel });
@@ -281,13 +298,13 @@ impl GateTask {
         }
         self.with_data -= 1;
         match (self.with_data, self.is_loop_entry) {
+            (1.., _) => self.on_idle(channel),
             (0, false) => self.end_data(),
             (0, true) => {
                 // There may be records in the loop, and nobody here can know.
                 self.reporter.loop_input_ended();
                 Ok(())
             }
-            _ => Ok(()),
         }
     }
 
@@ -297,9 +314,55 @@ impl GateTask {
             return Ok(());
         }
         self.reporter.probe(TaskStep::EndOfData);
+        self.head.on_signal(&mut Signal::Watermark(Watermark::MAX))?;
         self.head.on_signal(&mut Signal::EndOfData)?;
         self.reporter.end_of_data();
         Ok(())
+    }
+
+    fn on_watermark(&mut self, channel: usize, watermark: Watermark) -> Result<()> {
+        let told = self.valve.as_mut();
+        self.told
+            .extend(told.and_then(|valve| valve.on_watermark(channel, watermark)));
+        self.tell()
+    }
+
+    fn on_idle(&mut self, channel: usize) -> Result<()> {
+        if let Some(valve) = &mut self.valve {
+            valve.on_idle(channel, &mut self.told);
+        }
+        self.tell()
+    }
+
+    fn on_active(&mut self, channel: usize) -> Result<()> {
+        let told = self.valve.as_mut();
+        self.told.extend(told.and_then(|valve| valve.on_active(channel)));
+        self.tell()
+    }
+
+    /// Tells the chain what has become of its event time.
+    fn tell(&mut self) -> Result<()> {
+        for told in self.told.drain(..) {
+            self.is_dirty = true;
+            self.head.on_signal(&mut match told {
+                EventTime::Watermark(watermark) => Signal::Watermark(watermark),
+                EventTime::Idle => Signal::Idle,
+                EventTime::Active => Signal::Active,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Tells the chain the time. What that brings about is sent at once when there is nothing else to do.
+    fn poll_chain_time(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        if !self.chain_time.is_heard() || self.has_ended_data || self.head.poll_ready(cx)?.is_pending() {
+            return Ok(());
+        }
+        let was_idle = !std::mem::replace(&mut self.is_dirty, true);
+        let head = &mut self.head;
+        let tell = |alarm: &mut Alarm| head.on_signal(&mut Signal::ProcessingTime(alarm));
+        self.chain_time.poll(cx, &self.reporter, tell)?;
+        if was_idle { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -341,6 +404,7 @@ impl Future for GateTask {
             return Poll::Ready(ended);
         }
         self.poll_timer(cx)?;
+        self.poll_chain_time(cx)?;
         Poll::Pending
     }
 }

@@ -1,5 +1,6 @@
 //! A task that begins with a source.
 
+use super::chain_time::ChainTime;
 use super::{BATCHES_PER_TURN, Completed, ControlReceiver, Reporter, TaskControl};
 use crate::history::SharedHistory;
 use crate::probe::TaskStep;
@@ -7,8 +8,8 @@ use futures::StreamExt;
 use snapline_barrier::TaskCut;
 use snapline_connector::ReaderStatus;
 use snapline_coordinator::SubtaskStatistics;
-use snapline_core::{CheckpointBarrier, CheckpointKind, Result};
-use snapline_dataflow::{Signal, SourceHead, TaskSnapshot};
+use snapline_core::{CheckpointBarrier, CheckpointKind, Result, Watermark};
+use snapline_dataflow::{Alarm, Signal, SourceHead, TaskSnapshot};
 use snapline_state::ChannelState;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -27,6 +28,7 @@ pub(crate) struct SourceTask {
     is_suspended: bool,
     /// Whether something may wait in the chain to be flushed.
     is_dirty: bool,
+    chain_time: ChainTime,
 }
 
 impl SourceTask {
@@ -45,6 +47,7 @@ impl SourceTask {
             is_done: false,
             is_suspended: false,
             is_dirty: false,
+            chain_time: ChainTime::new(),
         }
     }
 
@@ -133,9 +136,23 @@ impl SourceTask {
             return Ok(());
         }
         self.reporter.probe(TaskStep::EndOfData);
+        self.head.on_signal(&mut Signal::Watermark(Watermark::MAX))?;
         self.head.on_signal(&mut Signal::EndOfData)?;
         self.reporter.end_of_data();
         Ok(())
+    }
+
+    /// Tells the chain the time. What that brings about is sent at once when there is nothing else to do.
+    fn poll_chain_time(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let has_stopped = self.has_ended || self.is_suspended;
+        if !self.chain_time.is_heard() || has_stopped || self.head.poll_ready(cx)?.is_pending() {
+            return Ok(());
+        }
+        let was_idle = !std::mem::replace(&mut self.is_dirty, true);
+        let head = &mut self.head;
+        let tell = |alarm: &mut Alarm| head.on_signal(&mut Signal::ProcessingTime(alarm));
+        self.chain_time.poll(cx, &self.reporter, tell)?;
+        if was_idle { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -160,6 +177,7 @@ impl Future for SourceTask {
             return self.reporter.poll_settled(cx).map(Ok);
         }
         self.poll_read(cx)?;
+        self.poll_chain_time(cx)?;
         Poll::Pending
     }
 }

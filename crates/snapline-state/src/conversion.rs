@@ -2,9 +2,9 @@
 
 use crate::format::block::{Entry, TableMeta};
 use crate::spec::TableSpec;
-use crate::ttl::{Expiring, Ttl};
+use crate::ttl::{Expiry, Ttl, is_alive};
 use bytes::Bytes;
-use snapline_core::{Error, Result, Timestamp, encode_into};
+use snapline_core::{Error, Result, Timestamp};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub(crate) type Migrate = Arc<dyn Fn(u32, &[u8]) -> Result<Vec<u8>> + Send + Syn
 pub(crate) struct Evolution {
     pub(crate) migrate: Option<Migrate>,
     pub(crate) ttl: Option<Ttl>,
+    /// What expires, in a table of the type that the program gives it.
+    pub(crate) expiry: Expiry,
 }
 
 impl fmt::Debug for Evolution {
@@ -24,6 +26,7 @@ impl fmt::Debug for Evolution {
         f.debug_struct("Evolution")
             .field("migrate", &self.migrate.is_some())
             .field("ttl", &self.ttl)
+            .field("expiry", &self.expiry)
             .finish()
     }
 }
@@ -39,7 +42,8 @@ pub struct Conversion {
     /// The stored version, if it is an older one, and the way from it.
     migrate: Option<(u32, Migrate)>,
     wanted_version: u32,
-    is_expiring: bool,
+    stored: Expiry,
+    wanted: Expiry,
     ttl: Option<Ttl>,
 }
 
@@ -51,18 +55,17 @@ impl TableSpec {
     /// descriptor does not say how to migrate, or it is the same and the types are others.
     pub fn conversion(&self, stored: &TableMeta) -> Result<Option<Conversion>> {
         let wanted = self.meta();
-        let is_expiring = Expiring::<()>::is_name(&stored.value_type);
+        let (expiry, bare_type) = Expiry::of_type(&stored.value_type);
+        let wanted_expiry = self.evolution().expiry;
         let migrate = if stored.version == wanted.version {
-            let value_type = match (is_expiring, &self.evolution().ttl) {
-                (true, None) => Expiring::<()>::inner_name(&stored.value_type),
-                (false, Some(_)) => Expiring::<()>::name_of(&stored.value_type),
-                _ => stored.value_type.clone(),
-            };
+            // What expires may come to expire no more, or the other way round, and nothing else may change.
+            let can_change = expiry == Expiry::Nothing || wanted_expiry == Expiry::Nothing;
             let as_if = TableMeta {
-                value_type,
+                value_type: wanted_expiry.type_of(bare_type),
                 ..stored.clone()
             };
-            as_if
+            let comes = if can_change { &as_if } else { stored };
+            comes
                 .check_against(wanted)
                 .or_else(|_| stored.check_against(wanted))?;
             None
@@ -70,12 +73,13 @@ impl TableSpec {
             Some((stored.version, self.way_from(stored)?))
         };
         let ttl = self.evolution().ttl.clone();
-        let is_as_wanted = migrate.is_none() && !is_expiring && ttl.is_none();
+        let is_as_wanted = migrate.is_none() && expiry == Expiry::Nothing && ttl.is_none();
         Ok((!is_as_wanted).then(|| Conversion {
             name: wanted.name.clone(),
             migrate,
             wanted_version: wanted.version,
-            is_expiring,
+            stored: expiry,
+            wanted: wanted_expiry,
             ttl,
         }))
     }
@@ -118,39 +122,36 @@ impl Conversion {
     /// The first of the program's migration, with the name of the state and both versions; `Corrupted` when
     /// the bytes are no value.
     pub fn convert<'v>(&self, value: &'v [u8]) -> Result<Option<Cow<'v, [u8]>>> {
-        let (expires_at, bare) = self.split(value)?;
+        let (moments, bare) = self.split(value)?;
         match &self.ttl {
-            Some(ttl) if expires_at <= ttl.now() => Ok(None),
-            _ => self.converted(value, expires_at, bare).map(Some),
+            Some(ttl) if has_expired(&moments, ttl.now()) => Ok(None),
+            _ => self.converted(value, &moments, bare).map(Some),
         }
     }
 
-    /// When a value expires, with what is stored of it besides.
-    fn split<'v>(&self, value: &'v [u8]) -> Result<(Timestamp, &'v [u8])> {
+    /// When a value or its items expire, with what is stored of it besides.
+    fn split<'v>(&self, value: &'v [u8]) -> Result<(Vec<Timestamp>, &'v [u8])> {
         match &self.ttl {
-            _ if self.is_expiring => Expiring::<()>::split(value),
-            Some(ttl) => Ok((ttl.expiry(ttl.now()), value)),
-            None => Ok((Timestamp::MAX, value)),
+            Some(ttl) if self.stored == Expiry::Nothing => Ok((vec![ttl.expiry()], value)),
+            _ => self.stored.split(value),
         }
     }
 
-    fn converted<'v>(&self, value: &'v [u8], expires_at: Timestamp, bare: &'v [u8]) -> Result<Cow<'v, [u8]>> {
+    fn converted<'v>(&self, value: &'v [u8], moments: &[Timestamp], bare: &'v [u8]) -> Result<Cow<'v, [u8]>> {
         if !self.changes_values() {
             return Ok(value.into());
         }
-        if self.ttl.is_none() {
-            return self.migrated(bare);
+        let migrated = self.migrated(bare)?;
+        match self.wanted {
+            Expiry::Nothing => Ok(migrated),
+            expiry => Ok(expiry.join(moments, &migrated)?.into()),
         }
-        let mut expiring = Vec::with_capacity(value.len() + 8);
-        encode_into(&expires_at, &mut expiring)?;
-        expiring.extend_from_slice(&self.migrated(bare)?);
-        Ok(expiring.into())
     }
 
     /// Whether values become others. Otherwise some are only left out: the stored ones remain readable, and
     /// a snapshot may build on them.
     pub fn changes_values(&self) -> bool {
-        self.migrate.is_some() || self.is_expiring != self.ttl.is_some()
+        self.migrate.is_some() || self.stored != self.wanted
     }
 
     fn migrated<'v>(&self, bare: &'v [u8]) -> Result<Cow<'v, [u8]>> {
@@ -172,8 +173,8 @@ impl Conversion {
         for entry in Entry::iter(payload) {
             let Entry { key, value } = entry?;
             let kept = if is_delta {
-                let (expires_at, bare) = self.split(value)?;
-                Some(self.converted(value, expires_at, bare)?)
+                let (moments, bare) = self.split(value)?;
+                Some(self.converted(value, &moments, bare)?)
             } else {
                 self.convert(value)?
             };
@@ -184,6 +185,11 @@ impl Conversion {
         }
         Ok((entries, converted.into()))
     }
+}
+
+/// Whether all of these moments are past.
+fn has_expired(moments: &[Timestamp], now: Timestamp) -> bool {
+    !moments.iter().any(|moment| is_alive(*moment, now))
 }
 
 impl TableMeta {
@@ -201,7 +207,8 @@ impl fmt::Debug for Conversion {
         f.debug_struct("Conversion")
             .field("name", &self.name)
             .field("from", &self.migrate.as_ref().map(|(version, _)| version))
-            .field("is_expiring", &self.is_expiring)
+            .field("stored", &self.stored)
+            .field("wanted", &self.wanted)
             .field("ttl", &self.ttl)
             .finish_non_exhaustive()
     }

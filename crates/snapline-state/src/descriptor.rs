@@ -1,7 +1,7 @@
 //! What a program says about a state when it registers it.
 
 use crate::conversion::{Evolution, Migrate};
-use crate::ttl::{StateTtl, Ttl};
+use crate::ttl::{EventClock, StateTtl, Ttl, TtlClock};
 use snapline_core::{Clock, Data, Result, encode_into};
 use std::fmt;
 use std::marker::PhantomData;
@@ -58,14 +58,25 @@ impl<V> StateDescriptor<V> {
         self
     }
 
-    /// How long values live, in the time of this clock.
+    /// How long values live, or items of lists and entries of maps, in the time of this clock.
     ///
     /// In a dataflow the clock is that of the [`RuntimeContext`], so that simulations hold.
     ///
     /// [`RuntimeContext`]: https://docs.rs/snapline-dataflow
     #[must_use]
     pub fn time_to_live(mut self, ttl: StateTtl, clock: Arc<dyn Clock>) -> Self {
-        self.evolution.ttl = Some(Ttl::new(ttl, clock));
+        self.evolution.ttl = Some(Ttl::new(ttl, TtlClock::ProcessingTime(clock)));
+        self
+    }
+
+    /// The same in event time, of which this clock is told.
+    ///
+    /// In a dataflow it is that of the [`RuntimeContext`].
+    ///
+    /// [`RuntimeContext`]: https://docs.rs/snapline-dataflow
+    #[must_use]
+    pub fn event_time_to_live(mut self, ttl: StateTtl, clock: Arc<EventClock>) -> Self {
+        self.evolution.ttl = Some(Ttl::new(ttl, TtlClock::EventTime(clock)));
         self
     }
 

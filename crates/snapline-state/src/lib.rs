@@ -20,6 +20,7 @@ mod conversion;
 mod descriptor;
 mod format;
 mod handle;
+mod items_state;
 mod list_state;
 mod local_copies;
 mod map_state;
@@ -65,5 +66,5 @@ pub use storage::{ByteStream, CheckpointStorage, Created, StorageCapability, Sto
 pub use storage_key::StorageKey;
 pub use table::{Slot, StateTable};
 pub use timer_state::{Timer, TimerState};
-pub use ttl::{StateTtl, TtlRefresh, TtlTime};
+pub use ttl::{EventClock, Living, StateTtl, TtlRefresh};
 pub use value_state::ValueState;

@@ -2,9 +2,9 @@
 
 use crate::backend::KeyedStateBackend;
 use crate::descriptor::StateDescriptor;
+use crate::items_state::ItemsState;
 use crate::spec::TableSpec;
-use crate::table::Slot;
-use crate::value_state::ValueState;
+use crate::value_state::apply_to_all;
 use snapline_core::{Data, Key, MaxParallelism, Result};
 
 /// A handle to a list of items per key, in the order in which they were added.
@@ -26,7 +26,7 @@ use snapline_core::{Data, Key, MaxParallelism, Result};
 /// ```
 #[derive(Debug, Clone)]
 pub struct ListState<K, T> {
-    value: ValueState<K, Vec<T>>,
+    lists: ItemsState<K, Vec<T>>,
 }
 
 impl<K: Key, T: Data> ListState<K, T> {
@@ -37,13 +37,8 @@ impl<K: Key, T: Data> ListState<K, T> {
         max_parallelism: MaxParallelism,
     ) -> Self {
         Self {
-            value: ValueState::register(descriptor, tables, max_parallelism),
+            lists: ItemsState::register(&descriptor.into(), tables, max_parallelism),
         }
-    }
-
-    /// The plain value state behind the handle. No key may get an empty list there.
-    pub fn as_value(&self) -> &ValueState<K, Vec<T>> {
-        &self.value
     }
 
     /// A copy of the list of a key, empty when it has none.
@@ -65,7 +60,7 @@ impl<K: Key, T: Data> ListState<K, T> {
         key: &K,
         look: impl FnOnce(&[T]) -> R,
     ) -> Result<R> {
-        self.value.read(backend, hash, key, |list| {
+        self.lists.read(backend, hash, key, |list| {
             look(list.map_or(&[] as &[T], Vec::as_slice))
         })
     }
@@ -75,9 +70,9 @@ impl<K: Key, T: Data> ListState<K, T> {
     /// # Errors
     /// The backend cannot read or write.
     pub fn add(&self, backend: &mut dyn KeyedStateBackend, hash: u64, key: &K, item: T) -> Result<()> {
-        self.value.modify(backend, hash, key, |slot| match slot {
-            Slot::Occupied(list) => list.push(item),
-            Slot::Vacant(vacant) => *vacant = Some(vec![item]),
+        self.lists.modify(backend, hash, key, |list, mut moments| {
+            list.push(item);
+            moments.added(list.len());
         })
     }
 
@@ -96,9 +91,9 @@ impl<K: Key, T: Data> ListState<K, T> {
         if items.peek().is_none() {
             return Ok(());
         }
-        self.value.modify(backend, hash, key, |slot| match slot {
-            Slot::Occupied(list) => list.extend(items),
-            Slot::Vacant(vacant) => *vacant = Some(items.collect()),
+        self.lists.modify(backend, hash, key, |list, mut moments| {
+            list.extend(items);
+            moments.added(list.len());
         })
     }
 
@@ -116,7 +111,10 @@ impl<K: Key, T: Data> ListState<K, T> {
         if items.is_empty() {
             return self.clear(backend, hash, key);
         }
-        self.value.replace(backend, hash, key, items)
+        self.lists.modify(backend, hash, key, |list, mut moments| {
+            *list = items;
+            moments.all_written(list.len());
+        })
     }
 
     /// Removes the list of a key.
@@ -124,6 +122,34 @@ impl<K: Key, T: Data> ListState<K, T> {
     /// # Errors
     /// The backend cannot write.
     pub fn clear(&self, backend: &mut dyn KeyedStateBackend, hash: u64, key: &K) -> Result<()> {
-        self.value.clear(backend, hash, key)
+        self.lists.clear(backend, hash, key)
+    }
+
+    /// The keys that have a list, in any order. All of the state is read.
+    ///
+    /// # Errors
+    /// The backend cannot read.
+    pub fn keys(&self, backend: &mut dyn KeyedStateBackend) -> Result<Vec<K>> {
+        let mut keys = Vec::new();
+        self.lists.scan(backend, &mut |key, _| {
+            keys.push(key.clone());
+            Ok(())
+        })?;
+        Ok(keys)
+    }
+
+    /// Hands each key that has a list to a function, see [`ValueState::apply_to_all_keys`].
+    ///
+    /// # Errors
+    /// The backend cannot read, or the first error of the function.
+    ///
+    /// [`ValueState::apply_to_all_keys`]: crate::ValueState::apply_to_all_keys
+    pub fn apply_to_all_keys(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        apply: impl FnMut(&mut dyn KeyedStateBackend, u64, &K) -> Result<()>,
+    ) -> Result<()> {
+        let keys = self.keys(backend)?;
+        apply_to_all(&keys, backend, apply)
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::backend::KeyedStateBackend;
 use crate::descriptor::StateDescriptor;
+use crate::items_state::{ItemsState, Moments};
 use crate::spec::TableSpec;
 use crate::table::Slot;
-use crate::value_state::ValueState;
+use crate::value_state::apply_to_all;
 use snapline_core::{Data, Key, MaxParallelism, Result};
 use std::collections::BTreeMap;
 
@@ -28,7 +29,7 @@ use std::collections::BTreeMap;
 /// ```
 #[derive(Debug, Clone)]
 pub struct MapState<K, MK, MV> {
-    value: ValueState<K, BTreeMap<MK, MV>>,
+    maps: ItemsState<K, BTreeMap<MK, MV>>,
 }
 
 impl<K: Key, MK: Key + Ord, MV: Data> MapState<K, MK, MV> {
@@ -39,13 +40,8 @@ impl<K: Key, MK: Key + Ord, MV: Data> MapState<K, MK, MV> {
         max_parallelism: MaxParallelism,
     ) -> Self {
         Self {
-            value: ValueState::register(descriptor, tables, max_parallelism),
+            maps: ItemsState::register(&descriptor.into(), tables, max_parallelism),
         }
-    }
-
-    /// The plain value state behind the handle. No key may get an empty map there.
-    pub fn as_value(&self) -> &ValueState<K, BTreeMap<MK, MV>> {
-        &self.value
     }
 
     /// The value of a map key, `None` when it has none.
@@ -102,7 +98,7 @@ impl<K: Key, MK: Key + Ord, MV: Data> MapState<K, MK, MV> {
         key: &K,
         look: impl FnOnce(Option<&BTreeMap<MK, MV>>) -> R,
     ) -> Result<R> {
-        self.value.read(backend, hash, key, look)
+        self.maps.read(backend, hash, key, look)
     }
 
     /// Sets the value of a map key.
@@ -135,9 +131,10 @@ impl<K: Key, MK: Key + Ord, MV: Data> MapState<K, MK, MV> {
         if entries.peek().is_none() {
             return Ok(());
         }
-        self.value.modify(backend, hash, key, |slot| match slot {
-            Slot::Occupied(map) => map.extend(entries),
-            Slot::Vacant(vacant) => *vacant = Some(entries.collect()),
+        self.maps.modify(backend, hash, key, |map, mut moments| {
+            for (map_key, value) in entries {
+                put(map, &mut moments, map_key, value);
+            }
         })
     }
 
@@ -153,8 +150,82 @@ impl<K: Key, MK: Key + Ord, MV: Data> MapState<K, MK, MV> {
         map_key: MK,
         change: impl FnOnce(Slot<'_, MV>) -> R,
     ) -> Result<R> {
-        self.value
-            .modify(backend, hash, key, |slot| modify_in(slot, map_key, change))
+        self.maps.modify(backend, hash, key, |map, mut moments| {
+            if let Some(value) = map.get_mut(&map_key) {
+                let outcome = change(Slot::Occupied(value));
+                if moments.are_kept() {
+                    moments.written(position(map, &map_key));
+                }
+                return outcome;
+            }
+            let mut new = None;
+            let outcome = change(Slot::Vacant(&mut new));
+            if let Some(value) = new {
+                put(map, &mut moments, map_key, value);
+            }
+            outcome
+        })
+    }
+
+    /// Looks at all entries of a key in order, changes their values in place, and keeps those for which `keep`
+    /// says so. With the last one the map goes. Those that stay count as written.
+    ///
+    /// # Errors
+    /// The backend cannot read or write.
+    pub fn retain(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        hash: u64,
+        key: &K,
+        mut keep: impl FnMut(&MK, &mut MV) -> bool,
+    ) -> Result<()> {
+        self.maps.modify(backend, hash, key, |map, mut moments| {
+            map.retain(|map_key, value| keep(map_key, value));
+            moments.all_written(map.len());
+        })
+    }
+
+    /// Whether the key has no map, which is to say an empty one.
+    ///
+    /// # Errors
+    /// The backend cannot read.
+    pub fn is_empty(&self, backend: &mut dyn KeyedStateBackend, hash: u64, key: &K) -> Result<bool> {
+        self.read(backend, hash, key, |map| map.is_none())
+    }
+
+    /// Removes some map keys, and combines their values into that of another, which may be among them and gets the
+    /// first value if it has none.
+    pub(crate) fn merge(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        hash: u64,
+        key: &K,
+        target: MK,
+        sources: impl IntoIterator<Item = MK>,
+        mut combine: impl FnMut(&mut MV, MV),
+    ) -> Result<()> {
+        self.maps.modify(backend, hash, key, |map, mut moments| {
+            let mut merged: Option<MV> = None;
+            for source in sources.into_iter().filter(|source| *source != target) {
+                let more = take(map, &mut moments, &source);
+                merged = match (merged, more) {
+                    (Some(mut merged), Some(more)) => {
+                        combine(&mut merged, more);
+                        Some(merged)
+                    }
+                    (merged, more) => merged.or(more),
+                };
+            }
+            let Some(merged) = merged else { return };
+            if let Some(value) = map.get_mut(&target) {
+                combine(value, merged);
+                if moments.are_kept() {
+                    moments.written(position(map, &target));
+                }
+            } else {
+                put(map, &mut moments, target, merged);
+            }
+        })
     }
 
     /// Removes a map key and returns its value. With the last one the map goes.
@@ -168,14 +239,9 @@ impl<K: Key, MK: Key + Ord, MV: Data> MapState<K, MK, MV> {
         key: &K,
         map_key: &MK,
     ) -> Result<Option<MV>> {
-        let (removed, is_last) = self.value.modify(backend, hash, key, |slot| match slot {
-            Slot::Occupied(map) => (map.remove(map_key), map.is_empty()),
-            Slot::Vacant(_) => (None, false),
-        })?;
-        if is_last {
-            self.clear(backend, hash, key)?;
-        }
-        Ok(removed)
+        self.maps.modify(backend, hash, key, |map, mut moments| {
+            take(map, &mut moments, map_key)
+        })
     }
 
     /// Removes the map of a key.
@@ -183,30 +249,69 @@ impl<K: Key, MK: Key + Ord, MV: Data> MapState<K, MK, MV> {
     /// # Errors
     /// The backend cannot write.
     pub fn clear(&self, backend: &mut dyn KeyedStateBackend, hash: u64, key: &K) -> Result<()> {
-        self.value.clear(backend, hash, key)
+        self.maps.clear(backend, hash, key)
+    }
+
+    /// The keys that have a map, in any order. All of the state is read.
+    ///
+    /// # Errors
+    /// The backend cannot read.
+    pub fn keys(&self, backend: &mut dyn KeyedStateBackend) -> Result<Vec<K>> {
+        self.keys_where(backend, |_| true)
+    }
+
+    /// The keys whose maps are like this.
+    pub(crate) fn keys_where(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        is_wanted: impl Fn(&BTreeMap<MK, MV>) -> bool,
+    ) -> Result<Vec<K>> {
+        let mut keys = Vec::new();
+        self.maps.scan(backend, &mut |key, map| {
+            keys.extend(is_wanted(map).then(|| key.clone()));
+            Ok(())
+        })?;
+        Ok(keys)
+    }
+
+    /// Hands each key that has a map to a function, see [`ValueState::apply_to_all_keys`].
+    ///
+    /// # Errors
+    /// The backend cannot read, or the first error of the function.
+    ///
+    /// [`ValueState::apply_to_all_keys`]: crate::ValueState::apply_to_all_keys
+    pub fn apply_to_all_keys(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        apply: impl FnMut(&mut dyn KeyedStateBackend, u64, &K) -> Result<()>,
+    ) -> Result<()> {
+        let keys = self.keys(backend)?;
+        apply_to_all(&keys, backend, apply)
     }
 }
 
-/// Changes one value of the map of a key; a map comes to be with its first value.
-fn modify_in<MK: Ord, MV, R>(
-    map: Slot<'_, BTreeMap<MK, MV>>,
-    map_key: MK,
-    change: impl FnOnce(Slot<'_, MV>) -> R,
-) -> R {
-    let mut new = None;
-    match map {
-        Slot::Occupied(map) => {
-            if let Some(value) = map.get_mut(&map_key) {
-                return change(Slot::Occupied(value));
-            }
-            let outcome = change(Slot::Vacant(&mut new));
-            map.extend(new.map(|value| (map_key, value)));
-            outcome
-        }
-        Slot::Vacant(vacant) => {
-            let outcome = change(Slot::Vacant(&mut new));
-            *vacant = new.map(|value| BTreeMap::from([(map_key, value)]));
-            outcome
-        }
+/// Sets the value of a map key.
+fn put<MK: Ord + Clone, MV>(map: &mut BTreeMap<MK, MV>, moments: &mut Moments<'_>, map_key: MK, value: MV) {
+    if !moments.are_kept() {
+        map.insert(map_key, value);
+        return;
     }
+    let at = position(map, &map_key);
+    match map.insert(map_key, value) {
+        Some(_) => moments.written(at),
+        None => moments.inserted(at),
+    }
+}
+
+/// Removes a map key.
+fn take<MK: Ord, MV>(map: &mut BTreeMap<MK, MV>, moments: &mut Moments<'_>, map_key: &MK) -> Option<MV> {
+    if moments.are_kept() && map.contains_key(map_key) {
+        moments.removed(position(map, map_key));
+    }
+    map.remove(map_key)
+}
+
+/// How many map keys come before this one.
+fn position<MK: Ord, MV>(map: &BTreeMap<MK, MV>, map_key: &MK) -> usize {
+    map.range(..map_key).count()
 }

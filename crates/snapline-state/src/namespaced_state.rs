@@ -5,6 +5,7 @@ use crate::descriptor::StateDescriptor;
 use crate::map_state::MapState;
 use crate::spec::TableSpec;
 use crate::table::Slot;
+use crate::value_state::apply_to_all;
 use snapline_core::{Data, Key, MaxParallelism, Result};
 use std::collections::BTreeMap;
 
@@ -101,6 +102,60 @@ impl<K: Key, N: Key + Ord, V: Data> NamespacedState<K, N, V> {
         self.map.read(backend, hash, key, |values| {
             values.into_iter().flat_map(BTreeMap::keys).cloned().collect()
         })
+    }
+
+    /// Combines the values that a key has in some namespaces into the one that it has in another, and removes them:
+    /// windows become one. The target may be among the sources. In memory nothing is copied.
+    ///
+    /// ```
+    /// # use snapline_core::Result;
+    /// # use snapline_state::{KeyedStateBackend, NamespacedState};
+    /// fn become_one(
+    ///     sessions: &NamespacedState<String, u64, Vec<u64>>,
+    ///     backend: &mut dyn KeyedStateBackend,
+    ///     (hash, key): (u64, &String),
+    /// ) -> Result<()> {
+    ///     sessions.merge(backend, hash, key, 1, [2, 3], |items, more| items.extend(more))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The backend cannot read or write.
+    pub fn merge(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        hash: u64,
+        key: &K,
+        target: N,
+        sources: impl IntoIterator<Item = N>,
+        combine: impl FnMut(&mut V, V),
+    ) -> Result<()> {
+        self.map.merge(backend, hash, key, target, sources, combine)
+    }
+
+    /// The keys that have a value in a namespace, in any order. All of the state is read.
+    ///
+    /// # Errors
+    /// The backend cannot read.
+    pub fn keys(&self, backend: &mut dyn KeyedStateBackend, namespace: &N) -> Result<Vec<K>> {
+        self.map
+            .keys_where(backend, |values| values.contains_key(namespace))
+    }
+
+    /// Hands each key that has a value in a namespace to a function, see [`ValueState::apply_to_all_keys`].
+    ///
+    /// # Errors
+    /// The backend cannot read, or the first error of the function.
+    ///
+    /// [`ValueState::apply_to_all_keys`]: crate::ValueState::apply_to_all_keys
+    pub fn apply_to_all_keys(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        namespace: &N,
+        apply: impl FnMut(&mut dyn KeyedStateBackend, u64, &K) -> Result<()>,
+    ) -> Result<()> {
+        let keys = self.keys(backend, namespace)?;
+        apply_to_all(&keys, backend, apply)
     }
 
     /// Removes the values of a key in all namespaces.

@@ -6,7 +6,7 @@ use crate::format::block::stored::StoredEntries;
 use crate::format::block::{BlockWriter, TableMeta};
 use crate::schema::Schema;
 use crate::table::StateTable;
-use crate::ttl::Expiring;
+use crate::ttl::{Expiring, ExpiringItems, Expiry};
 use snapline_core::{Data, Key, MaxParallelism, Result};
 use std::any::Any;
 use std::num::NonZeroUsize;
@@ -42,14 +42,25 @@ impl TableSpec {
 
     /// The table that a descriptor is of, with keys `K`.
     pub fn of<K: Key, V: Data>(descriptor: &StateDescriptor<V>) -> Self {
+        Self::expiring::<K, V, Expiring<V>>(descriptor, Expiry::Values)
+    }
+
+    /// The table that the descriptor of a collection is of, whose items expire one by one.
+    pub(crate) fn of_items<K: Key, C: Data>(descriptor: &StateDescriptor<C>) -> Self {
+        Self::expiring::<K, C, ExpiringItems<C>>(descriptor, Expiry::Items)
+    }
+
+    /// The table of a descriptor, with values `E` if something expires.
+    fn expiring<K: Key, V: Data, E: Data>(descriptor: &StateDescriptor<V>, expiry: Expiry) -> Self {
         let mut spec = Self::new::<K, V>(descriptor.name());
-        if descriptor.evolution().ttl.is_some() {
-            spec.meta.value_type = Expiring::name_of(&spec.meta.value_type);
-            spec.meta.schema = Schema::of::<K, Expiring<V>>();
-            spec.live = |max| Box::new(StateTable::<K, Expiring<V>>::new(max));
-        }
         spec.meta.version = descriptor.schema_version();
         spec.evolution = descriptor.evolution().clone();
+        if spec.evolution.ttl.is_some() {
+            spec.meta.value_type = expiry.type_of(&spec.meta.value_type);
+            spec.meta.schema = Schema::of::<K, E>();
+            spec.live = |max| Box::new(StateTable::<K, E>::new(max));
+            spec.evolution.expiry = expiry;
+        }
         spec
     }
 

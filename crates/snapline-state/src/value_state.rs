@@ -2,13 +2,15 @@
 
 mod expiring;
 
+pub(crate) use expiring::LOOKED_AT;
+
 use crate::access::TableMut;
 use crate::backend::KeyedStateBackend;
 use crate::descriptor::StateDescriptor;
 use crate::spec::{TableId, TableSpec};
 use crate::table::Slot;
 use crate::ttl::Ttl;
-use snapline_core::{Data, Error, Key, MaxParallelism, Result};
+use snapline_core::{Data, Error, Key, MaxParallelism, Result, StableHasher};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -29,13 +31,26 @@ impl<K: Key, V: Data> ValueState<K, V> {
         tables: &mut Vec<TableSpec>,
         max_parallelism: MaxParallelism,
     ) -> Self {
-        let table = TableId(tables.len() as u16);
         let descriptor = descriptor.into();
-        tables.push(TableSpec::of::<K, V>(&descriptor));
+        let spec = TableSpec::of::<K, V>(&descriptor);
+        Self {
+            ttl: descriptor.evolution().ttl.clone(),
+            ..Self::of_table(spec, tables, max_parallelism)
+        }
+    }
+
+    /// Adds this table, whose values are of type `V`.
+    pub(crate) fn of_table(
+        spec: TableSpec,
+        tables: &mut Vec<TableSpec>,
+        max_parallelism: MaxParallelism,
+    ) -> Self {
+        let table = TableId(tables.len() as u16);
+        tables.push(spec);
         Self {
             table,
             max_parallelism,
-            ttl: descriptor.evolution().ttl.clone(),
+            ttl: None,
             types: PhantomData,
         }
     }
@@ -126,6 +141,51 @@ impl<K: Key, V: Data> ValueState<K, V> {
         }
     }
 
+    /// The keys that have a value, in any order. All of the state is read.
+    ///
+    /// # Errors
+    /// The backend cannot read.
+    pub fn keys(&self, backend: &mut dyn KeyedStateBackend) -> Result<Vec<K>> {
+        let mut keys = Vec::new();
+        let mut keep = |key: &K| {
+            keys.push(key.clone());
+            Ok(())
+        };
+        match &self.ttl {
+            None => self.table(backend)?.scan(&mut |key, _| keep(key))?,
+            Some(ttl) => self.scan_expiring(ttl, backend, &mut keep)?,
+        }
+        Ok(keys)
+    }
+
+    /// Hands each key that has a value, once and with its hash, to a function that may change this state and
+    /// others. A key that the function gives a value is not among them.
+    ///
+    /// ```
+    /// # use snapline_core::{MaxParallelism, Result};
+    /// # use snapline_state::{KeyedStateBackend, Slot, ValueState};
+    /// fn age(ages: &ValueState<String, u32>, backend: &mut dyn KeyedStateBackend) -> Result<()> {
+    ///     ages.apply_to_all_keys(backend, |backend, hash, key| {
+    ///         ages.modify(backend, hash, key, |slot| {
+    ///             if let Slot::Occupied(age) = slot {
+    ///                 *age += 1;
+    ///             }
+    ///         })
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The backend cannot read, or the first error of the function.
+    pub fn apply_to_all_keys(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        apply: impl FnMut(&mut dyn KeyedStateBackend, u64, &K) -> Result<()>,
+    ) -> Result<()> {
+        let keys = self.keys(backend)?;
+        apply_to_all(&keys, backend, apply)
+    }
+
     /// Removes the value of a key.
     ///
     /// # Errors
@@ -136,6 +196,19 @@ impl<K: Key, V: Data> ValueState<K, V> {
             Some(ttl) => self.remove_expiring(ttl, backend, hash, key),
         }
     }
+}
+
+/// Hands each key with its hash to a function.
+pub(crate) fn apply_to_all<K: Key>(
+    keys: &[K],
+    backend: &mut dyn KeyedStateBackend,
+    mut apply: impl FnMut(&mut dyn KeyedStateBackend, u64, &K) -> Result<()>,
+) -> Result<()> {
+    let mut hasher = StableHasher::new();
+    keys.iter().try_for_each(|key| {
+        let hash = hasher.hash(key)?;
+        apply(backend, hash, key)
+    })
 }
 
 impl<K, V> Clone for ValueState<K, V> {

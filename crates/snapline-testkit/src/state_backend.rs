@@ -18,6 +18,8 @@
 mod chain;
 mod damage;
 mod evolution;
+mod expiry;
+mod namespaces;
 mod restore;
 mod shelf;
 mod snapshot;
@@ -31,8 +33,8 @@ pub use subject::Subject;
 /// One sentence, and how to check it.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// What the sentence is about: `value`, `typed`, `timers`, `snapshot`, `chain`,
-    /// `restore`, `evolution` or `damage`.
+    /// What the sentence is about: `value`, `typed`, `namespaces`, `timers`, `snapshot`, `chain`,
+    /// `restore`, `evolution`, `expiry` or `damage`.
     pub group: &'static str,
     /// The sentence, as the name of a test.
     pub name: &'static str,
@@ -101,6 +103,11 @@ macro_rules! state_backend_suite {
             typed: an_accumulator_goes_on_where_it_was,
             typed: values_of_a_key_are_apart_by_namespace_at_any_parallelism,
             typed: lists_and_maps_are_whole_at_any_parallelism,
+            namespaces: merged_namespaces_have_what_all_had_and_the_others_are_gone,
+            namespaces: what_has_expired_is_not_merged,
+            namespaces: a_function_is_given_all_keys_once_and_may_change_the_state,
+            namespaces: the_keys_of_a_namespace_are_those_that_have_a_value_in_it,
+            namespaces: the_entries_of_a_map_can_be_gone_through_changed_and_left_out,
             timers: a_timer_comes_once_when_its_time_has_come_unless_it_was_deleted,
             timers: timers_are_an_ordered_set_through_all_snapshots,
             timers: each_timer_is_in_one_subtask_at_any_parallelism,
@@ -127,6 +134,11 @@ macro_rules! state_backend_suite {
             evolution: what_has_expired_is_neither_returned_nor_restored,
             evolution: an_older_value_does_not_come_back_when_the_newer_expires,
             evolution: a_time_to_live_is_given_changed_and_taken,
+            expiry: the_items_of_a_list_and_a_map_expire_one_by_one,
+            expiry: a_read_lets_items_live_on_when_it_is_to,
+            expiry: items_come_to_expire_and_to_live_for_ever,
+            expiry: a_time_to_live_beyond_the_end_of_time_is_for_ever,
+            expiry: values_expire_in_event_time_by_the_watermark,
             damage: a_flipped_byte_is_found,
             damage: a_file_that_was_cut_short_is_found,
             damage: a_missing_file_is_found,

@@ -17,10 +17,12 @@ use crate::pieces::Pieces;
 use crate::schema::{self, Schema};
 use crate::snapshot::BlockSender;
 use crate::spec::TableId;
+use crate::ttl::Living;
 use bytes::Bytes;
 use restore::RestoredEntry;
 use serde::{Deserialize, Serialize};
 use snapline_core::{Error, KeyGroupRange, Result, encode_into};
+use std::sync::Arc;
 
 const HEADER_LEN: usize = 24;
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -179,6 +181,8 @@ pub struct BlockWriter {
     /// Which of both they are.
     kind: u8,
     has_entries: bool,
+    /// By table, which entries are to be written.
+    living: Arc<[Option<Living>]>,
     buffer: Vec<u8>,
 }
 
@@ -198,7 +202,17 @@ impl BlockWriter {
             entries: 0,
             kind: ENTRIES,
             has_entries: false,
+            living: Arc::default(),
             buffer: vec![0; HEADER_LEN],
+        }
+    }
+
+    /// Leaves out what does not live any more, in these tables. For full snapshots only.
+    #[must_use]
+    pub fn leaving_out(self, expired: Arc<[Option<Living>]>) -> Self {
+        Self {
+            living: expired,
+            ..self
         }
     }
 
@@ -218,7 +232,12 @@ impl BlockWriter {
 
     /// Appends encoded entries of a table that has begun, all of these key groups.
     pub fn append(&mut self, table: TableId, key_groups: KeyGroupRange, entries: u32, payload: &[u8]) {
-        self.push(ENTRIES, table, key_groups, entries, payload);
+        let living = self.living.get(usize::from(table.0)).and_then(Option::as_ref);
+        // What cannot be read is the affair of whoever restores it.
+        match living.map(|living| living.of(entries, payload)) {
+            Some(Ok((entries, payload))) => self.push(ENTRIES, table, key_groups, entries, &payload),
+            _ => self.push(ENTRIES, table, key_groups, entries, payload),
+        }
     }
 
     /// Appends encoded keys of a table that has begun, all of these key groups, which are gone.

@@ -8,7 +8,7 @@ use crate::ttl::{Expiring, Ttl};
 use snapline_core::{Data, Key, Result, Timestamp};
 
 /// So many places of a table are looked at with each access, to remove what has expired.
-const LOOKED_AT: usize = 8;
+pub(crate) const LOOKED_AT: usize = 8;
 
 /// What is to be done with an entry after an access.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl<K: Key, V: Data> ValueState<K, V> {
         let (outcome, after) = if ttl.counts_reads() {
             table.modify(hash, key, |slot| match slot {
                 Slot::Occupied(entry) if entry.is_alive(now) => {
-                    entry.expires_at = ttl.expiry(now);
+                    entry.expires_at = ttl.expiry();
                     (look(Some(&entry.value)), After::Keep)
                 }
                 Slot::Occupied(_) => (look(None), After::Remove),
@@ -69,7 +69,7 @@ impl<K: Key, V: Data> ValueState<K, V> {
         change: impl FnOnce(Slot<'_, V>) -> R,
     ) -> Result<R> {
         let now = ttl.now();
-        let expires_at = ttl.expiry(now);
+        let expires_at = ttl.expiry();
         let mut table = self.expiring(backend, now)?;
         let (outcome, after) = table.modify(hash, key, |slot| {
             let mut new = None;
@@ -97,6 +97,18 @@ impl<K: Key, V: Data> ValueState<K, V> {
             table.remove(hash, key)?;
         }
         Ok(outcome)
+    }
+
+    /// Hands out the keys whose values live.
+    pub(super) fn scan_expiring(
+        &self,
+        ttl: &Ttl,
+        backend: &mut dyn KeyedStateBackend,
+        visit: &mut dyn FnMut(&K) -> Result<()>,
+    ) -> Result<()> {
+        let now = ttl.now();
+        self.expiring(backend, now)?
+            .scan(&mut |key, entry| if entry.is_alive(now) { visit(key) } else { Ok(()) })
     }
 
     pub(super) fn remove_expiring(

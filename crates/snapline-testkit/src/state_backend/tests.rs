@@ -9,7 +9,7 @@ crate::state_backend_suite!(bytes, || Double(Flaw::None));
 crate::state_backend_suite!(live, MemoryStateBackend::new);
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 50] = [
+const BITES: [(Flaw, &str); 60] = [
     (Flaw::MissingIsZero, "a_key_has_no_value_until_it_gets_one"),
     (Flaw::MissingIsZero, "an_update_may_leave_a_key_without_a_value"),
     (
@@ -167,6 +167,43 @@ const BITES: [(Flaw, &str); 50] = [
     (
         Flaw::ValuesAreNotReplaced,
         "an_older_value_does_not_come_back_when_the_newer_expires",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "merged_namespaces_have_what_all_had_and_the_others_are_gone",
+    ),
+    (Flaw::ValuesAreNotReplaced, "what_has_expired_is_not_merged"),
+    (
+        Flaw::ClearDoesNothing,
+        "a_function_is_given_all_keys_once_and_may_change_the_state",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "the_keys_of_a_namespace_are_those_that_have_a_value_in_it",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "the_entries_of_a_map_can_be_gone_through_changed_and_left_out",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "the_items_of_a_list_and_a_map_expire_one_by_one",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "a_read_lets_items_live_on_when_it_is_to",
+    ),
+    (
+        Flaw::TypesAreNotChecked,
+        "items_come_to_expire_and_to_live_for_ever",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "a_time_to_live_beyond_the_end_of_time_is_for_ever",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "values_expire_in_event_time_by_the_watermark",
     ),
     (Flaw::SkipsChecksum, "a_flipped_byte_is_found"),
     (Flaw::ShortFileIsCut, "a_file_that_was_cut_short_is_found"),

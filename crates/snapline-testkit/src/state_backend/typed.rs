@@ -1,11 +1,9 @@
 //! Lists, maps and accumulators.
 
 use super::Subject;
-use super::subject::{Keyed, Program, hash, max};
-use snapline_core::{Data, SubtaskIndex};
-use snapline_state::{
-    AggregateFunction, AggregatingState, ListState, MapState, NamespacedState, Slot, ValueState,
-};
+use super::subject::{Program, hash, max};
+use snapline_core::SubtaskIndex;
+use snapline_state::{AggregateFunction, AggregatingState, ListState, MapState, NamespacedState, Slot};
 use std::collections::BTreeMap;
 
 /// The same steps on a plain vector; after each the list is right, here and after a restore.
@@ -35,7 +33,7 @@ pub(super) fn a_list_keeps_its_order_and_an_empty_one_is_none(subject: &Subject)
         for state in [&mut state, &mut subject.open(&program, &handles)] {
             let found = list.items(&mut **state, of, &1).unwrap();
             assert_eq!(found, expected, "after step {step}");
-            let entries = count(list.as_value(), state);
+            let entries = list.keys(&mut **state).unwrap().len();
             assert_eq!(entries, usize::from(!expected.is_empty()), "after step {step}");
         }
     }
@@ -51,7 +49,7 @@ pub(super) fn a_map_keeps_its_entries_and_goes_with_its_last(subject: &Subject) 
         Slot::Vacant(vacant) => *vacant = Some(1),
     };
     map.modify(&mut *state, of, &1, one.clone(), |_| ()).unwrap();
-    assert_eq!(count(map.as_value(), &mut state), 0, "nothing was put");
+    assert_eq!(map.keys(&mut *state).unwrap().len(), 0, "nothing was put");
     map.put(&mut *state, of, &1, one.clone(), 10).unwrap();
     map.put_all(&mut *state, of, &1, [(two.clone(), 5), (one.clone(), 11)])
         .unwrap();
@@ -73,7 +71,7 @@ pub(super) fn a_map_keeps_its_entries_and_goes_with_its_last(subject: &Subject) 
         for map_key in expected.keys() {
             map.remove(&mut **state, of, &1, map_key).unwrap();
         }
-        assert_eq!(count(map.as_value(), state), 0);
+        assert_eq!(map.keys(&mut **state).unwrap().len(), 0);
     }
 }
 
@@ -151,14 +149,14 @@ pub(super) fn values_of_a_key_are_apart_by_namespace_at_any_parallelism(subject:
                     }
                 }
             }
-            left = count(windows.as_map().as_value(), &mut state);
+            left = windows.as_map().keys(&mut *state).unwrap().len();
             next.extend(subject.snapshot(&mut state));
         }
         handles = next;
     }
     assert_eq!(left as u64, KEYS / 2);
     let mut state = subject.open(&program, &handles);
-    assert_eq!(count(windows.as_map().as_value(), &mut state) as u64, KEYS / 2);
+    assert_eq!(windows.as_map().keys(&mut *state).unwrap().len() as u64, KEYS / 2);
 }
 
 /// Each run adds to the lists and maps of all keys, at another parallelism, given all handles of the run before.
@@ -186,17 +184,4 @@ pub(super) fn lists_and_maps_are_whole_at_any_parallelism(subject: &Subject) {
         }
         handles = next;
     }
-}
-
-/// How many entries the table of a state has.
-fn count<V: Data>(value: &ValueState<u64, V>, state: &mut Keyed) -> usize {
-    let mut entries = 0;
-    let mut table = value.table(&mut **state).unwrap();
-    table
-        .scan(&mut |_, _| {
-            entries += 1;
-            Ok(())
-        })
-        .unwrap();
-    entries
 }

@@ -16,7 +16,7 @@ use keyed::FileKeyedState;
 use lsm_tree::{Cache, DescriptorTable};
 use restore::restore;
 use snapline_core::Result;
-use snapline_state::{KeyedStateBackend, SnapshotChains, StateBackend, StateContext};
+use snapline_state::{KeyedStateBackend, SnapshotChains, StateBackend, StateContext, TableSpec};
 use snapshot::Tables;
 use std::fmt;
 use std::path::PathBuf;
@@ -145,6 +145,7 @@ impl FileStateBackend {
         let tables = Tables {
             metas: wanted.chain(restored.unclaimed).collect(),
             wanted: context.tables.len(),
+            living: context.tables.iter().map(TableSpec::living).collect(),
         };
         let chains = match restored.is_migrated {
             true => SnapshotChains::default(),

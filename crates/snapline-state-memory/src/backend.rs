@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use draining::{Draining, MemorySnapshot, Scope};
 use snapline_core::{CheckpointId, Error, KeyGroupRange, Result};
 use snapline_state::{
-    BlockWriter, KeyedStateBackend, LiveTable, Snapshot, SnapshotChain, SnapshotChains, StateBackend,
+    BlockWriter, KeyedStateBackend, LiveTable, Living, Snapshot, SnapshotChain, SnapshotChains, StateBackend,
     StateContext, TableId, TableMeta, TableRef, TableSpec, block_channel,
 };
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use unclaimed::{Gathering, UnclaimedTable};
 
@@ -107,6 +108,7 @@ impl StateBackend for MemoryStateBackend {
             }
         }
         Ok(Box::new(MemoryKeyedState {
+            living: context.tables.iter().map(TableSpec::living).collect(),
             tables,
             chains,
             unclaimed: gathering.finish(metas),
@@ -131,6 +133,8 @@ fn restore_threads(context: &StateContext) -> NonZeroUsize {
 #[derive(Debug)]
 struct MemoryKeyedState {
     tables: Vec<Table>,
+    /// By table, what a full snapshot need have.
+    living: Arc<[Option<Living>]>,
     unclaimed: Vec<UnclaimedTable>,
     chains: SnapshotChains,
     key_groups: KeyGroupRange,
@@ -235,7 +239,11 @@ impl KeyedStateBackend for MemoryKeyedState {
             return Ok(Box::new(snapshot));
         }
         let (sender, receiver) = block_channel();
-        let draining = Draining::new(BlockWriter::new(sender), scope);
+        let writer = match scope {
+            Scope::All => BlockWriter::new(sender).leaving_out(self.living.clone()),
+            Scope::Changes => BlockWriter::new(sender),
+        };
+        let draining = Draining::new(writer, scope);
         let snapshot = snapshot.of_blocks(receiver, self.key_groups, draining.written(), base);
         self.draining = Some(draining);
         Ok(Box::new(snapshot))

@@ -9,8 +9,8 @@ use futures::executor::block_on;
 use futures::future::poll_fn;
 use snapline_core::{CheckpointId, Error, KeyGroupRange, Result};
 use snapline_state::{
-    BlockWriter, Entry, HandleKind, Snapshot, SnapshotChain, SnapshotChains, SnapshotTarget, StateHandle,
-    StateLocation, TableId, TableMeta, block_channel,
+    BlockWriter, Entry, HandleKind, Living, Snapshot, SnapshotChain, SnapshotChains, SnapshotTarget,
+    StateHandle, StateLocation, TableId, TableMeta, block_channel,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +35,8 @@ pub(super) struct Tables {
     pub(super) metas: Arc<[TableMeta]>,
     /// How many of them the operator wants. The others are named only when they have entries.
     pub(super) wanted: usize,
+    /// By table, what a full snapshot need have.
+    pub(super) living: Arc<[Option<Living>]>,
 }
 
 #[async_trait]
@@ -57,8 +59,12 @@ impl Snapshot for FileSnapshot {
             Some(_) => HandleKind::Delta,
             None => HandleKind::Full,
         };
+        let out = match kind {
+            HandleKind::Full => BlockWriter::new(sender).leaving_out(tables.living.clone()),
+            _ => BlockWriter::new(sender),
+        };
         let writing = Writing {
-            out: BlockWriter::new(sender),
+            out,
             tables,
             scope: kind,
             next: 0,

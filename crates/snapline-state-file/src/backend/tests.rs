@@ -4,12 +4,16 @@ use super::*;
 use crate::FileCheckpointStorage;
 use futures::executor::block_on;
 use futures::future::{join, poll_fn};
-use snapline_core::{CheckpointId, ErrorKind, MaxParallelism, OperatorUid, StableHasher, SubtaskIndex};
-use snapline_state::{SnapshotTarget, StateHandle, StorageKey, ValueState};
+use snapline_core::{
+    CheckpointId, Clock, ErrorKind, ManualClock, MaxParallelism, OperatorUid, StableHasher, SubtaskIndex,
+    Timestamp,
+};
+use snapline_state::{SnapshotTarget, StateDescriptor, StateHandle, StateTtl, StorageKey, ValueState};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::task::{Context, Waker};
+use std::time::Duration;
 use tempfile::TempDir;
 
 type Texts = ValueState<u64, String>;
@@ -44,9 +48,17 @@ impl Place {
     }
 
     fn open(&self, restore: &[StateHandle]) -> (Texts, FileKeyedState) {
+        self.open_as("texts".into(), restore)
+    }
+
+    fn open_as(
+        &self,
+        descriptor: StateDescriptor<String>,
+        restore: &[StateHandle],
+    ) -> (Texts, FileKeyedState) {
         let max = MaxParallelism::DEFAULT;
         let mut tables = Vec::new();
-        let texts = ValueState::register("texts", &mut tables, max);
+        let texts = ValueState::register(descriptor, &mut tables, max);
         let context = StateContext {
             operator: OperatorUid::new("op").unwrap(),
             subtask: SubtaskIndex(0),
@@ -239,4 +251,19 @@ fn a_disk_that_fails_is_unavailable_and_no_write_is_lost() {
     assert!(content(&texts, &mut state) == expected);
     let (texts, mut restored) = place.open(&handles);
     assert!(content(&texts, &mut restored) == expected);
+}
+
+#[test]
+fn a_full_snapshot_leaves_out_what_has_expired() {
+    let clock = Arc::new(ManualClock::new(Timestamp(0)));
+    let ttl = StateTtl::new(Duration::from_secs(10));
+    let mortal = StateDescriptor::new("texts").time_to_live(ttl, clock.clone() as Arc<dyn Clock>);
+    let place = Place::new(1024 * 1024);
+    let (texts, mut state) = place.open_as(mortal, &[]);
+    (0..2_000).for_each(|key| set(&texts, &mut state, key, "text").unwrap());
+    let size = |handles: Vec<StateHandle>| handles.iter().map(|handle| handle.len).sum::<u64>();
+    let first = size(place.persist(&mut state));
+    clock.advance(Duration::from_secs(10));
+    let full = size(place.persist(&mut state));
+    assert!(full * 10 < first, "{full} of {first} bytes");
 }

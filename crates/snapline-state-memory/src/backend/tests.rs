@@ -4,10 +4,15 @@ use super::*;
 use crate::MemoryCheckpointStorage;
 use futures::executor::block_on;
 use futures::future::join;
-use snapline_core::{ErrorKind, MaxParallelism, OperatorUid, StableHasher, SubtaskIndex};
-use snapline_state::{HandleKind, SnapshotTarget, StorageKey, ValueState};
+use snapline_core::{
+    Clock, ErrorKind, ManualClock, MaxParallelism, OperatorUid, StableHasher, SubtaskIndex, Timestamp,
+};
+use snapline_state::{
+    HandleKind, SnapshotTarget, StateDescriptor, StateHandle, StateTtl, StorageKey, ValueState,
+};
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 type Numbers = ValueState<u64, Fussy>;
 
@@ -25,9 +30,13 @@ impl serde::Serialize for Fussy {
 }
 
 fn open() -> (Numbers, Box<dyn KeyedStateBackend>) {
+    open_as("numbers".into())
+}
+
+fn open_as(descriptor: StateDescriptor<Fussy>) -> (Numbers, Box<dyn KeyedStateBackend>) {
     let max = MaxParallelism::DEFAULT;
     let mut tables = Vec::new();
-    let numbers = ValueState::register("numbers", &mut tables, max);
+    let numbers = ValueState::register(descriptor, &mut tables, max);
     let context = StateContext {
         operator: OperatorUid::new("op").unwrap(),
         subtask: SubtaskIndex(0),
@@ -139,4 +148,28 @@ fn a_snapshot_of_which_more_than_a_quarter_has_changed_is_a_full_one_at_once() {
         let stored: Vec<HandleKind> = handles.iter().map(|handle| handle.kind).collect();
         assert_eq!(stored, kinds, "{changed} keys changed");
     }
+}
+
+#[test]
+fn a_full_snapshot_leaves_out_what_has_expired() {
+    let clock = Arc::new(ManualClock::new(Timestamp(0)));
+    let ttl = StateTtl::new(Duration::from_secs(10));
+    let descriptor = StateDescriptor::new("numbers").time_to_live(ttl, clock.clone() as Arc<dyn Clock>);
+    let (numbers, mut state) = open_as(descriptor);
+    (0..2_000).for_each(|key| set(&numbers, &mut *state, key, key + 100));
+    let mut size = || {
+        let snapshot = state.freeze(CheckpointId(1), None).unwrap();
+        let target = target();
+        let advance = futures::future::poll_fn(|cx| state.poll_advance(cx));
+        let (handles, advanced) = block_on(join(snapshot.persist(&target), advance));
+        advanced.unwrap();
+        handles
+            .unwrap()
+            .last()
+            .map_or(0, |handle: &StateHandle| handle.len)
+    };
+    let first = size();
+    clock.advance(Duration::from_secs(10));
+    let full = size();
+    assert!(full * 10 < first, "{full} of {first} bytes");
 }

@@ -13,6 +13,7 @@ pub use restore::{ClaimMode, RestoreSettings};
 use crate::error::{Error, Result};
 use crate::key_group::MaxParallelism;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The settings of a whole job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,11 @@ pub struct JobSettings {
     pub batch_records: usize,
     /// How many bytes one channel holds at the most, not counting what records own elsewhere.
     pub channel_bytes: usize,
+    /// How many bytes may wait in memory on one channel that leads back in a loop, not counting what records own
+    /// elsewhere. More waits in a file.
+    pub loop_bytes: usize,
+    /// The folder for files that are of no use when the process has ended; that of the system when unset.
+    pub scratch_folder: Option<PathBuf>,
 }
 
 impl Default for JobSettings {
@@ -55,6 +61,8 @@ impl Default for JobSettings {
             local_recovery: true,
             batch_records: 1024,
             channel_bytes: 128 * 1024,
+            loop_bytes: 16 * 1024 * 1024,
+            scratch_folder: None,
         }
     }
 }

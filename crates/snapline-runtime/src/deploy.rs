@@ -8,7 +8,8 @@ use crate::in_flight::{ChannelKey, Dealt, InFlight};
 use crate::network::Network;
 use crate::port::ResultPartition;
 use crate::probe::Probe;
-use crate::task::{Channel, GateTask, Inputs, Reporter, SourceTask, TaskControl, TaskReport, Work};
+use crate::spill::Spill;
+use crate::task::{BackEdge, Channel, GateTask, Inputs, Reporter, SourceTask, TaskControl, TaskReport, Work};
 use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
@@ -281,7 +282,9 @@ impl Builder {
                 sender: first_task(job, upstream.vertex) + from,
                 sent: 0,
                 stays_aligned: job.stays_aligned(vertex.head, input),
-                is_back_edge: vertex.inputs[input].is_back_edge(vertex.head),
+                back_edge: (upstream.node.output.clone())
+                    .filter(|_| vertex.inputs[input].is_back_edge(vertex.head))
+                    .map(|output| BackEdge { output }),
             }
         };
         let channels = channel_sources(job, vertex, self.subtask.0);
@@ -392,7 +395,7 @@ impl Builder {
             }
             let port = ResultPartition::resume(senders).with_history(history.clone());
             let port = if to.inputs[edge.input].is_back_edge(to.head) {
-                Box::new(port.back_edge())
+                Box::new(port.back_edge(Spill::new(&self.job().settings)))
             } else {
                 Box::new(port)
             };

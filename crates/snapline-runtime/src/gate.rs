@@ -218,6 +218,15 @@ impl GateSender {
         spare
     }
 
+    /// How many bytes wait on the channel, without what their records own elsewhere.
+    pub fn waiting_bytes(&self) -> usize {
+        let state = self.shared.lock();
+        state
+            .channels
+            .get(self.channel)
+            .map_or(0, |channel| channel.bytes)
+    }
+
     /// Ready when the channel has room.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.shared.lock();

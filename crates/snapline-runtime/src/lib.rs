@@ -22,6 +22,7 @@ mod port;
 mod probe;
 mod regions;
 mod restore;
+mod spill;
 mod status;
 mod task;
 

@@ -2,6 +2,7 @@
 
 use crate::gate::GateSender;
 use crate::history::SharedHistory;
+use crate::spill::Spill;
 use snapline_barrier::{ChannelClock, ChannelSender};
 use snapline_core::{AttemptId, BoxedBatch, Frame, Result, StreamElement};
 use snapline_dataflow::{OutputPort, PortSignal};
@@ -15,12 +16,13 @@ pub struct ResultPartition {
     limit: Limit,
 }
 
-/// Whether a sender waits when there is much on a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What happens when there is much on a channel.
+#[derive(Debug)]
 enum Limit {
+    /// Its sender waits.
     Waits,
-    /// On a back edge: a ring of senders that wait for each other would stand still for ever.
-    GoesOn,
+    /// On a back edge it goes on, since a ring of senders that wait for each other would stand still for ever.
+    Spills(Spill),
 }
 
 #[derive(Debug)]
@@ -52,8 +54,8 @@ impl ResultPartition {
     }
 
     /// The same as a back edge of a loop, which never keeps its sender waiting.
-    pub(crate) fn back_edge(self) -> Self {
-        let limit = Limit::GoesOn;
+    pub(crate) fn back_edge(self, spill: Spill) -> Self {
+        let limit = Limit::Spills(spill);
         Self { limit, ..self }
     }
 
@@ -70,6 +72,10 @@ impl OutputPort for ResultPartition {
 
     fn send_batch(&mut self, channel: usize, batch: BoxedBatch) -> Option<BoxedBatch> {
         let channel = &mut self.channels[channel];
+        let batch = match &mut self.limit {
+            Limit::Waits => batch,
+            Limit::Spills(spill) => spill.store(channel.sender.waiting_bytes(), batch),
+        };
         channel.sender.send(Frame {
             header: channel.counter.next_header(),
             clock: self.history.on_send(&mut channel.clock),
@@ -106,7 +112,7 @@ impl OutputPort for ResultPartition {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut all = Poll::Ready(Ok(()));
-        if self.limit == Limit::GoesOn {
+        if matches!(self.limit, Limit::Spills(_)) {
             return all;
         }
         for channel in &self.channels {

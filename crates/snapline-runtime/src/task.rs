@@ -10,7 +10,7 @@ mod gate_task;
 mod reporter;
 mod source_task;
 
-pub(crate) use gate_task::{Channel, GateTask, Inputs};
+pub(crate) use gate_task::{BackEdge, Channel, GateTask, Inputs};
 pub(crate) use reporter::{Completed, Reporter, TaskReport, Work};
 pub(crate) use source_task::SourceTask;
 

@@ -32,8 +32,11 @@ impl<T: Data> DataStream<T> {
     ///   planned; union such a stream with this one before the loop.
     /// * Event time stands still inside the loop, and behind it, until the loop is over: nobody knows earlier
     ///   that no record with an earlier time is inside.
-    /// * What waits to go round is kept in memory. The sender of a back edge never waits, because a full
-    ///   ring would stand still for ever; when much is waiting, records from outside wait instead.
+    /// * The sender of a back edge never waits, because a full ring would stand still for ever; when much is
+    ///   waiting, records from outside wait instead. Above
+    ///   [`loop_bytes`](snapline_core::JobSettings::loop_bytes) it waits in files of the scratch folder, which has to
+    ///   have room for all that is inside of the loop; on a full disk it stays in memory. So it does after a restart
+    ///   from a checkpoint in which much was waiting, until it is processed.
     ///
     /// # Examples
     ///

@@ -4,7 +4,7 @@ mod inputs;
 mod snapshot;
 mod watermark_valve;
 
-pub(crate) use inputs::{Channel, Inputs};
+pub(crate) use inputs::{BackEdge, Channel, Inputs};
 
 use super::chain_time::ChainTime;
 use super::cost::AlignmentCost;
@@ -76,7 +76,7 @@ impl GateTask {
             handler,
             is_loop_entry,
         } = inputs;
-        let open_inputs = channels.iter().filter(|channel| !channel.is_back_edge).count();
+        let open_inputs = channels.iter().filter(|channel| !channel.is_back_edge()).count();
         let is_loop_head = open_inputs < channels.len();
         let receiver = |channel| ChannelReceiver::new(ChannelIndex(channel), reporter.attempt);
         Self {
@@ -228,8 +228,11 @@ impl GateTask {
     fn on_frame(&mut self, channel: usize, frame: Frame<BoxedBatch>) -> Result<()> {
         let index = ChannelIndex(channel as u32);
         match frame.element {
-            StreamElement::Batch(batch) => {
+            StreamElement::Batch(mut batch) => {
                 let (seq, clock) = (frame.header.seq, frame.clock);
+                if let Some(back_edge) = &self.channels[channel].back_edge {
+                    batch = back_edge.recall(batch)?;
+                }
                 self.reporter.probe(TaskStep::Batch { channel });
                 self.receivers[channel].on_batch(frame.header)?;
                 if let Some(delta) = clock {
@@ -256,7 +259,7 @@ impl GateTask {
                 self.reporter.probe(TaskStep::EndOfInput { channel });
                 self.receivers[channel].on_end_of_input(frame.header)?;
                 self.channels[channel].sent = frame.header.seq;
-                self.open_inputs -= usize::from(!self.channels[channel].is_back_edge);
+                self.open_inputs -= usize::from(!self.channels[channel].is_back_edge());
                 let now = self.reporter.clock.now();
                 self.handler.on_end_of_input(index, now, &mut self.actions);
             }
@@ -293,7 +296,7 @@ impl GateTask {
     }
 
     fn on_end_of_data(&mut self, channel: usize) -> Result<()> {
-        if self.channels[channel].is_back_edge {
+        if self.channels[channel].is_back_edge() {
             return Ok(());
         }
         self.with_data -= 1;

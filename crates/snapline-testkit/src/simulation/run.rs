@@ -204,6 +204,7 @@ impl<'a> Run<'a> {
             local_recovery: self.dice.one_in(2),
             batch_records: one_of(&[1, 4, 16]),
             channel_bytes: one_of(&[1, 256, 128 * 1024]),
+            loop_bytes: one_of(&[0, 256, 128 * 1024]),
             ..JobSettings::default()
         }
     }

@@ -81,6 +81,31 @@ fn a_task_that_panics_in_a_loop_repeats_and_loses_nothing() {
     }
 }
 
+#[test]
+fn what_waits_in_files_to_go_round_is_counted_once_and_leaves_nothing_behind() {
+    let all = 300 * 301 / 2;
+    for alignment in [AlignmentSettings::Aligned, AlignmentSettings::Unaligned] {
+        for parallelism in [1, 2] {
+            let scratch = tempfile::tempdir().unwrap();
+            let env = environment(parallelism, MemoryCheckpointStorage::new());
+            env.configure(|settings| {
+                settings.loop_bytes = 0;
+                settings.batch_records = 8;
+                settings.scratch_folder = Some(scratch.path().to_owned());
+                if let Some(checkpoints) = &mut settings.checkpoints {
+                    checkpoints.alignment = alignment;
+                }
+            });
+            let (sink, results) = CollectSink::new();
+            countdown(&env, 300, panic_at(all / 2), sink);
+            let status = run(&env).unwrap().status;
+            assert_eq!((status.state, status.restarts), (JobState::Finished, 1));
+            assert_counted_down(&results.take(), 300);
+            assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+        }
+    }
+}
+
 /// Whether a checkpoint that is kept has records that were on their way round.
 fn has_records_in_flight(storage: &MemoryCheckpointStorage) -> bool {
     let keys = block_on(storage.list("", None)).unwrap();

@@ -1,11 +1,15 @@
 //! What a task has to know of its input channels.
 
 use crate::gate::InputGate;
+use crate::spill::recall;
 use snapline_barrier::{
     BarrierAligner, BarrierHandler, BarrierTracker, ChannelIndex, EndOfInputRule, LoopHead,
 };
-use snapline_core::BarrierAlignment;
+use snapline_core::{BarrierAlignment, BoxedBatch, Result};
+use snapline_dataflow::OutputFactory;
 use snapline_state::ChannelOrigin;
+use std::fmt;
+use std::sync::Arc;
 
 /// All input channels of a task.
 pub(crate) struct Inputs {
@@ -26,8 +30,36 @@ pub(crate) struct Channel {
     pub(crate) sent: u64,
     /// Whether it is aligned even by an unaligned checkpoint.
     pub(crate) stays_aligned: bool,
-    /// Whether it closes a loop.
-    pub(crate) is_back_edge: bool,
+    /// If it closes a loop, what it has of that.
+    pub(crate) back_edge: Option<BackEdge>,
+}
+
+/// A channel that closes a loop.
+pub(crate) struct BackEdge {
+    /// The output that sends on it.
+    pub(crate) output: Arc<dyn OutputFactory>,
+}
+
+impl Channel {
+    pub(super) fn is_back_edge(&self) -> bool {
+        self.back_edge.is_some()
+    }
+}
+
+impl BackEdge {
+    /// A batch that was delivered, in memory.
+    ///
+    /// # Errors
+    /// As [`recall`].
+    pub(super) fn recall(&self, batch: BoxedBatch) -> Result<BoxedBatch> {
+        recall(batch, |bytes| self.output.decode(bytes))
+    }
+}
+
+impl fmt::Debug for BackEdge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BackEdge")
+    }
 }
 
 impl Inputs {
@@ -44,7 +76,7 @@ impl Inputs {
         let back_edges = channels
             .iter()
             .enumerate()
-            .filter(|(_, channel)| channel.is_back_edge);
+            .filter(|(_, channel)| channel.is_back_edge());
         let back_edges: Vec<usize> = back_edges.map(|(index, _)| index).collect();
         Self {
             gate: gate.with_back_edges(back_edges),
@@ -66,7 +98,7 @@ impl Inputs {
 /// The handler of these channels, if that one is right for their regular ones.
 fn handler(regular: impl BarrierHandler + 'static, channels: &[Channel]) -> Box<dyn BarrierHandler> {
     let back_edges = (0..).map(ChannelIndex).zip(channels);
-    let back_edges = back_edges.filter_map(|(index, channel)| channel.is_back_edge.then_some(index));
+    let back_edges = back_edges.filter_map(|(index, channel)| channel.is_back_edge().then_some(index));
     let back_edges: Vec<ChannelIndex> = back_edges.collect();
     if back_edges.is_empty() {
         return Box::new(regular);

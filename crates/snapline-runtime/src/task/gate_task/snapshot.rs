@@ -119,7 +119,7 @@ impl GateTask {
     fn aligned_cut(&self, checkpoint: CheckpointId) -> Result<Vec<u64>> {
         let mut received = Vec::with_capacity(self.receivers.len());
         for (receiver, channel) in self.receivers.iter().zip(&self.channels) {
-            if !channel.is_back_edge {
+            if !channel.is_back_edge() {
                 receiver.check_cut(checkpoint)?;
             }
             received.push(receiver.received());

@@ -42,7 +42,7 @@ pub use operator::collector::Collector;
 pub use operator::reduce::Emit;
 pub use output::{OutputPort, Partitioning, PortSignal};
 pub use plan::{JobGraph, JobLoop, JobNode, JobVertex, OutputEdge};
-pub use process::{KeyedProcessFunction, ProcessContext, RuntimeContext};
+pub use process::{KeyedProcessFunction, ProcessContext, RuntimeContext, TimeDomain};
 pub use snapshot::{OperatorSnapshot, TaskSnapshot};
 pub use state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 pub use stream::{DataStream, DataStreamSink, KeyedStream};

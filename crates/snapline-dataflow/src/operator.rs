@@ -3,6 +3,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod assign;
 pub(crate) mod collector;
+mod event_time;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod iterate;
@@ -13,3 +14,4 @@ pub(crate) mod process;
 pub(crate) mod reduce;
 pub(crate) mod sink;
 pub(crate) mod source;
+pub(crate) mod timers;

@@ -1,10 +1,14 @@
 //! Functions of the user that keep state per key.
 
+mod context;
+
+pub use context::{ProcessContext, TimeDomain};
+
 use crate::context::OperatorContext;
 use crate::operator::collector::Collector;
 use crate::state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 use snapline_core::{Clock, Data, Key, MaxParallelism, Result, SubtaskIndex, Timestamp};
-use snapline_state::{AggregateFunction, KeyedStateBackend, StateDescriptor, TableSpec};
+use snapline_state::{AggregateFunction, EventClock, StateDescriptor, TableSpec};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -74,6 +78,26 @@ pub trait KeyedProcessFunction<K: Key, T: Data>: Send + 'static {
         context: &mut ProcessContext<'_, K>,
         out: &mut Collector<'_, Self::Output>,
     ) -> Result<()>;
+
+    /// Takes a timer that a [`ProcessContext`] has registered, whose time has come. States are those of its key,
+    /// and results get its time if that is event time.
+    ///
+    /// Timers of event time come when the watermark passes them, before any later record and before the watermark
+    /// goes on; at the end of the data the watermark passes all. Those of processing time come between two
+    /// batches, and not after the end of the data.
+    ///
+    /// # Errors
+    /// The job restarts from the last checkpoint.
+    fn on_timer(
+        &mut self,
+        time: Timestamp,
+        domain: TimeDomain,
+        context: &mut ProcessContext<'_, K>,
+        out: &mut Collector<'_, Self::Output>,
+    ) -> Result<()> {
+        let _ = (time, domain, context, out);
+        Ok(())
+    }
 }
 
 /// What a function is told when it is opened, and where it registers its states.
@@ -84,6 +108,7 @@ pub struct RuntimeContext {
     parallelism: u32,
     max_parallelism: MaxParallelism,
     clock: Arc<dyn Clock>,
+    event_clock: Option<Arc<EventClock>>,
     tables: Vec<TableSpec>,
 }
 
@@ -94,8 +119,14 @@ impl RuntimeContext {
             parallelism: context.parallelism,
             max_parallelism: context.max_parallelism,
             clock: context.clock.clone(),
+            event_clock: None,
             tables: Vec::new(),
         }
+    }
+
+    /// Where operators register what is theirs.
+    pub(crate) fn tables(&mut self) -> (&mut Vec<TableSpec>, MaxParallelism) {
+        (&mut self.tables, self.max_parallelism)
     }
 
     /// The tables of the states that were registered.
@@ -116,6 +147,30 @@ impl RuntimeContext {
     /// Where the processing time comes from.
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
+    }
+
+    /// Where the event time comes from in which values expire.
+    ///
+    /// It shows the watermark and the time of the record or timer at hand. While timers fire it shows the time of
+    /// each, so that what they find does not depend on how far the watermark went at once.
+    ///
+    /// ```
+    /// # use snapline_dataflow::{RuntimeContext, ValueState};
+    /// # use snapline_state::{StateDescriptor, StateTtl};
+    /// # use std::time::Duration;
+    /// fn last_order(context: &mut RuntimeContext) -> ValueState<String, u64> {
+    ///     let ttl = StateTtl::new(Duration::from_secs(24 * 60 * 60));
+    ///     let clock = context.event_clock();
+    ///     context.value_state(StateDescriptor::new("last-order").event_time_to_live(ttl, clock))
+    /// }
+    /// ```
+    pub fn event_clock(&mut self) -> Arc<EventClock> {
+        self.event_clock.get_or_insert_default().clone()
+    }
+
+    /// The clock that somebody has asked for.
+    pub(crate) fn wanted_event_clock(&self) -> Option<Arc<EventClock>> {
+        self.event_clock.clone()
     }
 
     /// Registers one value per key.
@@ -173,41 +228,6 @@ impl fmt::Debug for RuntimeContext {
         f.debug_struct("RuntimeContext")
             .field("subtask", &self.subtask)
             .field("tables", &self.tables)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The record at hand: its key, its time, and the way to the states of its key.
-pub struct ProcessContext<'a, K> {
-    pub(crate) backend: &'a mut dyn KeyedStateBackend,
-    pub(crate) hash: u64,
-    pub(crate) key: &'a K,
-    pub(crate) timestamp: Option<Timestamp>,
-    pub(crate) clock: &'a dyn Clock,
-}
-
-impl<K> ProcessContext<'_, K> {
-    /// The key of the record.
-    pub fn current_key(&self) -> &K {
-        self.key
-    }
-
-    /// The event time of the record, if it has one.
-    pub fn timestamp(&self) -> Option<Timestamp> {
-        self.timestamp
-    }
-
-    /// The time of now. After a failure records may be processed again at another time.
-    pub fn processing_time(&self) -> Timestamp {
-        self.clock.now()
-    }
-}
-
-impl<K: fmt::Debug> fmt::Debug for ProcessContext<'_, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProcessContext")
-            .field("key", self.key)
-            .field("timestamp", &self.timestamp)
             .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,9 @@
 //! Parts for tests: an environment that cannot run anything, and ports that remember.
 
+mod operator;
+
+pub(crate) use operator::operator_context;
+
 use crate::environment::{Components, StreamExecutionEnvironment};
 use crate::job::{JobHandle, JobRunner};
 use crate::link::{Link, Signal};
@@ -18,7 +22,7 @@ use std::task::{Context, Poll};
 
 /// Stands for every part of an environment and can do nothing.
 #[derive(Debug)]
-struct Nothing;
+pub(crate) struct Nothing;
 
 fn nothing<T>() -> Result<T> {
     Err(Error::unsupported("this part is not there in a test of plans"))
@@ -145,7 +149,7 @@ impl OutputPort for RecordingPort {
 }
 
 /// What a [`RecordingLink`] was handed, as text: records with their timestamps like `7@5`, watermarks like
-/// `W4`, `idle`, `active`.
+/// `W4`, `idle`, `active`, `barrier`, `end`.
 #[derive(Clone, Default)]
 pub(crate) struct RecordingLink {
     handed: Arc<Mutex<Vec<String>>>,
@@ -187,6 +191,7 @@ impl<T: Debug> Link<T> for RecordingLink {
             Signal::Watermark(watermark) => self.push(format!("W{}", watermark.0)),
             Signal::Idle => self.push("idle"),
             Signal::Active => self.push("active"),
+            Signal::Barrier(_) => self.push("barrier"),
             Signal::EndOfData => self.push("end"),
             _ => {}
         }

@@ -82,8 +82,8 @@ pub mod prelude {
     };
     pub use snapline_dataflow::{
         AggregatingState, Collector, DataStream, Emit, JobHandle, JobState, KeyedProcessFunction,
-        KeyedStream, ListState, MapState, ProcessContext, ReducingState, RuntimeContext, ValueState,
-        WatermarkGenerator, WatermarkOutput, WatermarkStrategy,
+        KeyedStream, ListState, MapState, ProcessContext, ReducingState, RuntimeContext, TimeDomain,
+        ValueState, WatermarkGenerator, WatermarkOutput, WatermarkStrategy,
     };
     pub use snapline_state::{AggregateFunction, StateDescriptor, StateTtl};
     pub use snapline_state_file::FileCheckpointStorage;

@@ -1,28 +1,49 @@
-//! A function of the user takes each record, with the states of its key.
+//! A function of the user takes each record and each timer, with the states of its key.
 
+use crate::alarm::Alarm;
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
 use crate::operator::collector::Collector;
+use crate::operator::event_time::EventTime;
 use crate::operator::keyed_state::{KeyedState, no_hashes};
-use crate::process::{KeyedProcessFunction, ProcessContext, RuntimeContext};
+use crate::operator::timers::{KeyedTimers, Quantum};
+use crate::process::{KeyedProcessFunction, ProcessContext, RuntimeContext, TimeDomain};
 use async_trait::async_trait;
-use snapline_core::{Batch, Clock, Data, Key, Keyed, Result};
+use snapline_core::{Batch, Clock, Data, Key, Keyed, Result, Timestamp, Watermark};
+use snapline_state::EventClock;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Makes a function for each subtask and opens it.
 pub(crate) struct Process<M, K, T> {
     make: M,
+    timers: TakesTimers,
     types: PhantomData<fn(K, T)>,
+}
+
+/// Whether the function can be called with a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TakesTimers {
+    Yes,
+    No,
 }
 
 impl<M, K, T> Process<M, K, T> {
     pub(crate) fn new(make: M) -> Self {
         Self {
             make,
+            timers: TakesTimers::Yes,
             types: PhantomData,
+        }
+    }
+
+    /// The same for functions that take no timers, and so need no tables for them.
+    pub(crate) fn without_timers(make: M) -> Self {
+        Self {
+            timers: TakesTimers::No,
+            ..Self::new(make)
         }
     }
 }
@@ -73,46 +94,148 @@ where
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
         let mut runtime = RuntimeContext::new(&context);
         let function = (self.make)(&mut runtime)?;
+        let takes_timers = self.timers == TakesTimers::Yes;
+        let mut timers = takes_timers.then(|| KeyedTimers::register(runtime.tables()));
+        let event_clock = runtime.wanted_event_clock();
+        let mut keyed = KeyedState::open(&context, runtime.into_tables()).await?;
+        if let Some(timers) = &mut timers {
+            timers.restore(keyed.backend())?;
+        }
         let link = ProcessLink {
             function,
-            keyed: KeyedState::open(&context, runtime.into_tables()).await?,
+            keyed,
+            timers,
+            event_time: EventTime::new(),
+            event_clock,
+            has_ended: false,
             clock: context.clock,
             limit: context.batch_records,
             emitted: Batch::with_capacity(context.batch_records),
             next: next.typed::<P::Output>()?,
+            records: PhantomData,
         };
         Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
     }
 }
 
-struct ProcessLink<P, U> {
-    keyed: KeyedState,
+struct ProcessLink<K, T, P: KeyedProcessFunction<K, T>>
+where
+    K: Key,
+    T: Data,
+{
     function: P,
+    keyed: KeyedState,
+    /// `None` when the function takes none.
+    timers: Option<KeyedTimers<K, ()>>,
+    event_time: EventTime,
+    /// For states of which something expires in event time.
+    event_clock: Option<Arc<EventClock>>,
+    /// Whether no records come any more, and no timers of processing time.
+    has_ended: bool,
     clock: Arc<dyn Clock>,
     limit: usize,
-    emitted: Batch<U>,
-    next: Next<U>,
+    emitted: Batch<P::Output>,
+    next: Next<P::Output>,
+    records: PhantomData<fn(T)>,
 }
 
-impl<K, T, P> Link<Keyed<K, T>> for ProcessLink<P, P::Output>
+impl<K: Key, T: Data, P: KeyedProcessFunction<K, T>> ProcessLink<K, T, P> {
+    /// Event time has advanced: the timers that are due fire first, in several turns when they are many.
+    fn on_watermark(&mut self, watermark: Watermark) -> Result<()> {
+        self.event_time.on_watermark(watermark);
+        self.pass_on_if_done()
+    }
+
+    /// Lets what is held back pass, if no timer is due before it.
+    fn pass_on_if_done(&mut self) -> Result<()> {
+        let until = self.event_time.watermark().0;
+        let is_due = |timers: &KeyedTimers<K, ()>| timers.is_due(TimeDomain::EventTime, until);
+        if self.timers.as_ref().is_some_and(is_due) {
+            return Ok(());
+        }
+        if let Some(clock) = &self.event_clock {
+            clock.on_watermark(self.event_time.watermark());
+        }
+        self.event_time.pass_on(&mut self.next)
+    }
+
+    /// Fires all timers of event time that are due, however many there are.
+    fn catch_up(&mut self) -> Result<()> {
+        while self.event_time.is_held() {
+            self.fire(TimeDomain::EventTime, self.event_time.watermark().0)?;
+            self.pass_on_if_done()?;
+        }
+        Ok(())
+    }
+
+    /// Some of the timers of processing time that are due fire, and the task is told of the next.
+    fn on_processing_time(&mut self, alarm: &mut Alarm) -> Result<()> {
+        if self.timers.is_none() || self.has_ended {
+            return Ok(());
+        }
+        self.fire(TimeDomain::ProcessingTime, alarm.now())?;
+        alarm.listen();
+        let next = |timers: &KeyedTimers<K, ()>| timers.next_time(TimeDomain::ProcessingTime);
+        if let Some(next) = self.timers.as_ref().and_then(next) {
+            alarm.wake_at(next);
+        }
+        Ok(())
+    }
+
+    /// Some of the timers that are due fire.
+    fn fire(&mut self, domain: TimeDomain, until: Timestamp) -> Result<()> {
+        let Some(timers) = &mut self.timers else {
+            return Ok(());
+        };
+        let mut out = Collector::new(&mut self.emitted, &mut *self.next, self.limit);
+        let mut quantum = Quantum::new(&*self.clock);
+        while let Some(timer) = timers.take_due(self.keyed.backend(), domain, until, &mut quantum)? {
+            let timestamp = (domain == TimeDomain::EventTime).then_some(timer.time);
+            out.at(timestamp);
+            if let Some(clock) = &self.event_clock {
+                clock.on_timer(timestamp);
+            }
+            let mut context = ProcessContext {
+                backend: self.keyed.backend(),
+                hash: timer.hash,
+                key: &timer.key,
+                timestamp,
+                clock: &*self.clock,
+                watermark: self.event_time.watermark(),
+                timers: Some(timers),
+            };
+            self.function
+                .on_timer(timer.time, domain, &mut context, &mut out)?;
+        }
+        out.finish()
+    }
+}
+
+impl<K, T, P> Link<Keyed<K, T>> for ProcessLink<K, T, P>
 where
     K: Key,
     T: Data,
     P: KeyedProcessFunction<K, T>,
 {
     fn on_batch(&mut self, batch: &mut Batch<Keyed<K, T>>) -> Result<()> {
+        self.catch_up()?;
         let hashes = batch.hashes.as_deref().ok_or_else(no_hashes)?;
         let mut out = Collector::new(&mut self.emitted, &mut *self.next, self.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for (Keyed { key, record }, hash) in batch.records.drain(..).zip(hashes) {
             let timestamp = timestamps.next().copied();
             out.at(timestamp);
+            if let Some(clock) = &self.event_clock {
+                clock.on_record(timestamp);
+            }
             let mut context = ProcessContext {
                 backend: self.keyed.backend(),
                 hash: *hash,
                 key: &key,
                 timestamp,
                 clock: &*self.clock,
+                watermark: self.event_time.watermark(),
+                timers: self.timers.as_mut(),
             };
             self.function.process_element(record, &mut context, &mut out)?;
         }
@@ -122,13 +245,36 @@ where
     }
 
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
-        if let Signal::Barrier(snapshot) = signal {
-            self.keyed.freeze(snapshot)?;
+        match signal {
+            Signal::Watermark(watermark) => return self.on_watermark(*watermark),
+            Signal::Idle | Signal::Active if self.event_time.is_held() => {
+                self.event_time.hold(signal);
+                return Ok(());
+            }
+            Signal::ProcessingTime(alarm) => self.on_processing_time(alarm)?,
+            Signal::Barrier(snapshot) => self.keyed.freeze(snapshot)?,
+            Signal::EndOfData => {
+                self.catch_up()?;
+                self.has_ended = true;
+            }
+            _ => {}
         }
         self.next.on_signal(signal)
     }
 
+    /// Timers of event time fire here, a few in each call, so that they come before any later record and other
+    /// work of the task gets its turn in between.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        ready!(self.next.poll_ready(cx))?;
+        if !self.event_time.is_held() {
+            return Poll::Ready(Ok(()));
+        }
+        self.fire(TimeDomain::EventTime, self.event_time.watermark().0)?;
+        self.pass_on_if_done()?;
+        if self.event_time.is_held() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         self.next.poll_ready(cx)
     }
 
@@ -136,3 +282,6 @@ where
         self.keyed.poll_advance(cx, &mut self.next)
     }
 }
+
+#[cfg(test)]
+mod tests;

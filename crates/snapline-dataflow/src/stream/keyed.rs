@@ -133,7 +133,7 @@ impl<K: Key, T: Data> KeyedStream<K, T> {
         transform(&self.env, "process", self.edges(), Process::<_, K, T>::new(open))
     }
 
-    /// The same with a closure: `open` registers the states of a subtask and returns what each of its
+    /// The same with a closure, which takes no timers: `open` registers the states of a subtask and returns what each of its
     /// records is handed to.
     ///
     /// ```
@@ -160,7 +160,8 @@ impl<K: Key, T: Data> KeyedStream<K, T> {
         F: FnMut(T, &mut ProcessContext<'_, K>, &mut Collector<'_, U>) -> Result<()> + Send + 'static,
     {
         let open = move |context: &mut RuntimeContext| Ok(FromClosure::<F, U>::new(open(context)));
-        transform(&self.env, "process", self.edges(), Process::<_, K, T>::new(open))
+        let process = Process::<_, K, T>::without_timers(open);
+        transform(&self.env, "process", self.edges(), process)
     }
 
     fn aggregate_field<N: Data + Sync>(

@@ -46,6 +46,15 @@ impl EventClock {
         self.record.store(timestamp.0, Ordering::Relaxed);
     }
 
+    /// A timer fires, of event time if there is a timestamp: event time has come that far, and this is the time of
+    /// what it writes.
+    pub fn on_timer(&self, timestamp: Option<Timestamp>) {
+        self.on_record(timestamp);
+        if let Some(timestamp) = timestamp {
+            self.on_watermark(Watermark(timestamp));
+        }
+    }
+
     /// How far event time has come for sure.
     pub fn watermark(&self) -> Watermark {
         Watermark(Timestamp(self.watermark.load(Ordering::Relaxed)))

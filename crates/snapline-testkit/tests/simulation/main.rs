@@ -13,6 +13,7 @@
 mod broken;
 mod jobs;
 mod promises;
+mod timers;
 
 use snapline_core::{Clock, SystemClock};
 use snapline_testkit::simulation::Report;
@@ -46,17 +47,17 @@ fn check(name: &str, job: fn(Range<u64>) -> Report) {
 }
 
 macro_rules! jobs {
-    ($($name:ident),* $(,)?) => {
+    ($module:ident: $($name:ident),* $(,)?) => {
         $(
             #[test]
             fn $name() {
-                check(stringify!($name), jobs::$name);
+                check(stringify!($name), $module::$name);
             }
         )*
     };
 }
 
-jobs! {
+jobs! { jobs:
     map_and_filter,
     keyed_sum,
     rescaled_sum,
@@ -75,4 +76,9 @@ jobs! {
     finished_source,
     only_crashes,
     without_faults,
+}
+
+jobs! { timers:
+    held_by_the_clock,
+    fired_by_the_watermark,
 }

@@ -21,5 +21,6 @@ mod savepoints;
 mod statistics;
 mod storage;
 mod support;
+mod timers;
 mod unaligned;
 mod valve;

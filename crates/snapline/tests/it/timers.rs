@@ -1,0 +1,181 @@
+//! Timers in whole jobs: each fires once, on one subtask, whatever fails and however often the job is rescaled.
+
+use crate::support::{environment, panic_at, run, wait_for};
+use futures::executor::block_on;
+use snapline::Result;
+use snapline::core::Timestamp;
+use snapline::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const KEYS: u64 = 97;
+
+/// Registers two timers for each number, of which one is far away, and emits the times at which they fire.
+#[derive(Clone)]
+struct Remind;
+
+const SOON: u64 = 1_000;
+const FAR: u64 = 1_000_000_000;
+
+impl KeyedProcessFunction<u64, u64> for Remind {
+    type Output = (u64, i64);
+
+    fn process_element(
+        &mut self,
+        number: u64,
+        context: &mut ProcessContext<'_, u64>,
+        _: &mut Collector<'_, (u64, i64)>,
+    ) -> Result<()> {
+        assert_eq!(context.timestamp(), Some(Timestamp(number as i64)));
+        for after in [SOON, FAR, SOON] {
+            context.register_event_time_timer(Timestamp((number + after) as i64))?;
+        }
+        Ok(())
+    }
+
+    fn on_timer(
+        &mut self,
+        time: Timestamp,
+        domain: TimeDomain,
+        context: &mut ProcessContext<'_, u64>,
+        out: &mut Collector<'_, (u64, i64)>,
+    ) -> Result<()> {
+        assert_eq!(domain, TimeDomain::EventTime);
+        assert!(time <= context.current_watermark().0);
+        out.collect((*context.current_key(), time.0));
+        Ok(())
+    }
+}
+
+fn remind(env: &StreamExecutionEnvironment, numbers: u64, sink: CollectSink<(u64, i64)>) {
+    let fail = panic_at(5_000);
+    let strategy = WatermarkStrategy::for_monotonous_timestamps()
+        .with_timestamp_assigner(|number: &u64| Timestamp(*number as i64));
+    env.from_source(SequenceSource::new(0..numbers), "numbers")
+        .assign_timestamps_and_watermarks(strategy)
+        .key_by(|number| number % KEYS)
+        .process(Remind)
+        .uid("timers")
+        .map(move |fired| {
+            fail(0);
+            fired
+        })
+        .sink_to(sink)
+        .uid("results");
+}
+
+fn assert_each_fired_once(mut fired: Vec<(u64, i64)>, numbers: u64) {
+    fired.sort_unstable_by_key(|(_, time)| *time);
+    let expected = |after| (0..numbers).map(move |number| (number % KEYS, (number + after) as i64));
+    let expected: Vec<_> = expected(SOON).chain(expected(FAR)).collect();
+    assert_eq!(fired.len(), expected.len());
+    assert!(fired == expected);
+}
+
+#[test]
+fn each_timer_fires_once_as_if_nothing_had_failed() {
+    for parallelism in [1, 2, 4] {
+        let env = environment(parallelism, MemoryCheckpointStorage::new());
+        let (sink, fired) = CollectSink::new();
+        remind(&env, 20_000, sink);
+        let status = run(&env).unwrap().status;
+        assert_eq!(
+            (status.state, status.restarts),
+            (JobState::Finished, 1),
+            "{status:?}"
+        );
+        assert_each_fired_once(fired.take(), 20_000);
+    }
+}
+
+/// Each run takes two checkpoints at least, has a task that panics, and is cancelled; the last one ends.
+#[test]
+fn each_timer_fires_once_at_any_parallelism() {
+    const NUMBERS: u64 = 200_000;
+    let storage = MemoryCheckpointStorage::new();
+    let (sink, fired) = CollectSink::new();
+    let sequence = [1, 2, 3, 1];
+    for (run, parallelism) in sequence.into_iter().enumerate() {
+        let env = environment(parallelism, storage.clone());
+        remind(&env, NUMBERS, sink.clone());
+        let handle = block_on(env.execute_async("test")).unwrap();
+        if run + 1 < sequence.len() {
+            let has_begun = wait_for(&handle, |status| run == 0 || status.restored.is_some());
+            let before = has_begun.checkpoints.completed;
+            wait_for(&handle, |status| {
+                status.checkpoints.completed >= before + 2 || status.state == JobState::Finished
+            });
+            handle.cancel();
+        }
+        let _ = block_on(handle.wait());
+    }
+    assert_each_fired_once(fired.take(), NUMBERS);
+}
+
+/// Counts timers of processing time that fire, so many milliseconds after their records.
+#[derive(Clone)]
+struct After {
+    millis: u64,
+    fired: Arc<AtomicU64>,
+}
+
+impl KeyedProcessFunction<u64, u64> for After {
+    type Output = u64;
+
+    fn process_element(
+        &mut self,
+        _: u64,
+        context: &mut ProcessContext<'_, u64>,
+        _: &mut Collector<'_, u64>,
+    ) -> Result<()> {
+        let until = context.processing_time().plus_millis(self.millis);
+        context.register_processing_time_timer(until)
+    }
+
+    fn on_timer(
+        &mut self,
+        time: Timestamp,
+        domain: TimeDomain,
+        context: &mut ProcessContext<'_, u64>,
+        _: &mut Collector<'_, u64>,
+    ) -> Result<()> {
+        assert_eq!((domain, context.timestamp()), (TimeDomain::ProcessingTime, None));
+        assert!(time <= context.processing_time());
+        self.fired.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// The first run is cancelled with all timers in a checkpoint; they fire in the second, to which nothing is sent.
+#[test]
+fn a_timer_of_processing_time_wakes_a_job_to_which_nothing_is_sent() {
+    let storage = MemoryCheckpointStorage::new();
+    let fired = Arc::new(AtomicU64::new(0));
+    for (parallelism, numbers, millis) in [(1, 300, 500), (3, 0, 1)] {
+        let env = environment(parallelism, storage.clone());
+        let (feed, source) = ChannelSource::bounded(1 << 10);
+        let function = After {
+            millis,
+            fired: fired.clone(),
+        };
+        env.from_source(source, "numbers")
+            .key_by(|number: &u64| *number)
+            .process(function)
+            .uid("timers")
+            .sink_to(DiscardSink)
+            .uid("results");
+        let handle = block_on(env.execute_async("test")).unwrap();
+        for number in 0..numbers {
+            block_on(feed.send(number)).unwrap();
+        }
+        wait_for(&handle, |status| status.records >= numbers);
+        let before = handle.status().checkpoints.completed;
+        wait_for(&handle, |status| {
+            let is_stored = status.checkpoints.completed > before + 1;
+            is_stored && (numbers > 0 || fired.load(Ordering::SeqCst) == 300)
+        });
+        handle.cancel();
+        let _ = block_on(handle.wait());
+    }
+    assert_eq!(fired.load(Ordering::SeqCst), 300);
+}

@@ -56,6 +56,8 @@ pub(crate) struct GateTask {
     open_inputs: usize,
     with_data: usize,
     is_loop_entry: bool,
+    /// Whether event time has come to its end, and the data end when the chain is ready: that may bring about a lot.
+    is_ending_data: bool,
     has_ended_data: bool,
     /// Whether it has nothing left to do but to acknowledge what it has snapshotted.
     is_done: bool,
@@ -98,6 +100,7 @@ impl GateTask {
             history,
             timer: None,
             chain_time: ChainTime::new(),
+            is_ending_data: false,
             has_ended_data: false,
             is_done: false,
             control,
@@ -144,6 +147,9 @@ impl GateTask {
                 // Barriers that may overtake do not wait for room.
                 self.hear_announcements(cx)?;
                 return Poll::Pending;
+            }
+            if std::mem::take(&mut self.is_ending_data) {
+                self.finish_data()?;
             }
             match self.gate.poll_next(cx) {
                 Poll::Ready((channel, frame)) => self.on_frame(channel, frame)?,
@@ -313,11 +319,17 @@ impl GateTask {
 
     /// No record will come any more.
     fn end_data(&mut self) -> Result<()> {
-        if std::mem::replace(&mut self.has_ended_data, true) {
+        if self.is_ending_data || self.has_ended_data {
             return Ok(());
         }
+        self.is_ending_data = true;
+        self.head.on_signal(&mut Signal::Watermark(Watermark::MAX))
+    }
+
+    /// The last watermark has brought about all that it does.
+    fn finish_data(&mut self) -> Result<()> {
+        self.has_ended_data = true;
         self.reporter.probe(TaskStep::EndOfData);
-        self.head.on_signal(&mut Signal::Watermark(Watermark::MAX))?;
         self.head.on_signal(&mut Signal::EndOfData)?;
         self.reporter.end_of_data();
         Ok(())

@@ -1,14 +1,16 @@
 //! Which crate may depend on which.
 
 use super::Finding;
-use super::tree::Tree;
+use super::source::EXCEPTIONS;
+use super::tree::{File, Tree};
 use crate::workspace::{Dependency, PLUGINS, Package};
 
 /// A crate and the crates of this workspace that it may use. A name that ends in `*` stands for
 /// all that begin so. The first row that fits a crate counts.
 const ARROWS: &[(&str, &[&str])] = &[
     ("snapline-core", &[]),
-    ("snapline-state", &["snapline-core"]),
+    ("snapline-prefetch", &[]),
+    ("snapline-state", &["snapline-prefetch", "snapline-core"]),
     ("snapline-connector", &["snapline-core"]),
     (
         "snapline-dataflow",
@@ -125,15 +127,29 @@ fn fits(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Every package takes over the lints that are said once at the root. A plugin, which has no root, does not.
+/// Every package takes over the lints that are said once at the root. A plugin, which has no root, does not, and
+/// one that may switch off a check which they forbid has its own.
 pub(super) fn inherited_lints(tree: &Tree) -> Vec<Finding> {
     let manifests = tree
         .files
         .iter()
         .filter(|file| file.path.ends_with("/Cargo.toml"));
-    manifests
-        .filter(|file| !file.path.starts_with(PLUGINS))
-        .filter(|file| !file.text.contains("[lints]\nworkspace = true"))
-        .map(|file| Finding::new(&file.path, "add `[lints]` with `workspace = true`"))
-        .collect()
+    let ours = manifests.filter(|file| !file.path.starts_with(PLUGINS));
+    let finding = |file: &File| {
+        let is_excepted = EXCEPTIONS
+            .iter()
+            .any(|name| file.path == format!("crates/{name}/Cargo.toml"));
+        let (lints, message) = match is_excepted {
+            true => (DENIED, "add `[lints.rust]` with the keyword denied"),
+            false => (
+                "[lints]\nworkspace = true",
+                "add `[lints]` with `workspace = true`",
+            ),
+        };
+        (!file.text.contains(lints)).then(|| Finding::new(&file.path, message))
+    };
+    ours.filter_map(finding).collect()
 }
+
+/// Spelled apart, so that this file passes the rules.
+const DENIED: &str = concat!("[lints.rust]\nun", "safe_code = \"deny\"");

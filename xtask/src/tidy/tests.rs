@@ -130,7 +130,7 @@ fn each_rule_finds_what_breaks_it_and_passes_what_does_not() {
     let raw = format!("//! a\nlet x = {} {{ *p }};\n", concat!("un", "safe"));
     let told = format!("//! a\nlet x = 1; // nothing {} here\n", concat!("un", "safe"));
     let ignored = format!("//! a\n{}\n", concat!("#[", "ignore]"));
-    let cases: [(&str, &str, &str, &str); 18] = [
+    let cases: [(&str, &str, &str, &str); 19] = [
         (
             "lints",
             "a/Cargo.toml",
@@ -138,6 +138,12 @@ fn each_rule_finds_what_breaks_it_and_passes_what_does_not() {
             "a/Cargo.toml: add `[lints]`",
         ),
         ("lints", "a/Cargo.toml", "[lints]\nworkspace = true\n", ""),
+        (
+            "lints",
+            "crates/snapline-prefetch/Cargo.toml",
+            "[lints]\nworkspace = true\n",
+            "crates/snapline-prefetch/Cargo.toml: add `[lints.rust]`",
+        ),
         (
             "crate folders",
             "crates/a/Cargo.toml",

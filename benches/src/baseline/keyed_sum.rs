@@ -1,7 +1,8 @@
-//! A running sum by key, by hand: one access after the other, and in batches that touch first.
+//! A running sum by key, by hand: one access after the other, and in batches that prefetch.
 
 use crate::random::mix;
 use hashbrown::HashMap;
+use snapline_prefetch::prefetch;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// How many records are in flight.
@@ -17,7 +18,7 @@ pub fn naive_keyed_sum(records: u64, keys: u64, mut sink: impl FnMut(u64, u64)) 
     }
 }
 
-/// The same in batches: first every slot of a batch is touched, so that the misses overlap, then
+/// The same in batches: first every slot of a batch is asked for, so that the misses overlap, then
 /// every slot is updated. The table is open addressing with linear probing, key beside sum.
 pub fn prefetched_keyed_sum(records: u64, keys: u64, mut sink: impl FnMut(u64, u64)) {
     let mut sums = PrefetchedSums::default();
@@ -54,7 +55,7 @@ impl PlainSums {
     }
 }
 
-/// Sums by key in a table that is touched a batch at a time before it is used.
+/// Sums by key in a table of which what a batch needs is prefetched before it is used.
 #[derive(Default)]
 pub struct PrefetchedSums(Table);
 
@@ -65,8 +66,10 @@ impl PrefetchedSums {
         let table = &mut self.0;
         for keys in keys.chunks(BATCH) {
             table.reserve(keys.len());
-            let touched = keys.iter().fold(0, |touched, key| touched ^ table.home(*key));
-            std::hint::black_box(touched);
+            for key in keys {
+                let slot = table.home(*key);
+                prefetch(slot, || slot.sum);
+            }
             for key in keys {
                 let sum = table.add_one(*key);
                 sink(*key, sum);
@@ -138,10 +141,10 @@ impl Table {
         }
     }
 
-    /// Reads the slot where a key would stand if nothing else did.
+    /// The slot where a key would stand if nothing else did.
     #[inline]
-    fn home(&self, key: u64) -> u64 {
-        self.slots[self.start(key)].sum
+    fn home(&self, key: u64) -> &Slot {
+        &self.slots[self.start(key)]
     }
 
     #[inline]

@@ -12,6 +12,7 @@
 //! A table that [tracks](LiveTable::track) its changes keeps a bit for each bucket that has changed since a
 //! freeze, and the keys that are gone, so that a freeze can be drained of these alone.
 
+mod batch;
 mod bucket_order;
 mod changes;
 mod estimate;
@@ -67,7 +68,6 @@ pub enum Slot<'a, V> {
 pub struct StateTable<K, V> {
     segments: Segments<K, V>,
     len: usize,
-    /// Without `is_frozen`, which `freeze` tells.
     phase: Phase,
     /// All changes since this freeze are known.
     tracked_since: Option<u64>,
@@ -124,7 +124,11 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// Changes the value of a key in place, or gives it one.
     #[inline]
     pub fn update<R>(&mut self, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>) -> R) -> R {
-        let (outcome, first) = self.change_value(hash, &key, change);
+        if let Some(value) = self.value_to_change(hash, &key) {
+            return change(Slot::Occupied(value));
+        }
+        let mut first = None;
+        let outcome = change(Slot::Vacant(&mut first));
         if let Some(first) = first {
             self.insert(hash, key, first);
         }
@@ -134,73 +138,32 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// The same for a key that is copied only if it gets its first value.
     #[inline]
     pub fn modify<R>(&mut self, hash: u64, key: &K, change: impl FnOnce(Slot<'_, V>) -> R) -> R {
-        let (outcome, first) = self.change_value(hash, key, change);
+        if let Some(value) = self.value_to_change(hash, key) {
+            return change(Slot::Occupied(value));
+        }
+        let mut first = None;
+        let outcome = change(Slot::Vacant(&mut first));
         if let Some(first) = first {
             self.insert(hash, key.clone(), first);
         }
         outcome
     }
 
-    /// Changes the value of a key in place; one that has none may get a first value, which is to be inserted.
-    #[inline]
-    fn change_value<R>(
-        &mut self,
-        hash: u64,
-        key: &K,
-        change: impl FnOnce(Slot<'_, V>) -> R,
-    ) -> (R, Option<V>) {
+    /// The value of a key, which is about to change: the running snapshot gets it as it is, and that it changes
+    /// is noted.
+    #[inline(always)]
+    fn value_to_change(&mut self, hash: u64, key: &K) -> Option<&mut V> {
         let segment = self.segments.position_of(hash);
-        if let Some(bucket) = self.segments[segment].locate(hash, key) {
-            self.before_change(segment, bucket);
-            if let Some(value) = self.segments[segment].value_if(bucket, key) {
-                return (change(Slot::Occupied(value)), None);
-            }
+        if self.phase.is_frozen {
+            self.keep_before_image(segment, hash, key);
         }
-        let mut first = None;
-        let outcome = change(Slot::Vacant(&mut first));
-        (outcome, first)
-    }
-
-    /// Changes the values of a batch of keys, in order; `change` is told the position in the batch.
-    #[inline]
-    pub fn update_batch(
-        &mut self,
-        hashes: &[u64],
-        keys: impl Iterator<Item = K>,
-        change: impl FnMut(usize, Slot<'_, V>),
-    ) {
-        self.update_each(hashes, keys.enumerate().map(|(index, key)| (key, index)), change);
-    }
-
-    /// Changes the values of a batch of keys, in order; each comes with something that `change` needs.
-    #[inline]
-    pub fn update_each<A>(
-        &mut self,
-        hashes: &[u64],
-        entries: impl Iterator<Item = (K, A)>,
-        mut change: impl FnMut(A, Slot<'_, V>),
-    ) {
-        let mut entries = entries;
-        if self.segments.len() < TOUCH_FROM_SEGMENTS {
-            for (hash, (key, attached)) in hashes.iter().zip(entries) {
-                self.update_near(*hash, key, |slot| change(attached, slot));
-            }
-            return;
-        }
-        let mut places = [(0, 0); AT_ONCE];
-        for hashes in hashes.chunks(AT_ONCE) {
-            self.touch(hashes, &mut places);
-            for ((hash, place), (key, attached)) in hashes.iter().zip(&places).zip(&mut entries) {
-                self.update_guessed(*place, *hash, key, |slot| change(attached, slot));
-            }
-        }
+        self.segments[segment].value_to_change(hash, key, &self.phase)
     }
 
     /// Removes the value of a key and returns it.
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<V> {
         let segment = self.segments.position_of(hash);
-        let phase = self.phase();
-        let (removed, kept) = self.segments[segment].remove(hash, key, phase, &mut self.hasher);
+        let (removed, kept) = self.segments[segment].remove(hash, key, self.phase, &mut self.hasher);
         self.note(kept);
         if removed.is_some() {
             self.len -= 1;
@@ -234,77 +197,14 @@ impl<K: Key, V: Data> StateTable<K, V> {
         self.segments.iter()
     }
 
-    /// Finds the segment and the bucket where each hash most likely is, and reads what an update will read.
-    ///
-    /// Each loop is short, waits for nothing, and decides nothing that a processor could mispredict, so
-    /// the cache misses of many keys overlap; a lookup by itself has to wait for its own, twice.
-    #[inline]
-    fn touch(&self, hashes: &[u64], places: &mut [(u32, u32); AT_ONCE]) {
-        let mut read = 0;
-        for (hash, place) in hashes.iter().zip(&mut *places) {
-            let segment = self.segments.position_of(*hash);
-            place.0 = segment as u32;
-            read ^= self.segments[segment].touch_home(*hash);
-        }
-        for (hash, (segment, bucket)) in hashes.iter().zip(&mut *places) {
-            *bucket = self.segments[*segment as usize].guess(*hash) as u32;
-        }
-        for (segment, bucket) in &places[..hashes.len()] {
-            self.segments[*segment as usize].touch(*bucket as usize);
-        }
-        std::hint::black_box(read);
-    }
-
-    /// The same as `update`, searching once in the usual case.
-    #[inline]
-    fn update_near(&mut self, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>)) {
-        let segment = self.segments.position_of(hash);
-        if self.is_at_rest()
-            && let Some(value) = self.segments[segment].get_mut(hash, &key)
-        {
-            return change(Slot::Occupied(value));
-        }
-        self.update(hash, key, change);
-    }
-
-    /// The same as `update`; an entry that is elsewhere than guessed is searched for.
-    #[inline]
-    fn update_guessed(
-        &mut self,
-        (segment, bucket): (u32, u32),
-        hash: u64,
-        key: K,
-        change: impl FnOnce(Slot<'_, V>),
-    ) {
-        let (at, bucket) = (segment as usize, bucket as usize);
-        if self.freeze.is_none() {
-            let phase = self.phase;
-            let segment = &mut self.segments[at];
-            if segment.has(bucket, &key) {
-                segment.note_change(bucket, phase);
-                if let Some(value) = segment.value_if(bucket, &key) {
-                    return change(Slot::Occupied(value));
-                }
-            }
-        }
-        self.update(hash, key, change);
-    }
-
-    /// Gives the running snapshot an entry that is about to change, and notes that it does.
-    #[inline]
-    fn before_change(&mut self, segment: usize, bucket: usize) {
-        let phase = self.phase();
-        if phase.is_frozen {
-            let kept = self.segments[segment].keep_before_image(bucket, phase);
+    /// Gives the running snapshot an entry that is about to change, if there is such.
+    #[inline(never)]
+    fn keep_before_image(&mut self, segment: usize, hash: u64, key: &K) {
+        let (phase, segment) = (self.phase, &mut self.segments[segment]);
+        if let Some(bucket) = segment.locate(hash, key) {
+            let kept = segment.keep_before_image(bucket, phase);
             self.note(kept);
         }
-        self.segments[segment].note_change(bucket, phase);
-    }
-
-    /// Whether an entry can change without anything else to be done.
-    #[inline]
-    fn is_at_rest(&self) -> bool {
-        self.freeze.is_none() && !self.phase.tracks
     }
 
     /// Gives the changes up when more removed keys would be kept than a full snapshot has entries, about.
@@ -335,17 +235,9 @@ impl<K: Key, V: Data> StateTable<K, V> {
         }
     }
 
-    #[inline]
-    fn phase(&self) -> Phase {
-        Phase {
-            is_frozen: self.freeze.is_some(),
-            ..self.phase
-        }
-    }
-
     fn insert(&mut self, hash: u64, key: K, value: V) {
-        let phase = self.phase();
-        self.segments.insert(hash, key, value, phase, &mut self.hasher);
+        self.segments
+            .insert(hash, key, value, self.phase, &mut self.hasher);
         self.len += 1;
     }
 
@@ -354,10 +246,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
         if let Some(error) = freeze.failure.take() {
             return Err(error);
         }
-        let phase = Phase {
-            is_frozen: true,
-            ..self.phase
-        };
+        let phase = self.phase;
         while freeze.next <= u64::from(u32::MAX) && !run.has_enough() {
             let segment = self.segments.position_of(freeze.next);
             let segment = &mut self.segments[segment];
@@ -375,15 +264,8 @@ impl<K: Key, V: Data> StateTable<K, V> {
     }
 }
 
-/// So many keys of a batch are looked for before they are used: as many loads as a core has in
-/// flight, and few enough to stay in the nearest cache.
-const AT_ONCE: usize = 128;
-
 /// So many removed keys are always kept.
 const FEW_REMOVALS: usize = 1 << 20;
-
-/// With fewer segments a table is in the cache anyway.
-const TOUCH_FROM_SEGMENTS: usize = 8;
 
 impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
     fn len(&self) -> usize {
@@ -391,7 +273,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
     }
 
     fn load(&mut self, stored: &StoredEntries, threads: NonZeroUsize) -> Result<()> {
-        self.freeze = None;
+        self.thaw();
         let segments = std::mem::replace(&mut self.segments, Segments::new());
         let (segments, loaded) = load::load(segments, stored, threads);
         self.segments = segments;
@@ -414,6 +296,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
             self.removals = 0;
         }
         self.freeze = Some(Freeze::default());
+        self.phase.is_frozen = true;
         self.phase.generation
     }
 
@@ -435,6 +318,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
             (self.phase.base, self.removals) = (since, 0);
         }
         self.freeze = Some(Freeze::default());
+        self.phase.is_frozen = true;
         self.phase.generation
     }
 
@@ -443,7 +327,10 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
             return Ok(true);
         };
         let mut run = Run::default();
-        self.fill(&mut freeze, &mut run)?;
+        if let Err(error) = self.fill(&mut freeze, &mut run) {
+            self.thaw();
+            return Err(error);
+        }
         if let Some((first, last)) = run.hashes() {
             let group = |low: u32| self.max_parallelism.key_group(u64::from(low)).0;
             let groups = KeyGroupRange::new(group(first), group(last) + 1);
@@ -451,14 +338,16 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
             out.append(table, groups, run.entries, &run.payload);
         }
         let done = freeze.next > u64::from(u32::MAX);
-        if !done {
-            self.freeze = Some(freeze);
+        match done {
+            true => self.thaw(),
+            false => self.freeze = Some(freeze),
         }
         Ok(done)
     }
 
     fn thaw(&mut self) {
         self.freeze = None;
+        self.phase.is_frozen = false;
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {

@@ -4,6 +4,7 @@ use super::phase::Phase;
 use crate::format::block::{Entry, push_sized};
 use serde::Serialize;
 use snapline_core::stable_hash_bytes;
+use snapline_prefetch::prefetch;
 
 /// The buckets that have changed and the keys that are gone.
 ///
@@ -81,18 +82,39 @@ impl Changes {
         }
     }
 
+    /// The same as `note`, for a bucket that has most likely changed before.
+    ///
+    /// Not to write is worth a branch then: in a small table the next entries have their bits in the same words,
+    /// and each of them would wait for the last to be written.
+    #[inline(always)]
+    pub(super) fn note_again(&mut self, bucket: usize, buckets: usize, phase: &Phase) {
+        let word = self.recent.get(bucket / 64);
+        let is_noted = word.is_some_and(|word| word & (1 << (bucket % 64)) != 0);
+        if self.generation != phase.generation || !is_noted {
+            self.note(bucket, buckets, phase);
+        }
+    }
+
     /// A bucket changes.
     #[inline]
-    pub(super) fn note(&mut self, bucket: usize, buckets: usize, phase: Phase) {
+    pub(super) fn note(&mut self, bucket: usize, buckets: usize, phase: &Phase) {
         if self.generation != phase.generation || self.recent.is_empty() {
             self.begin(buckets, phase);
         }
         self.recent[bucket / 64] |= 1 << (bucket % 64);
     }
 
+    /// Fetches what `note` will change.
+    #[inline]
+    pub(super) fn prefetch(&self, bucket: usize) {
+        if let Some(word) = self.recent.get(bucket / 64) {
+            prefetch(word, || *word);
+        }
+    }
+
     #[cold]
-    fn begin(&mut self, buckets: usize, phase: Phase) {
-        self.settle(phase);
+    fn begin(&mut self, buckets: usize, phase: &Phase) {
+        self.settle(*phase);
         self.recent.resize(buckets.div_ceil(64), 0);
     }
 

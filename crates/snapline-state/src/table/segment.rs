@@ -11,6 +11,7 @@ use crate::format::block::Entry;
 use crate::format::block::stored::overlap;
 use hashbrown::HashTable;
 use snapline_core::{Data, Key, Result, StableHasher};
+use snapline_prefetch::{prefetch, prefetch_at};
 use std::ops::Range;
 
 /// A segment with this many entries splits instead of growing: its table is full at 4096 buckets.
@@ -26,6 +27,9 @@ const DEEPEST: u32 = 20;
 #[derive(Debug)]
 pub(super) struct Segment<K, V> {
     table: HashTable<Full<K, V>>,
+    /// The address of the bytes, one for each bucket, which a search in the table reads first: they stand behind the
+    /// buckets, of which the first is the last. A hint; that it is wrong costs time.
+    tags: usize,
     depth: u32,
     first_hash: u32,
     /// The newest snapshot for which the segment has been encoded.
@@ -44,6 +48,7 @@ impl<K: Key, V: Data> Segment<K, V> {
     pub(super) fn new(depth: u32, first_hash: u32) -> Self {
         Self {
             table: HashTable::new(),
+            tags: 0,
             depth,
             first_hash,
             drained: 0,
@@ -111,27 +116,25 @@ impl<K: Key, V: Data> Segment<K, V> {
         self.table.find_bucket_index(hash, |full| full.key == *key)
     }
 
-    /// Reads what a search for a hash reads first, so that it is in the cache.
+    /// Fetches what a search for a hash reads first.
     #[inline]
-    pub(super) fn touch_home(&self, hash: u64) -> usize {
+    pub(super) fn prefetch_home(&self, hash: u64) {
         let home = hash as usize & (self.table.num_buckets() - 1);
-        usize::from(self.table.get_bucket(home).is_some())
+        prefetch_at(self.tags.wrapping_add(home), || {
+            self.table.get_bucket(home).is_some()
+        });
     }
 
-    /// The bucket that most likely has the key of a hash; looks at no entry.
+    /// Fetches the bucket that most likely has the key of a hash, and what is noted of it, and returns it.
     #[inline]
-    pub(super) fn guess(&self, hash: u64) -> usize {
-        self.table.find_bucket_index(hash, |_| true).unwrap_or(0)
-    }
-
-    /// Reads a bucket, so that it is in the cache; not if that would be more than a copy.
-    #[inline]
-    pub(super) fn touch(&self, bucket: usize) {
-        if !std::mem::needs_drop::<K>()
-            && let Some(full) = self.table.get_bucket(bucket)
-        {
-            std::hint::black_box(full.key.clone());
+    pub(super) fn prefetch(&self, hash: u64) -> usize {
+        let bucket = self.table.find_bucket_index(hash, |_| true).unwrap_or(0);
+        if let Some(full) = self.table.get_bucket(bucket) {
+            let is_plain = const { !std::mem::needs_drop::<K>() };
+            prefetch(full, || is_plain.then(|| full.key.clone()));
         }
+        self.changes.prefetch(bucket);
+        bucket
     }
 
     /// The value of a key.
@@ -141,17 +144,29 @@ impl<K: Key, V: Data> Segment<K, V> {
         Some(&mut full.value)
     }
 
-    /// The value of a key if it is in this bucket.
-    #[inline]
-    pub(super) fn value_if(&mut self, bucket: usize, key: &K) -> Option<&mut V> {
-        let full = self.table.get_bucket_mut(bucket)?;
-        (full.key == *key).then_some(&mut full.value)
+    /// The value of a key, which is about to change.
+    #[inline(always)]
+    pub(super) fn value_to_change(&mut self, hash: u64, key: &K, phase: &Phase) -> Option<&mut V> {
+        let buckets = self.table.num_buckets();
+        let found = self.table.find_entry(hash, |full| full.key == *key).ok()?;
+        if phase.tracks {
+            self.changes.note_again(found.bucket_index(), buckets, phase);
+        }
+        Some(&mut found.into_mut().value)
     }
 
-    /// Whether a key is in this bucket.
+    /// The value of a key, which is about to change, if it is in this bucket.
     #[inline]
-    pub(super) fn has(&self, bucket: usize, key: &K) -> bool {
-        self.table.get_bucket(bucket).is_some_and(|full| full.key == *key)
+    pub(super) fn value_at(&mut self, bucket: usize, key: &K, phase: &Phase) -> Option<&mut V> {
+        let buckets = self.table.num_buckets();
+        let full = self.table.get_bucket_mut(bucket)?;
+        if full.key != *key {
+            return None;
+        }
+        if phase.tracks {
+            self.changes.note(bucket, buckets, phase);
+        }
+        Some(&mut full.value)
     }
 
     /// How many of its entries have changed since a freeze, and how many it has.
@@ -193,7 +208,7 @@ impl<K: Key, V: Data> Segment<K, V> {
     #[inline]
     pub(super) fn note_change(&mut self, bucket: usize, phase: Phase) {
         if phase.tracks {
-            self.changes.note(bucket, self.table.num_buckets(), phase);
+            self.changes.note(bucket, self.table.num_buckets(), &phase);
         }
     }
 
@@ -396,6 +411,7 @@ impl<K: Key, V: Data> Segment<K, V> {
         let again = |other: &Full<K, V>| hash_or(first_hash, &other.key, &mut StableHasher::new());
         let placed = self.table.insert_unique(hash, full, again);
         let bucket = placed.bucket_index();
+        self.tags = std::ptr::from_ref(placed.get()).wrapping_add(bucket + 1).addr();
         if phase.is_frozen && marked && self.drained != phase.generation {
             let (buckets, last_hash) = (self.table.num_buckets(), self.last_hash());
             Frozen::of(&mut self.frozen, phase.generation, buckets, last_hash).mark(bucket);

@@ -1,0 +1,79 @@
+//! Access by batch: what many keys will need is fetched before the first is used.
+
+use super::{Slot, StateTable};
+use snapline_core::{Data, Key};
+
+/// So many keys of a batch are looked for before they are used: more than a core can wait for at once, and few
+/// enough that what was fetched is still there when it is used.
+const AT_ONCE: usize = 128;
+
+/// With fewer segments a table is in the cache anyway.
+const FETCH_FROM_SEGMENTS: usize = if cfg!(test) { 1 } else { 8 };
+
+/// Where an entry most likely is: its segment and its bucket.
+type Place = (u32, u32);
+
+impl<K: Key, V: Data> StateTable<K, V> {
+    /// Changes the values of a batch of keys, in order; `change` is told the position in the batch.
+    #[inline]
+    pub fn update_batch(
+        &mut self,
+        hashes: &[u64],
+        keys: impl Iterator<Item = K>,
+        change: impl FnMut(usize, Slot<'_, V>),
+    ) {
+        self.update_each(hashes, keys.enumerate().map(|(index, key)| (key, index)), change);
+    }
+
+    /// Changes the values of a batch of keys, in order; each comes with something that `change` needs.
+    #[inline]
+    pub fn update_each<A>(
+        &mut self,
+        hashes: &[u64],
+        mut entries: impl Iterator<Item = (K, A)>,
+        mut change: impl FnMut(A, Slot<'_, V>),
+    ) {
+        if self.segments.len() < FETCH_FROM_SEGMENTS {
+            for (hash, (key, attached)) in hashes.iter().zip(entries) {
+                self.update(*hash, key, |slot| change(attached, slot));
+            }
+            return;
+        }
+        let mut places = [(0, 0); AT_ONCE];
+        for hashes in hashes.chunks(AT_ONCE) {
+            self.fetch(hashes, &mut places);
+            for ((hash, place), (key, attached)) in hashes.iter().zip(&places).zip(&mut entries) {
+                self.update_at(*place, *hash, key, |slot| change(attached, slot));
+            }
+        }
+    }
+
+    /// Finds the place where each hash most likely is, and fetches it.
+    ///
+    /// Each loop is short, waits for nothing, and decides nothing that a processor could mispredict, so
+    /// the cache misses of many keys overlap; a lookup by itself has to wait for its own, twice.
+    #[inline]
+    fn fetch(&self, hashes: &[u64], places: &mut [Place; AT_ONCE]) {
+        for (hash, (segment, _)) in hashes.iter().zip(&mut *places) {
+            let position = self.segments.position_of(*hash);
+            *segment = position as u32;
+            self.segments[position].prefetch_home(*hash);
+        }
+        for (hash, (segment, bucket)) in hashes.iter().zip(places) {
+            let segment = &self.segments[*segment as usize];
+            *bucket = segment.prefetch(*hash) as u32;
+        }
+    }
+
+    /// The same as `update`; an entry that is elsewhere than it seemed is searched for.
+    #[inline]
+    fn update_at(&mut self, (segment, bucket): Place, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>)) {
+        if !self.phase.is_frozen {
+            let segment = &mut self.segments[segment as usize];
+            if let Some(value) = segment.value_at(bucket as usize, &key, &self.phase) {
+                return change(Slot::Occupied(value));
+            }
+        }
+        self.update(hash, key, change);
+    }
+}

@@ -1,6 +1,6 @@
 //! What a workload must arrive at, computed in another way.
 
-use crate::random::mix;
+use crate::keys::Keys;
 use std::collections::HashMap;
 
 /// What a counting sink has seen.
@@ -59,12 +59,11 @@ pub fn expect_word_count(text: &str) -> Totals {
         .fold(Totals::default(), Totals::and)
 }
 
-/// The totals of `records` records of value 1 whose key is `mix(i) % keys`, for i from 0.
-pub fn expect_keyed_sum(records: u64, keys: u64) -> Totals {
-    let keys = keys.max(1);
-    let mut counts = vec![0_u32; usize::try_from(keys).unwrap_or(usize::MAX)];
+/// The totals of `records` records of value 1.
+pub fn expect_keyed_sum(records: u64, keys: Keys) -> Totals {
+    let mut counts = vec![0_u32; usize::try_from(keys.count()).unwrap_or(usize::MAX)];
     for index in 0..records {
-        counts[(mix(index) % keys) as usize] += 1;
+        counts[keys.key(index) as usize] += 1;
     }
     let counts = counts.into_iter().map(u64::from);
     counts.map(Totals::of_key).fold(Totals::default(), Totals::and)
@@ -84,6 +83,7 @@ mod tests {
                 sum: 1 + 2 + 3 + 1 + 2
             }
         );
-        assert_eq!(expect_keyed_sum(5, 1), Totals { updates: 5, sum: 15 });
+        let one = Keys::Uniform { count: 1 };
+        assert_eq!(expect_keyed_sum(5, one), Totals { updates: 5, sum: 15 });
     }
 }

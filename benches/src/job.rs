@@ -1,6 +1,7 @@
 //! The workloads as Snapline programs, written as a user writes them.
 
 use crate::expected::Totals;
+use crate::keys::Keys;
 use crate::random::mix;
 use crate::report::Report;
 use crate::usage::Usage;
@@ -45,6 +46,8 @@ pub enum LiveState {
         folder: PathBuf,
         /// How much of it each subtask keeps in memory.
         memory_bytes: usize,
+        /// How much of its files all subtasks together keep in memory.
+        cache_bytes: u64,
     },
 }
 
@@ -74,20 +77,29 @@ fn tokenize(line: String, words: &mut Collector<'_, (String, u64)>) {
     }
 }
 
-/// Sums value 1 for `records` records with key `mix(i) % keys` and emits every update.
+/// Sums value 1 for `records` records and emits every update.
 ///
 /// # Errors
 /// What made the job fail.
-pub async fn run_keyed_sum(records: u64, keys: u64, options: &JobOptions) -> Result<(Report, Totals)> {
+pub async fn run_keyed_sum(records: u64, keys: Keys, options: &JobOptions) -> Result<(Report, Totals)> {
+    // A generator for each, so that it does not look at the kind for each record.
+    match keys {
+        Keys::Uniform { count } => run_sum_of(records, move |i| (mix(i) % count, 1), options).await,
+        Keys::Zipf { .. } => run_sum_of(records, move |i| (keys.key(i), 1), options).await,
+    }
+}
+
+async fn run_sum_of(
+    records: u64,
+    record: impl Fn(u64) -> (u64, u64) + Clone + Send + Sync + 'static,
+    options: &JobOptions,
+) -> Result<(Report, Totals)> {
     let env = environment(options)?;
     let sink = CountingSink::default();
-    env.from_source(
-        GeneratorSource::new(records, move |i| (mix(i) % keys, 1_u64)),
-        "records",
-    )
-    .key_by(|(key, _)| *key)
-    .sum(|(_, value)| value)
-    .sink_to(sink.of(|(_, sum)| *sum));
+    env.from_source(GeneratorSource::new(records, record), "records")
+        .key_by(|(key, _)| *key)
+        .sum(|(_, value)| value)
+        .sink_to(sink.of(|(_, sum)| *sum));
     let status = env.execute("keyed-sum").await?.status;
     Ok(sink.report("keyed-sum", options, &status))
 }
@@ -96,8 +108,15 @@ pub(crate) fn environment(options: &JobOptions) -> Result<StreamExecutionEnviron
     let mut builder = StreamExecutionEnvironment::builder()
         .parallelism(options.parallelism)
         .fresh();
-    if let LiveState::File { folder, memory_bytes } = &options.state {
-        let backend = FileStateBackend::builder(folder).memory_bytes(*memory_bytes);
+    if let LiveState::File {
+        folder,
+        memory_bytes,
+        cache_bytes,
+    } = &options.state
+    {
+        let backend = FileStateBackend::builder(folder)
+            .memory_bytes(*memory_bytes)
+            .cache_bytes(*cache_bytes);
         builder = builder.state_backend(backend.build());
     }
     if options.checkpoint_interval_ms == 0 {

@@ -7,6 +7,7 @@ mod backpressure;
 mod baseline;
 mod expected;
 mod job;
+mod keys;
 mod machine;
 mod random;
 mod recovery;
@@ -19,6 +20,7 @@ pub use baseline::keyed_sum::{PlainSums, PrefetchedSums, naive_keyed_sum, prefet
 pub use baseline::word_count::word_count;
 pub use expected::{Totals, expect_keyed_sum, expect_word_count};
 pub use job::{JobOptions, LiveState, run_keyed_sum, run_word_count};
+pub use keys::Keys;
 pub use machine::Ceilings;
 pub use random::{SplitMix64, mix};
 pub use recovery::{RecoveryOptions, RecoveryReport, Start, run_recovery, serve_recovery};

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use futures::executor::block_on;
 use snapline::prelude::CheckpointMode;
 use snapline_benches::{
-    BackpressureOptions, BackpressureReport, Ceilings, JobOptions, LiveState, RecoveryOptions,
+    BackpressureOptions, BackpressureReport, Ceilings, JobOptions, Keys, LiveState, RecoveryOptions,
     RecoveryReport, Report, Start, TextSettings, Totals, Usage, expect_keyed_sum, expect_word_count,
     naive_keyed_sum, prefetched_keyed_sum, run_backpressure, run_keyed_sum, run_recovery, run_word_count,
     serve_recovery, word_count, write_text,
@@ -77,6 +77,9 @@ struct KeyedSum {
     /// How many keys there are.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     keys: u64,
+    /// How often each comes.
+    #[arg(long, value_enum, default_value_t = Distribution::Uniform)]
+    distribution: Distribution,
     #[command(flatten)]
     options: Options,
 }
@@ -116,6 +119,8 @@ struct Recovery {
     /// Where checkpoints go.
     #[arg(long, default_value = "target/bench/checkpoints")]
     checkpoint_dir: PathBuf,
+    #[command(flatten)]
+    state: StateOptions,
 }
 
 #[derive(Args)]
@@ -145,18 +150,36 @@ struct Options {
     /// Where checkpoints go.
     #[arg(long, default_value = "target/bench/checkpoints")]
     checkpoint_dir: PathBuf,
+    #[command(flatten)]
+    state: StateOptions,
+    /// Does the work by hand, without any framework.
+    #[arg(long, num_args = 0..=1, default_missing_value = "plain")]
+    baseline: Option<Baseline>,
+}
+
+/// Where live state is.
+#[derive(Args)]
+struct StateOptions {
     /// Where live state is.
     #[arg(long, value_enum, default_value_t = StateBackend::Memory)]
     state_backend: StateBackend,
     /// How much of the state on disk each subtask keeps in memory, in 2^20 bytes.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     state_memory_mb: u16,
+    /// How much of the files of state all subtasks together keep in memory, in 2^20 bytes.
+    #[arg(long, default_value_t = 64)]
+    state_cache_mb: u16,
     /// Where state on disk is.
     #[arg(long, default_value = "target/bench/state")]
     state_dir: PathBuf,
-    /// Does the work by hand, without any framework.
-    #[arg(long, num_args = 0..=1, default_missing_value = "plain")]
-    baseline: Option<Baseline>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Distribution {
+    /// Each key as often as any other.
+    Uniform,
+    /// Few keys often, by Zipf's law.
+    Zipf,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -171,7 +194,7 @@ enum Mode {
     Auto,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum StateBackend {
     Memory,
     File,
@@ -261,13 +284,32 @@ impl Options {
                 Proof::Off => ConsistencyProof::Off,
             },
             checkpoint_dir: self.checkpoint_dir.clone(),
-            state: match self.state_backend {
-                StateBackend::Memory => LiveState::Memory,
-                StateBackend::File => LiveState::File {
-                    folder: self.state_dir.clone(),
-                    memory_bytes: usize::from(self.state_memory_mb) << 20,
-                },
+            state: self.state.live(),
+        }
+    }
+}
+
+impl StateOptions {
+    fn live(&self) -> LiveState {
+        match self.state_backend {
+            StateBackend::Memory => LiveState::Memory,
+            StateBackend::File => LiveState::File {
+                folder: self.state_dir.clone(),
+                memory_bytes: usize::from(self.state_memory_mb) << 20,
+                cache_bytes: u64::from(self.state_cache_mb) << 20,
             },
+        }
+    }
+
+    /// The same for another process.
+    fn pass_on(&self, command: &mut Command) {
+        if self.state_backend == StateBackend::File {
+            command.args(["--state-backend", "file", "--state-memory-mb"]);
+            command.arg(self.state_memory_mb.to_string());
+            command
+                .arg("--state-cache-mb")
+                .arg(self.state_cache_mb.to_string());
+            command.arg("--state-dir").arg(&self.state_dir);
         }
     }
 }
@@ -295,6 +337,13 @@ impl WordCount {
 impl KeyedSum {
     fn run(self) -> Result<Report, Box<dyn Error>> {
         let (records, keys) = (self.records, self.keys);
+        let drawn = match self.distribution {
+            Distribution::Uniform => Keys::Uniform { count: keys },
+            Distribution::Zipf if self.options.baseline.is_some() => {
+                return Err("the baselines of keyed-sum have uniform keys".into());
+            }
+            Distribution::Zipf => Keys::Zipf { count: keys },
+        };
         let (report, totals) = match self.options.baseline {
             Some(Baseline::Plain) => by_hand("hand-written", "keyed-sum", |totals| {
                 naive_keyed_sum(records, keys, |key, sum| {
@@ -310,9 +359,9 @@ impl KeyedSum {
                 });
                 Ok(())
             })?,
-            None => block_on(run_keyed_sum(records, keys, &self.options.job()))?,
+            None => block_on(run_keyed_sum(records, drawn, &self.options.job()))?,
         };
-        Ok(verified(report, totals, expect_keyed_sum(records, keys)))
+        Ok(verified(report, totals, expect_keyed_sum(records, drawn)))
     }
 }
 
@@ -329,7 +378,8 @@ impl Backpressure {
             checkpoints: self.checkpoints,
         };
         let (mut report, totals) = block_on(run_backpressure(&options))?;
-        report.report = verified(report.report, totals, expect_keyed_sum(self.records, self.keys));
+        let keys = Keys::Uniform { count: self.keys };
+        report.report = verified(report.report, totals, expect_keyed_sum(self.records, keys));
         Ok(report)
     }
 }
@@ -349,7 +399,7 @@ impl Recovery {
                 alignment: AlignmentSettings::Aligned,
                 proof: ConsistencyProof::Auto,
                 checkpoint_dir: self.checkpoint_dir.clone(),
-                state: LiveState::Memory,
+                state: self.state.live(),
             },
             state_mb: self.state_mb,
             kills: self.kills,
@@ -369,6 +419,7 @@ impl Recovery {
             command.arg(name).arg(number.to_string());
         }
         command.arg("--checkpoint-dir").arg(&self.checkpoint_dir);
+        self.state.pass_on(&mut command);
         if start == Start::Fresh {
             command.arg("--fresh");
         }

@@ -1,19 +1,19 @@
 //! Live state on a local disk.
 
 mod change;
+mod files;
 mod flusher;
 mod folder;
 mod keyed;
 mod restore;
-mod run;
 mod snapshot;
 mod store;
 mod tier;
 
 use async_trait::async_trait;
+use files::BlockCache;
 use folder::Folder;
 use keyed::FileKeyedState;
-use lsm_tree::{Cache, DescriptorTable};
 use restore::restore;
 use snapline_core::Result;
 use snapline_state::{KeyedStateBackend, SnapshotChains, StateBackend, StateContext, TableSpec};
@@ -21,7 +21,7 @@ use snapshot::Tables;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use store::{Shared, Store};
+use store::Store;
 
 /// Keeps state on a local disk and hot entries in memory: for state that is larger than memory.
 ///
@@ -34,10 +34,10 @@ use store::{Shared, Store};
 /// savepoint of one of them can be restored on the other.
 ///
 /// # What it takes
-/// Memory, for each subtask: `memory_bytes`, and while a full snapshot is read, some megabytes; for all together
-/// `cache_bytes`, and the filters and indexes of the newest files, one or two bytes for each entry in them. While a task
+/// Memory, for each subtask: `memory_bytes`, of which a quarter is for the indexes and filters of files, and for files
+/// that are being merged or read some megabytes more; for all together `cache_bytes`. While a task
 /// restores, up to four files of its checkpoint are in memory as a whole. Disk: the state, as much again while files
-/// are merged, and the changes since the last complete checkpoint.
+/// are merged, and the changes since the last complete checkpoint. Open files: some dozens for each subtask.
 ///
 /// # What it does not do yet
 /// A restore reads and sorts all entries; the sorted files themselves are not part of checkpoints.
@@ -83,7 +83,7 @@ use store::{Shared, Store};
 pub struct FileStateBackend {
     folder: PathBuf,
     memory_bytes: usize,
-    shared: Shared,
+    cache: Arc<BlockCache>,
 }
 
 /// Chooses the settings of a [`FileStateBackend`].
@@ -95,8 +95,8 @@ pub struct FileStateBackendBuilder {
     cache_bytes: u64,
 }
 
-/// How many files are open at the most, of all subtasks.
-const OPEN_FILES: usize = 256;
+/// Filters of files take this part of the memory at the most.
+const FILTER_PART: usize = 8;
 
 impl FileStateBackend {
     /// A backend with scratch folders below this folder, which should be on a fast local disk. It is made when a job
@@ -111,7 +111,7 @@ impl FileStateBackend {
 }
 
 impl FileStateBackendBuilder {
-    /// How many bytes of entries each subtask keeps in memory, 256 MiB when not set.
+    /// How many bytes each subtask keeps in memory, 256 MiB when not set.
     ///
     /// The more of the entries that are used often have room, the fewer reads go to the disk. An entry takes
     /// about 100 bytes beside its key and value, or including them when each is at most 20 bytes long.
@@ -119,7 +119,8 @@ impl FileStateBackendBuilder {
         Self { memory_bytes, ..self }
     }
 
-    /// How many bytes of blocks of files all subtasks together keep in memory, 64 MiB when not set.
+    /// How many bytes of blocks of files all subtasks together keep in memory, 64 MiB when not set: those that are
+    /// read again and again though no entry of them is in memory. What is read once is left to the operating system.
     pub fn cache_bytes(self, cache_bytes: u64) -> Self {
         Self { cache_bytes, ..self }
     }
@@ -129,17 +130,18 @@ impl FileStateBackendBuilder {
         FileStateBackend {
             folder: self.folder,
             memory_bytes: self.memory_bytes,
-            shared: Shared {
-                cache: Arc::new(Cache::with_capacity_bytes(self.cache_bytes)),
-                files: Arc::new(DescriptorTable::new(OPEN_FILES)),
-            },
+            cache: Arc::new(BlockCache::new(self.cache_bytes)),
         }
     }
 }
 
 impl FileStateBackend {
     async fn open_keyed(&self, context: StateContext) -> Result<FileKeyedState> {
-        let store = Store::create(Folder::create(&self.folder)?, self.shared.clone())?;
+        let store = Store::create(
+            Folder::create(&self.folder)?,
+            self.cache.clone(),
+            self.memory_bytes / FILTER_PART,
+        );
         let wanted = context.tables.iter().map(|spec| spec.meta().clone());
         let restored = restore(&context, &store).await?;
         let tables = Tables {

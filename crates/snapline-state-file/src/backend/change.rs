@@ -5,15 +5,15 @@
 //! and a hash are the key, and the whole of it stands before the value. Such a key is not removed on disk but gets a
 //! mark in place of the value, since otherwise nobody could tell which key it was.
 
-use lsm_tree::Slice;
+use byteview::ByteView;
 use snapline_core::{Error, KeyGroup, Result, stable_hash_bytes};
 use snapline_state::TableId;
 
 /// What an entry has become: what is stored, or nothing.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
-    pub(super) key: Slice,
-    pub(super) value: Option<Slice>,
+    pub(super) key: ByteView,
+    pub(super) value: Option<ByteView>,
 }
 
 /// An entry as the user knows it.
@@ -49,9 +49,9 @@ pub(super) fn encode_key(table: TableId, group: KeyGroup, key: &[u8], out: &mut 
 }
 
 /// What is stored for the value of a key.
-pub(super) fn encode_value(key: &[u8], value: Option<&[u8]>) -> Option<Slice> {
+pub(super) fn encode_value(key: &[u8], value: Option<&[u8]>) -> Option<ByteView> {
     if key.len() < BEGINNING {
-        return value.map(Slice::from);
+        return value.map(ByteView::from);
     }
     let mut stored = vec![u8::from(value.is_some())];
     stored.extend_from_slice(&(key.len() as u32).to_be_bytes());
@@ -106,6 +106,12 @@ fn split_long(stored: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 pub(super) fn sort(changes: &mut Vec<Change>) {
     changes.reverse();
     changes.sort_by(|a, b| a.key.cmp(&b.key));
+    changes.dedup_by(|next, first| next.key == first.key);
+}
+
+/// Orders the changes of a batch, in which those to one key, if there are several, are the same.
+pub(super) fn sort_batch(changes: &mut Vec<Change>) {
+    changes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     changes.dedup_by(|next, first| next.key == first.key);
 }
 

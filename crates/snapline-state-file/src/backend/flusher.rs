@@ -1,12 +1,12 @@
 //! The thread that writes batches of changes, so that no task waits for a disk unless it has to.
 
-use super::change::{Change, sort};
-use super::run::Run;
+use super::change::{Change, sort_batch};
+use super::files::SortedFile;
 use super::store::{Entries, Store};
 use futures::channel::oneshot;
 use snapline_core::{Error, Result};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
@@ -42,7 +42,10 @@ pub(super) struct Flusher {
 #[derive(Debug, Default)]
 struct Progress {
     flushed: AtomicU64,
-    run_bytes: AtomicU64,
+    kept_bytes: AtomicU64,
+    kept_resident: AtomicUsize,
+    /// Room for the changes of later batches, so that it need not be found anew for each.
+    spare: Mutex<Vec<Vec<Change>>>,
     outcome: Mutex<Outcome>,
     changed: Condvar,
 }
@@ -62,7 +65,7 @@ impl Flusher {
         let thread = Thread {
             store,
             progress: progress.clone(),
-            runs: Vec::new(),
+            kept: Vec::new(),
         };
         thread::Builder::new()
             .name("snapline-state".to_owned())
@@ -107,8 +110,20 @@ impl Flusher {
     }
 
     /// How long the changes are that are kept beside the entries.
-    pub(super) fn run_bytes(&self) -> u64 {
-        self.progress.run_bytes.load(Ordering::Relaxed)
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.progress.kept_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes of the files of these changes are in memory.
+    pub(super) fn kept_resident(&self) -> usize {
+        self.progress.kept_resident.load(Ordering::Relaxed)
+    }
+
+    /// Room for so many changes.
+    pub(super) fn room(&self, changes: usize) -> Vec<Change> {
+        let mut room = self.progress.spare().pop().unwrap_or_default();
+        room.reserve_exact(changes);
+        room
     }
 
     /// Waits until a batch is on disk; what could not be written is tried once more.
@@ -145,6 +160,18 @@ impl Progress {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn spare(&self) -> MutexGuard<'_, Vec<Vec<Change>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reuse(&self, mut changes: Vec<Change>) {
+        changes.clear();
+        let mut spare = self.spare();
+        if spare.len() < SPARE {
+            spare.push(changes);
+        }
+    }
+
     fn flushed(&self, batch: u64) {
         let mut outcome = self.outcome();
         outcome.failure = None;
@@ -158,11 +185,14 @@ impl Progress {
     }
 }
 
+/// How many batches that were written leave their room to others.
+const SPARE: usize = 2;
+
 struct Thread {
     store: Store,
     progress: Arc<Progress>,
-    /// What each batch has changed, from the oldest on.
-    runs: Vec<Arc<Run>>,
+    /// The batches whose changes may still be asked for, from the oldest on, and their files.
+    kept: Vec<(u64, Arc<SortedFile>)>,
 }
 
 impl Thread {
@@ -192,31 +222,37 @@ impl Thread {
 
     fn write(&mut self, batch: &mut Batch) -> Result<()> {
         let keep_since = batch.keep_since;
-        self.runs.retain(|run| run.batch > keep_since);
+        self.kept.retain(|(number, _)| *number > keep_since);
         if !batch.changes.is_empty() {
-            sort(&mut batch.changes);
-            let run = self.store.write_run(batch.number, &batch.changes)?;
-            self.store.write(&batch.changes)?;
-            self.runs.push(run);
+            sort_batch(&mut batch.changes);
+            self.kept.push((batch.number, self.store.write(&batch.changes)?));
         }
-        let bytes = self.runs.iter().map(|run| run.bytes).sum();
-        self.progress.run_bytes.store(bytes, Ordering::Relaxed);
+        let files = || self.kept.iter().map(|(_, file)| file);
+        let (bytes, resident) = (
+            files().map(|file| file.bytes()),
+            files().map(|file| file.resident()),
+        );
+        self.progress.kept_bytes.store(bytes.sum(), Ordering::Relaxed);
+        self.progress
+            .kept_resident
+            .store(resident.sum(), Ordering::Relaxed);
         if let Some(freeze) = batch.freeze.take()
             && !freeze.frozen.is_canceled()
         {
             let _ = freeze.frozen.send(self.entries(freeze.since));
         }
-        batch.changes = Vec::new();
+        self.progress.reuse(std::mem::take(&mut batch.changes));
         self.progress.flushed(batch.number);
         Ok(())
     }
 
     fn entries(&self, since: Option<u64>) -> Result<Entries> {
         let Some(since) = since else {
-            return Ok(self.store.entries());
+            return self.store.entries();
         };
-        let runs = self.runs.iter().filter(|run| run.batch > since);
-        self.store.merge(runs.cloned().collect())
+        let files = self.kept.iter().filter(|(number, _)| *number > since);
+        let files: Vec<_> = files.map(|(_, file)| file.clone()).collect();
+        self.store.merge(&files)
     }
 
     /// That files cannot be merged now is no loss: it is tried after the next batch.

@@ -3,10 +3,9 @@
 use super::change::{Change, decode, decode_value, encode_key, encode_value};
 use super::flusher::{Batch, Flusher, Freeze};
 use super::snapshot::{FileSnapshot, Tables};
-use super::store::Store;
+use super::store::{Reader, Store};
 use super::tier::Tier;
 use futures::channel::oneshot;
-use lsm_tree::Slice;
 use snapline_core::{CheckpointId, Error, KeyGroup, KeyGroupRange, Result};
 use snapline_state::{
     ByteTable, EntryVisitor, KeyedStateBackend, Snapshot, SnapshotChains, TableId, TableRef,
@@ -27,6 +26,7 @@ use std::task::{Context, Poll};
 pub(super) struct FileKeyedState {
     tier: Tier,
     store: Store,
+    reader: Reader,
     flusher: Flusher,
     tables: Tables,
     key_groups: KeyGroupRange,
@@ -68,6 +68,8 @@ struct Closed {
 const BATCH_PART: usize = 8;
 /// A task waits for the disk when the entries of unwritten batches take this part of the memory.
 const UNWRITTEN_PART: usize = 2;
+/// This part of the memory is for the indexes and filters of files.
+const FILES_PART: usize = 4;
 /// So many entries are collected at a time: some tens of microseconds.
 const COLLECTED_AT_ONCE: usize = 256;
 /// So many entries are collected for each write, so that batches are collected without a freeze too.
@@ -85,6 +87,7 @@ impl FileKeyedState {
     ) -> Result<Self> {
         Ok(Self {
             tier: Tier::new(),
+            reader: store.reader(),
             flusher: Flusher::start(store.clone())?,
             store,
             tables,
@@ -123,6 +126,12 @@ impl FileKeyedState {
         flusher.end();
     }
 
+    /// How many bytes entries may take. What files take is kept free from the start: the room of entries does not shrink.
+    fn limit(&self) -> usize {
+        let files = self.store.resident() + self.flusher.kept_resident();
+        self.limit - files.clamp(self.limit / FILES_PART, self.limit / 2)
+    }
+
     fn find(&mut self, group: KeyGroup, key: &[u8]) -> Option<u32> {
         encode_key(self.table, group, key, &mut self.key);
         self.tier.find(&self.key)
@@ -150,7 +159,7 @@ impl FileKeyedState {
             }
         }
         self.peak = self.peak.max(self.bytes());
-        if self.open.bytes > self.limit / BATCH_PART {
+        if self.open.bytes > self.limit() / BATCH_PART {
             self.close(None);
         }
         self.collect(COLLECTED_PER_WRITE);
@@ -179,10 +188,10 @@ impl FileKeyedState {
     /// Makes room for more bytes, waiting for the disk if it has to.
     fn make_room(&mut self, more: usize) -> Result<()> {
         self.forget_written();
-        if self.unwritten() > self.limit / UNWRITTEN_PART {
+        if self.unwritten() > self.limit() / UNWRITTEN_PART {
             self.wait_for_oldest()?;
         }
-        while self.bytes() + more > self.limit {
+        while self.bytes() + more > self.limit() {
             if self.tier.evict(self.flusher.flushed()) {
                 continue;
             }
@@ -218,6 +227,7 @@ impl FileKeyedState {
     /// Forgets the closed batches that are on disk.
     fn forget_written(&mut self) {
         let flushed = self.flusher.flushed();
+        self.reader.renew();
         while self.open.number - self.closed.len() as u64 <= flushed {
             let Some(written) = self.closed.pop_front() else {
                 return;
@@ -229,22 +239,27 @@ impl FileKeyedState {
     /// Closes the open batch.
     fn close(&mut self, freeze: Option<Freeze>) -> u64 {
         let number = self.open.number;
+        if freeze.as_ref().is_none_or(|freeze| freeze.since.is_none()) {
+            self.limit_changes(number);
+        }
         let open = Open {
             number: number + 1,
             slots: Vec::new(),
             bytes: 0,
         };
         let closed = std::mem::replace(&mut self.open, open);
+        let held = closed.slots.len() * size_of::<Change>();
+        self.held += held;
         self.closed.push_back(Closed {
             bytes: closed.bytes,
-            held: 0,
-            slots: closed.slots,
+            held,
             batch: Some(Batch {
                 number,
-                changes: Vec::new(),
+                changes: self.flusher.room(closed.slots.len()),
                 keep_since: self.tracked_since,
                 freeze,
             }),
+            slots: closed.slots,
         });
         number
     }
@@ -261,7 +276,6 @@ impl FileKeyedState {
             return true;
         };
         let from = closed.slots.len().saturating_sub(most);
-        let before = batch.changes.len();
         for slot in closed.slots.drain(from..) {
             let slot = self.tier.slot(slot);
             if slot.batch == first + index as u64 {
@@ -271,16 +285,14 @@ impl FileKeyedState {
                 });
             }
         }
-        let held = (batch.changes.len() - before) * size_of::<Change>();
-        closed.held += held;
-        self.held += held;
         if closed.slots.is_empty()
             && let Some(batch) = closed.batch.take()
         {
             self.flusher.send(batch);
         }
         let flushed = self.flusher.flushed();
-        while self.bytes() > self.limit && self.tier.evict(flushed) {}
+        let limit = self.limit();
+        while self.bytes() > limit && self.tier.evict(flushed) {}
         false
     }
 
@@ -296,10 +308,10 @@ impl FileKeyedState {
     }
 
     /// From when on changes have to be kept: not if they become longer than the state.
-    fn limit_changes(&mut self, freeze: u64) {
-        let kept = self.flusher.run_bytes();
+    fn limit_changes(&mut self, batch: u64) {
+        let kept = self.flusher.kept_bytes();
         if kept > KEPT_CHANGES.max(self.store.bytes()) {
-            self.tracked_since = freeze;
+            self.tracked_since = batch;
         }
     }
 }
@@ -325,9 +337,6 @@ impl KeyedStateBackend for FileKeyedState {
             since,
             frozen: sender,
         }));
-        if since.is_none() {
-            self.limit_changes(freeze);
-        }
         Ok(Box::new(FileSnapshot {
             checkpoint,
             freeze,
@@ -356,14 +365,13 @@ impl ByteTable for FileKeyedState {
             let value = value.map(|stored| decode_value(key, stored)).transpose()?;
             return Ok(value.flatten().map(<[u8]>::to_vec));
         }
-        let Some(stored) = self.store.get(&self.key)? else {
+        let Some(stored) = self.reader.get(&self.key)? else {
             return Ok(None);
         };
         let value = decode_value(key, &stored)?.map(<[u8]>::to_vec);
         // When the disk cannot be written, reads go on without keeping what they read.
         if self.make_room(Tier::bytes_of(&self.key, Some(&stored))).is_ok() {
-            // Copied, since what comes from the disk may keep its whole block in memory.
-            self.tier.insert(&self.key, Some(Slice::from(&stored[..])), 0);
+            self.tier.insert(&self.key, Some(stored), 0);
             self.peak = self.peak.max(self.bytes());
         }
         Ok(value)
@@ -379,9 +387,12 @@ impl ByteTable for FileKeyedState {
 
     fn scan(&mut self, visit: EntryVisitor<'_>) -> Result<()> {
         self.flush()?;
-        for entry in self.store.entries_of(self.table) {
-            let entry = entry?;
-            let entry = decode(&entry.key, entry.value.as_deref())?;
+        let mut entries = self.store.entries_of(self.table)?;
+        while let Some((key, value)) = entries.next_entry()? {
+            let entry = decode(key, value)?;
+            if entry.table != self.table {
+                break;
+            }
             if let Some(value) = entry.value {
                 visit(entry.key, value)?;
             }

@@ -128,10 +128,9 @@ impl Writing {
         }
     }
 
-    fn write_all(&mut self, entries: Entries) -> Result<()> {
-        for entry in entries {
-            let entry = entry?;
-            self.push(&decode(&entry.key, entry.value.as_deref())?)?;
+    fn write_all(&mut self, mut entries: Entries) -> Result<()> {
+        while let Some((key, value)) = entries.next_entry()? {
+            self.push(&decode(key, value)?)?;
             if self.out.sender().is_abandoned() {
                 return Ok(());
             }

@@ -1,159 +1,158 @@
-//! The disk of one subtask: sorted files, and beside them what has changed since earlier freezes.
+//! The entries on disk, and what errors of the disk mean to users.
 
 use super::change::{Change, sort};
+use super::files::{BlockCache, EntryRef, Files, Merged, SortedFile, Version, merge_batches};
 use super::folder::Folder;
-use super::run::{Merged, Run};
-use lsm_tree::compaction::Leveled;
-use lsm_tree::config::BlockSizePolicy;
-use lsm_tree::{
-    AbstractTree, AnyTree, Cache, Config, DescriptorTable, Guard, SeqNo, SequenceNumberCounter, Slice,
-};
+use byteview::ByteView;
 use snapline_core::{Error, Result};
 use snapline_state::TableId;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
-
-/// What all subtasks of a process share.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) cache: Arc<Cache>,
-    pub(super) files: Arc<DescriptorTable>,
-}
 
 /// The sorted files of one subtask; clones are the same.
 ///
 /// Nothing is written but whole batches, each of which becomes a new sorted file, and is seen as a whole or not at all.
 /// There is no journal: what is to survive is in checkpoints.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Store {
-    tree: AnyTree,
-    seqno: SequenceNumberCounter,
+    files: Arc<Files>,
     folder: Arc<Folder>,
 }
 
-/// Entries in order, as they were when it was made.
-pub(super) type Entries = Box<dyn Iterator<Item = Result<Change>> + Send>;
-
 impl Store {
-    /// Begins with nothing.
-    pub(super) fn create(folder: Folder, shared: Shared) -> Result<Self> {
-        let (seqno, visible) = (SequenceNumberCounter::default(), SequenceNumberCounter::default());
-        let config = Config::new(folder.path().join("tree"), seqno, visible.clone())
-            .use_cache(shared.cache)
-            .use_descriptor_table(Some(shared.files))
-            .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES));
-        let folder = Arc::new(folder);
-        let tree = config.open().map_err(|error| of_disk(folder.path(), error))?;
-        Ok(Self {
-            tree,
-            seqno: visible,
-            folder,
-        })
+    /// Begins with nothing; filters of files may take so many bytes.
+    pub(super) fn create(folder: Folder, cache: Arc<BlockCache>, filter_bytes: usize) -> Self {
+        Self {
+            files: Arc::new(Files::new(folder.path().to_owned(), cache, filter_bytes)),
+            folder: Arc::new(folder),
+        }
     }
 
-    /// What is stored for a key.
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Slice>> {
-        self.tree.get(key, SeqNo::MAX).map_err(|error| self.error(error))
+    /// Reads for one thread.
+    pub(super) fn reader(&self) -> Reader {
+        Reader {
+            changes: self.files.changes(),
+            version: self.files.version(),
+            store: self.clone(),
+            block: Vec::new(),
+        }
     }
 
     /// All entries of this moment.
-    pub(super) fn entries(&self) -> Entries {
-        self.own(self.tree.iter(SeqNo::MAX, None))
+    pub(super) fn entries(&self) -> Result<Entries> {
+        self.entries_from(&[])
     }
 
-    /// All entries of a table at this moment.
-    pub(super) fn entries_of(&self, table: TableId) -> Entries {
-        self.own(self.tree.prefix(table.0.to_be_bytes(), SeqNo::MAX, None))
+    /// All entries of this moment from a table on.
+    pub(super) fn entries_of(&self, table: TableId) -> Result<Entries> {
+        self.entries_from(&table.0.to_be_bytes())
     }
 
-    /// Writes changes that are in order.
-    pub(super) fn write(&self, changes: &[Change]) -> Result<()> {
-        let write = || {
-            let mut ingestion = self.tree.ingestion()?;
-            for change in changes {
-                match &change.value {
-                    Some(value) => ingestion.write(change.key.clone(), value.clone())?,
-                    None => ingestion.write_tombstone(change.key.clone())?,
-                }
-            }
-            ingestion.finish()
-        };
-        write().map_err(|error| self.error(error))
+    fn entries_from(&self, from: &[u8]) -> Result<Entries> {
+        self.read(self.files.version().entries(from))
+    }
+
+    /// What batches, from the oldest to the newest, say together.
+    pub(super) fn merge(&self, batches: &[Arc<SortedFile>]) -> Result<Entries> {
+        self.read(merge_batches(batches))
+    }
+
+    fn read(&self, merged: io::Result<Merged>) -> Result<Entries> {
+        Ok(Entries {
+            merged: merged.map_err(|error| self.error(error))?,
+            store: self.clone(),
+        })
+    }
+
+    /// Writes changes that are in order, at least one.
+    pub(super) fn write(&self, changes: &[Change]) -> Result<Arc<SortedFile>> {
+        self.files.write(changes).map_err(|error| self.error(error))
     }
 
     /// Puts changes in order and writes them.
     pub(super) fn write_unsorted(&self, mut changes: Vec<Change>) -> Result<()> {
         sort(&mut changes);
-        self.write(&changes)
+        self.write(&changes).map(drop)
     }
 
     /// Merges files when there are many; some of this has to be done after each write.
     pub(super) fn compact(&self) -> Result<()> {
-        let threshold = self.seqno.get();
-        self.tree
-            .compact(Arc::new(Leveled::default()), threshold)
-            .map_err(|error| self.error(error))
+        self.files.compact().map_err(|error| self.error(error))
     }
 
     /// How long the files are.
     pub(super) fn bytes(&self) -> u64 {
-        self.tree.disk_space()
+        self.files.bytes()
     }
 
-    /// Writes changes that are in order to a file beside the others.
-    pub(super) fn write_run(&self, batch: u64, changes: &[Change]) -> Result<Arc<Run>> {
-        let path = self.folder.path().join(format!("changes-{batch}"));
-        Run::write(path, batch, changes)
-            .map(Arc::new)
-            .map_err(|error| self.error(error.into()))
+    /// How many bytes of them are in memory, beside the shared cache.
+    pub(super) fn resident(&self) -> usize {
+        self.files.resident()
     }
 
-    /// What runs, from the oldest to the newest, say together.
-    pub(super) fn merge(&self, runs: Vec<Arc<Run>>) -> Result<Entries> {
-        let store = self.clone();
-        let merged = Merged::open(runs).map_err(|error| store.error(error.into()))?;
-        Ok(Box::new(merged.map(move |change| {
-            change.map_err(|error| store.error(error.into()))
-        })))
-    }
-
-    fn own(&self, entries: impl Iterator<Item = impl Guard> + Send + 'static) -> Entries {
-        let store = self.clone();
-        Box::new(entries.map(move |entry| match entry.into_inner() {
-            Ok((key, value)) => Ok(Change {
-                key,
-                value: Some(value),
-            }),
-            Err(error) => Err(store.error(error)),
-        }))
-    }
-
-    fn error(&self, error: lsm_tree::Error) -> Error {
+    fn error(&self, error: io::Error) -> Error {
         of_disk(self.folder.path(), error)
     }
 }
 
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Store({})", self.folder.path().display())
+/// Looks for single entries, always in the newest files.
+#[derive(Debug)]
+pub(super) struct Reader {
+    store: Store,
+    version: Arc<Version>,
+    changes: u64,
+    block: Vec<u8>,
+}
+
+impl Reader {
+    /// What is stored for a key.
+    pub(super) fn get(&mut self, key: &[u8]) -> Result<Option<ByteView>> {
+        self.renew();
+        let found = self.version.get(key, &mut self.block);
+        found.map_err(|error| self.store.error(error))
+    }
+
+    /// Lets go of files that there are no more.
+    pub(super) fn renew(&mut self) {
+        let changes = self.store.files.changes();
+        if changes != self.changes {
+            self.changes = changes;
+            self.version = self.store.files.version();
+        }
     }
 }
 
-/// Small blocks: entries are looked for one by one.
-const BLOCK_BYTES: u32 = 4 * 1024;
+/// Entries in order, as they were when it was made.
+#[derive(Debug)]
+pub(super) struct Entries {
+    merged: Merged,
+    /// The folder stays as long as it is read.
+    store: Store,
+}
+
+impl Entries {
+    /// The next key, and its value if it was not removed.
+    pub(super) fn next_entry(&mut self) -> Result<Option<EntryRef<'_>>> {
+        let store = &self.store;
+        self.merged.next_entry().map_err(|error| store.error(error))
+    }
+}
 
 /// A scratch folder is made anew when a task restarts, so whatever happens to it may pass.
-fn of_disk(folder: &Path, error: lsm_tree::Error) -> Error {
-    let message = match &error {
-        lsm_tree::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+fn of_disk(folder: &Path, error: io::Error) -> Error {
+    let message = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "the disk of the scratch folder of live state is full; make room, or give `FileStateBackend::builder` a \
              folder on a larger disk"
         }
-        lsm_tree::Error::Io(_) => {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            "a file in the scratch folder of live state is damaged; the task has to restart"
+        }
+        _ => {
             "the scratch folder of live state cannot be read or written; it is the folder given to \
              `FileStateBackend::builder`"
         }
-        _ => "a file in the scratch folder of live state is damaged; the task has to restart",
     };
     Error::unavailable(message)
         .with("folder", folder.display())

@@ -196,7 +196,7 @@ fn files(place: &Place) -> PathBuf {
         let path = entry.unwrap().path();
         path.is_dir().then_some(path)
     });
-    folder.unwrap().join("tree/tables")
+    folder.unwrap()
 }
 
 fn write_until_it_fails(

@@ -3,8 +3,8 @@
 //! Entries are in *slots* that do not move, so that lists of slots can stand for lists of keys. A hand goes round the
 //! slots and evicts what was not used since it came by last.
 
+use byteview::ByteView;
 use hashbrown::HashTable;
-use lsm_tree::Slice;
 use snapline_core::stable_hash_bytes;
 
 /// The entries in memory, with the number of bytes that they take.
@@ -21,9 +21,9 @@ pub(super) struct Tier {
 /// One entry.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) key: Slice,
+    pub(super) key: ByteView,
     /// `None` when it was removed.
-    pub(super) value: Option<Slice>,
+    pub(super) value: Option<ByteView>,
     /// The batch of changes that it is part of; 0 when the disk has had it for ever.
     pub(super) batch: u64,
     used: bool,
@@ -81,7 +81,7 @@ impl Tier {
     }
 
     /// Puts a key that is not there yet.
-    pub(super) fn insert(&mut self, key: &[u8], value: Option<Slice>, batch: u64) -> u32 {
+    pub(super) fn insert(&mut self, key: &[u8], value: Option<ByteView>, batch: u64) -> u32 {
         self.bytes += Self::bytes_of(key, value.as_deref());
         let slot = Slot {
             key: key.into(),
@@ -101,7 +101,7 @@ impl Tier {
     }
 
     /// Gives a slot another value, as part of a batch.
-    pub(super) fn replace(&mut self, at: u32, value: Option<Slice>, batch: u64) {
+    pub(super) fn replace(&mut self, at: u32, value: Option<ByteView>, batch: u64) {
         let slot = self.slot_mut(at);
         let before = slot.value.as_deref().map_or(0, outside);
         let after = value.as_deref().map_or(0, outside);
@@ -134,10 +134,7 @@ impl Tier {
 
     fn remove(&mut self, at: u32) {
         let slot = self.slot_mut(at);
-        let (key, value) = (
-            std::mem::replace(&mut slot.key, Slice::empty()),
-            slot.value.take(),
-        );
+        let (key, value) = (std::mem::take(&mut slot.key), slot.value.take());
         slot.taken = false;
         self.bytes -= Self::bytes_of(&key, value.as_deref());
         let hash = stable_hash_bytes(&key);

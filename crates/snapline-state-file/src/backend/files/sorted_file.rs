@@ -1,0 +1,225 @@
+//! One immutable file of entries in order.
+//!
+//! Blocks, then the first key, place and length of each block, then a Bloom filter or nothing, then a foot of fixed
+//! length. Index, filter and last key stay in memory; blocks are read when they are needed.
+
+use super::block::{Block, append_len};
+use super::cache::{BlockCache, BlockId};
+use super::filter::Filter;
+use byteview::ByteView;
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A file that can be read; it is removed when it is dropped.
+#[derive(Debug)]
+pub(in crate::backend) struct SortedFile {
+    path: PathBuf,
+    file: File,
+    /// No other file of this process has it.
+    number: u64,
+    meta: Meta,
+    cache: Arc<BlockCache>,
+}
+
+/// What of a file is in memory.
+#[derive(Debug)]
+pub(super) struct Meta {
+    pub(super) index: Index,
+    pub(super) last: Box<[u8]>,
+    pub(super) filter: Option<Filter>,
+    pub(super) entries: u64,
+    /// How long the file is.
+    pub(super) bytes: u64,
+}
+
+/// The first key and the place of each block.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    keys: Vec<u8>,
+    /// Where the key of each block ends in `keys`.
+    key_ends: Vec<u32>,
+    /// Where each block ends in the file.
+    ends: Vec<u64>,
+}
+
+const MAGIC: u32 = 0x534c_5346;
+
+impl SortedFile {
+    pub(super) fn new(path: PathBuf, file: File, meta: Meta, cache: Arc<BlockCache>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            path,
+            file,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            meta,
+            cache,
+        }
+    }
+
+    pub(in crate::backend) fn bytes(&self) -> u64 {
+        self.meta.bytes
+    }
+
+    pub(super) fn entries(&self) -> u64 {
+        self.meta.entries
+    }
+
+    pub(super) fn first(&self) -> &[u8] {
+        self.meta.index.key(0)
+    }
+
+    pub(super) fn last(&self) -> &[u8] {
+        &self.meta.last
+    }
+
+    /// How many bytes of it are in memory.
+    pub(in crate::backend) fn resident(&self) -> usize {
+        self.meta.index.resident() + self.filter_len()
+    }
+
+    pub(super) fn filter_len(&self) -> usize {
+        self.meta.filter.as_ref().map_or(0, Filter::len)
+    }
+
+    pub(super) fn blocks(&self) -> usize {
+        self.meta.index.ends.len()
+    }
+
+    /// The block in which a key is if it is in the file.
+    pub(super) fn block_of(&self, key: &[u8]) -> usize {
+        self.meta.index.block_of(key)
+    }
+
+    /// Whether a key may be in the file.
+    pub(super) fn may_have(&self, key: &[u8], hash: u64) -> bool {
+        let is_between = self.first() <= key && key <= self.last();
+        is_between
+            && self
+                .meta
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.may_have(hash))
+    }
+
+    /// What is stored for a key: nothing, that it was removed, or a value. Blocks are read into `buffer`.
+    pub(super) fn get(&self, key: &[u8], buffer: &mut Vec<u8>) -> io::Result<Option<Option<ByteView>>> {
+        let number = self.block_of(key);
+        let id: BlockId = (self.number, number as u64);
+        if let Some(kept) = self.cache.get(id) {
+            return find(Block::trusted(&kept), key);
+        }
+        let (from, to) = self.span(number, number + 1);
+        buffer.resize((to - from) as usize, 0);
+        read_at(&self.file, buffer, from)?;
+        let found = find(Block::checked(buffer), key)?;
+        self.cache.was_read(id, buffer);
+        Ok(found)
+    }
+
+    /// Where the blocks from one on to before another are in the file.
+    pub(super) fn span(&self, from: usize, to: usize) -> (u64, u64) {
+        let ends = &self.meta.index.ends;
+        let end = |block: usize| block.checked_sub(1).map_or(0, |before| ends[before]);
+        (end(from), end(to))
+    }
+
+    pub(super) fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        read_at(&self.file, buffer, at)
+    }
+}
+
+impl Drop for SortedFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn find(block: Option<Block<'_>>, key: &[u8]) -> io::Result<Option<Option<ByteView>>> {
+    let block = block.ok_or_else(damaged)?;
+    let found = block.find(key).map_err(|_| damaged())?;
+    Ok(found.map(|value| value.map(ByteView::from)))
+}
+
+impl Index {
+    pub(super) fn push(&mut self, first: &[u8], end: u64) {
+        self.keys.extend_from_slice(first);
+        self.key_ends.push(self.keys.len() as u32);
+        self.ends.push(end);
+    }
+
+    fn key(&self, block: usize) -> &[u8] {
+        let start = block.checked_sub(1).map_or(0, |before| self.key_ends[before]);
+        &self.keys[start as usize..self.key_ends[block] as usize]
+    }
+
+    fn block_of(&self, key: &[u8]) -> usize {
+        let (mut low, mut high) = (0, self.ends.len());
+        while high - low > 1 {
+            let middle = (low + high) / 2;
+            if self.key(middle) <= key {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    fn resident(&self) -> usize {
+        self.keys.capacity() + 4 * self.key_ends.capacity() + 8 * self.ends.capacity()
+    }
+}
+
+impl Meta {
+    /// What stands behind the blocks, which end at `at`.
+    pub(super) fn encode(&self, at: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        append_len(self.index.ends.len() as u64, &mut bytes);
+        for block in 0..self.index.ends.len() {
+            let key = self.index.key(block);
+            append_len(key.len() as u64, &mut bytes);
+            bytes.extend_from_slice(key);
+            append_len(self.index.ends[block], &mut bytes);
+        }
+        append_len(self.last.len() as u64, &mut bytes);
+        bytes.extend_from_slice(&self.last);
+        if let Some(filter) = &self.filter {
+            filter.append(&mut bytes);
+        }
+        let checksum = crc32c::crc32c(&bytes);
+        let filter_len = self.filter.as_ref().map_or(0, Filter::len) as u64;
+        for word in [at, self.entries, filter_len, 0] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(&MAGIC.to_le_bytes());
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+}
+
+/// A file is not what was written.
+pub(super) fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a file of live state is damaged")
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, at)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, buffer, at)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                buffer = &mut buffer[read..];
+                at += read as u64;
+            }
+        }
+    }
+    Ok(())
+}

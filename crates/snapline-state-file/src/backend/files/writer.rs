@@ -1,0 +1,121 @@
+//! Writes a sorted file.
+
+use super::block::BlockBuilder;
+use super::cache::BlockCache;
+use super::filter::Filter;
+use super::sorted_file::{Index, Meta, SortedFile};
+use snapline_core::stable_hash_bytes;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A file that is being written; if it is not finished it is removed.
+#[derive(Debug)]
+pub(super) struct FileWriter {
+    out: BufWriter<File>,
+    unfinished: Unfinished,
+    cache: Arc<BlockCache>,
+    block: BlockBuilder,
+    /// The first key of the block.
+    first: Vec<u8>,
+    index: Index,
+    filter: Option<Filter>,
+    entries: u64,
+    written: u64,
+}
+
+/// How long the entries of a block are at least.
+const BLOCK_BYTES: usize = 4 * 1024;
+
+const BUFFER: usize = 64 * 1024;
+
+impl FileWriter {
+    /// Begins a file; `room` is for how many keys there is a filter.
+    pub(super) fn create(path: PathBuf, room: Option<u64>, cache: Arc<BlockCache>) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        Ok(Self {
+            out: BufWriter::with_capacity(BUFFER, file),
+            unfinished: Unfinished(path),
+            cache,
+            block: BlockBuilder::default(),
+            first: Vec::new(),
+            index: Index::default(),
+            filter: room.map(Filter::with_room_for),
+            entries: 0,
+            written: 0,
+        })
+    }
+
+    /// Writes an entry, whose key is greater than all before.
+    pub(super) fn push(&mut self, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        if self.block.len() == 0 {
+            set(&mut self.first, key);
+        }
+        self.block.push(key, value);
+        if let Some(filter) = &mut self.filter {
+            filter.insert(stable_hash_bytes(key));
+        }
+        self.entries += 1;
+        if self.block.len() >= BLOCK_BYTES {
+            self.end_block()?;
+        }
+        Ok(())
+    }
+
+    /// How long the file is, but for what it ends with.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    fn end_block(&mut self) -> io::Result<()> {
+        let out = &mut self.out;
+        self.written += self.block.finish(|block| {
+            out.write_all(block)?;
+            io::Result::Ok(block.len() as u64)
+        })?;
+        self.index.push(&self.first, self.written);
+        Ok(())
+    }
+
+    /// Ends the file after `last`; it has at least one entry.
+    pub(super) fn finish(mut self, last: &[u8]) -> io::Result<Arc<SortedFile>> {
+        if self.block.len() > 0 {
+            self.end_block()?;
+        }
+        let mut meta = Meta {
+            index: self.index,
+            last: last.into(),
+            filter: self.filter,
+            entries: self.entries,
+            bytes: 0,
+        };
+        let end = meta.encode(self.written);
+        meta.bytes = self.written + end.len() as u64;
+        self.out.write_all(&end)?;
+        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let path = std::mem::take(&mut self.unfinished.0);
+        Ok(Arc::new(SortedFile::new(path, file, meta, self.cache)))
+    }
+}
+
+fn set(text: &mut Vec<u8>, to: &[u8]) {
+    text.clear();
+    text.extend_from_slice(to);
+}
+
+/// Removes what is half a file.
+#[derive(Debug)]
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.0.as_os_str().is_empty() {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+}

@@ -148,6 +148,11 @@ fn loops_with_unaligned_checkpoints_keep_every_promise() {
 }
 
 #[test]
+fn a_checkpoint_of_a_loop_may_turn_unaligned_at_any_moment() {
+    check(&Job::with_loop(WITH_TIMEOUT), &[budget(1, 0, 1)], &[ALL_OF_ONE]);
+}
+
+#[test]
 fn loops_with_at_least_once_lose_nothing() {
     check(&Job::with_loop(AT_LEAST_ONCE), &[ALL_OF_ONE], &[FULL]);
 }

@@ -57,7 +57,7 @@ impl CoordinatorContext {
     /// The manifest of a checkpoint that all tasks have acknowledged.
     ///
     /// # Errors
-    /// `Internal` when the acknowledgements do not fit the operators.
+    /// `Internal` when the acknowledgements do not fit the operators; `Unsupported` when union lists are not whole.
     pub(crate) fn manifest(
         &self,
         barrier: &CheckpointBarrier,
@@ -70,6 +70,7 @@ impl CoordinatorContext {
             place(&mut operators, uid, *subtask, state)?;
         }
         self.mark_finished(&mut operators, &collected.finished);
+        require_whole_unions(&operators)?;
         operators.retain(|_, operator| operator.subtasks.iter().any(|state| !state.is_empty()));
         let mut manifest = Manifest {
             job: self.job.clone(),
@@ -151,6 +152,23 @@ impl CoordinatorContext {
             total: subtasks.map(SubtaskState::len).sum(),
             written: written.sum(),
         }
+    }
+}
+
+/// Checks that no union list lacks the items of subtasks that have finished.
+fn require_whole_unions(operators: &BTreeMap<OperatorUid, OperatorManifest>) -> Result<()> {
+    let is_torn = |operator: &&OperatorManifest| {
+        let mut subtasks = operator.subtasks.iter();
+        let is_missing = |state: &SubtaskState| state.finished && !state.has_unions;
+        operator.subtasks.iter().any(|state| state.has_unions) && subtasks.any(is_missing)
+    };
+    match operators.values().find(is_torn) {
+        None => Ok(()),
+        Some(operator) => Err(Error::unsupported(
+            "some subtasks of an operator with union lists have finished and others have not, so the lists are not \
+             whole; let all of its subtasks end together, or keep what is shared in a broadcast map",
+        )
+        .with("operator", &operator.name)),
     }
 }
 

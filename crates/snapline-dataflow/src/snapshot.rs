@@ -76,6 +76,7 @@ impl OperatorSnapshot {
             Some(snapshot) => snapshot.persist(target).await?,
             None => Vec::new(),
         };
+        let has_unions = self.state.has_unions();
         let operator = match self.state.is_empty() {
             true => None,
             false => Some(
@@ -92,6 +93,7 @@ impl OperatorSnapshot {
             keyed,
             operator,
             committables,
+            has_unions,
             ..SubtaskState::default()
         })
     }

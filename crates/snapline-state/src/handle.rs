@@ -168,6 +168,9 @@ pub struct SubtaskState {
     /// Whether the subtask had ended, so that a restore has nothing to run.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub finished: bool,
+    /// Whether the operator state has union lists, which are whole only with those of all other subtasks.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub has_unions: bool,
 }
 
 impl SubtaskState {

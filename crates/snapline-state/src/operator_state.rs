@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 ///   subtask finds its own items. For positions of a source, transactions of a sink.
 /// * A *union list* is given whole to all: each subtask finds the items of all subtasks, those of the
 ///   first one first, at the same parallelism too. What is not its own a subtask has to leave out of
-///   its next snapshot, or the list grows.
+///   its next snapshot, or the list grows. Once some subtasks have ended and others not, checkpoints fail:
+///   the items of those that have ended would be missing.
 /// * A *broadcast map* is the same in all subtasks, and each stores its copy: subtask `i` finds that of
 ///   subtask `i` modulo the old parallelism. For rules that all subtasks have been told in the same
 ///   order.
@@ -59,6 +60,11 @@ impl OperatorState {
     /// Whether there is no state.
     pub fn is_empty(&self) -> bool {
         self.lists.is_empty() && self.unions.is_empty() && self.maps.is_empty()
+    }
+
+    /// Whether there are union lists.
+    pub fn has_unions(&self) -> bool {
+        !self.unions.is_empty()
     }
 
     /// Appends an item to the list of this name.

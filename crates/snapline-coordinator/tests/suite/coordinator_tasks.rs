@@ -116,6 +116,33 @@ fn finished_subtasks_are_marked_in_all_operators_of_their_chain() {
 }
 
 #[test]
+fn union_lists_of_an_operator_of_which_only_some_subtasks_have_finished_fail_the_checkpoint() {
+    // C-51
+    for script in [
+        "100               | trigger 5
+         ack 5 0 union     |
+         ack 5 1 union     | publish 5",
+        "finish 1          |
+         100               | trigger 5
+         ack 5 0           | publish 5",
+        "finish 1          |
+         100               | trigger 5
+         ack 5 0 union     | abort 5 after 3, discard 5-0",
+        // What was acknowledged before the end is there.
+        "100               | trigger 5
+         ack 5 1 union     |
+         finish 1          |
+         ack 5 0 union     | publish 5",
+    ] {
+        let tolerant = CheckpointSettings {
+            tolerable_failures: 1,
+            ..settings()
+        };
+        check(coordinator(2, Some(tolerant)), script);
+    }
+}
+
+#[test]
 fn a_late_acknowledgement_of_a_finished_task_does_not_count_twice() {
     let mut coordinator = coordinator(2, Some(settings()));
     let mut out = Vec::new();

@@ -191,6 +191,7 @@ fn alter(ack: &mut Acknowledgement, word: &str) {
         "ahead" => ack.cut.channels[0].received += 1,
         "commit" => state.committables.push(Committable(Bytes::from_static(b"part"))),
         "stateless" => *state = SubtaskState::default(),
+        "union" => state.has_unions = true,
         "foreign" => ack.operators[0].0 = OperatorUid::new("unknown").unwrap(),
         _ => panic!("{word}"),
     }

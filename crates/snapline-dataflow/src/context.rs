@@ -43,6 +43,8 @@ pub struct OperatorContext {
 pub struct RestoredState {
     /// Keyed state; some entries may belong to other subtasks.
     pub keyed: Vec<StateHandle>,
+    /// The keyed state of all subtasks, for an operator whose keys become others and so move.
+    pub keyed_of_all: Arc<[StateHandle]>,
     /// The checkpoint that it is of, when later ones may refer to its files.
     pub base: Option<CheckpointId>,
     /// Operator state, dealt out for the parallelism of now.
@@ -60,13 +62,18 @@ impl OperatorContext {
     /// # Errors
     /// As [`StateBackend::open`].
     pub async fn open_state(&self, tables: Vec<TableSpec>) -> Result<Box<dyn KeyedStateBackend>> {
+        let restore = if tables.iter().any(TableSpec::migrates_keys) {
+            self.restored.keyed_of_all.to_vec()
+        } else {
+            self.restored.keyed.clone()
+        };
         let context = StateContext {
             operator: self.operator.clone(),
             subtask: self.subtask,
             max_parallelism: self.max_parallelism,
             key_groups: self.key_groups(),
             tables,
-            restore: self.restored.keyed.clone(),
+            restore,
             base: self.restored.base,
             storage: self.storage.clone(),
         };

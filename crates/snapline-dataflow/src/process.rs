@@ -8,7 +8,7 @@ use crate::context::OperatorContext;
 use crate::operator::collector::Collector;
 use crate::state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 use snapline_core::{Clock, Data, Key, MaxParallelism, Result, SubtaskIndex, Timestamp};
-use snapline_state::{AggregateFunction, EventClock, StateDescriptor, TableSpec};
+use snapline_state::{AggregateFunction, EventClock, KeyMigration, StateDescriptor, TableSpec};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -109,6 +109,7 @@ pub struct RuntimeContext {
     max_parallelism: MaxParallelism,
     clock: Arc<dyn Clock>,
     event_clock: Option<Arc<EventClock>>,
+    key_migration: Option<KeyMigration>,
     tables: Vec<TableSpec>,
 }
 
@@ -120,6 +121,7 @@ impl RuntimeContext {
             max_parallelism: context.max_parallelism,
             clock: context.clock.clone(),
             event_clock: None,
+            key_migration: None,
             tables: Vec::new(),
         }
     }
@@ -130,7 +132,12 @@ impl RuntimeContext {
     }
 
     /// The tables of the states that were registered.
-    pub(crate) fn into_tables(self) -> Vec<TableSpec> {
+    pub(crate) fn into_tables(mut self) -> Vec<TableSpec> {
+        if let Some(migration) = &self.key_migration {
+            self.tables
+                .iter_mut()
+                .for_each(|table| table.migrate_keys(migration));
+        }
         self.tables
     }
 
@@ -147,6 +154,21 @@ impl RuntimeContext {
     /// Where the processing time comes from.
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
+    }
+
+    /// Says that the keys of the stream have this version, and how older ones become keys: of all states and timers
+    /// of the function. See [`KeyMigration`] for what it costs.
+    pub fn migrate_keys<K: Key>(
+        &mut self,
+        version: u32,
+        migrate: impl Fn(u32, &[u8]) -> Result<K> + Send + Sync + 'static,
+    ) {
+        self.key_migration = Some(KeyMigration::new(version, migrate));
+    }
+
+    /// Says that the keys of the stream have this version, and no checkpoint with older ones is left.
+    pub fn key_version(&mut self, version: u32) {
+        self.key_migration = Some(KeyMigration::done(version));
     }
 
     /// Where the event time comes from in which values expire.

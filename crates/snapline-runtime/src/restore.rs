@@ -7,6 +7,7 @@ use snapline_coordinator::{Manifest, OperatorManifest};
 use snapline_core::{CheckpointId, Error, Result, SubtaskIndex};
 use snapline_dataflow::{JobGraph, JobNode, NodeFactory, NodeId, RestoredState};
 use snapline_state::{CheckpointStorage, OperatorState, StateHandle};
+use std::sync::Arc;
 
 /// Checks that a checkpoint fits a job.
 ///
@@ -86,11 +87,18 @@ async fn states_of(
         _ if old.is_empty() => no_states(parallelism),
         _ => OperatorState::redistribute(old, parallelism as usize),
     };
+    let keyed_of_all: Arc<[StateHandle]> = stored
+        .iter()
+        .flat_map(|stored| &stored.subtasks)
+        .flat_map(|subtask| &subtask.keyed)
+        .cloned()
+        .collect();
     let mut states = Vec::with_capacity(operator.len());
     for (index, operator) in (0..).zip(operator) {
         let keyed = stored.map_or_else(Vec::new, |stored| keyed_handles(stored, job, index, parallelism));
         states.push(RestoredState {
             keyed,
+            keyed_of_all: keyed_of_all.clone(),
             operator,
             base: None,
         });

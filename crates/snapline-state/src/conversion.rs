@@ -16,6 +16,7 @@ pub(crate) type Migrate = Arc<dyn Fn(u32, &[u8]) -> Result<Vec<u8>> + Send + Syn
 #[derive(Clone, Default)]
 pub(crate) struct Evolution {
     pub(crate) migrate: Option<Migrate>,
+    pub(crate) migrate_keys: Option<Migrate>,
     pub(crate) ttl: Option<Ttl>,
     /// What expires, in a table of the type that the program gives it.
     pub(crate) expiry: Expiry,
@@ -25,6 +26,7 @@ impl fmt::Debug for Evolution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Evolution")
             .field("migrate", &self.migrate.is_some())
+            .field("migrate_keys", &self.migrate_keys.is_some())
             .field("ttl", &self.ttl)
             .field("expiry", &self.expiry)
             .finish()
@@ -41,6 +43,8 @@ pub struct Conversion {
     name: String,
     /// The stored version, if it is an older one, and the way from it.
     migrate: Option<(u32, Migrate)>,
+    /// The same of the keys.
+    migrate_keys: Option<(u32, Migrate)>,
     wanted_version: u32,
     stored: Expiry,
     wanted: Expiry,
@@ -55,6 +59,16 @@ impl TableSpec {
     /// descriptor does not say how to migrate, or it is the same and the types are others.
     pub fn conversion(&self, stored: &TableMeta) -> Result<Option<Conversion>> {
         let wanted = self.meta();
+        let migrate_keys = self.key_way_from(stored)?;
+        let mut stored = Cow::Borrowed(stored);
+        if migrate_keys.is_some() {
+            stored = Cow::Owned(TableMeta {
+                key_type: wanted.key_type.clone(),
+                key_version: wanted.key_version,
+                ..stored.into_owned()
+            });
+        }
+        let stored = &*stored;
         let (expiry, bare_type) = Expiry::of_type(&stored.value_type);
         let wanted_expiry = self.evolution().expiry;
         let migrate = if stored.version == wanted.version {
@@ -73,10 +87,12 @@ impl TableSpec {
             Some((stored.version, self.way_from(stored)?))
         };
         let ttl = self.evolution().ttl.clone();
-        let is_as_wanted = migrate.is_none() && expiry == Expiry::Nothing && ttl.is_none();
+        let is_as_wanted =
+            migrate.is_none() && migrate_keys.is_none() && expiry == Expiry::Nothing && ttl.is_none();
         Ok((!is_as_wanted).then(|| Conversion {
             name: wanted.name.clone(),
             migrate,
+            migrate_keys,
             wanted_version: wanted.version,
             stored: expiry,
             wanted: wanted_expiry,
@@ -101,8 +117,8 @@ impl TableSpec {
         }
         if stored.key_type != wanted.key_type {
             return Err(refuse(
-                "a restored state has other keys, which cannot be migrated; go back to the stored type, give the \
-                 state another name, or start fresh",
+                "a restored state has other keys; give the keys a version and say how to migrate them, go back to the \
+                 stored type, give the state another name, or start fresh",
             ));
         }
         self.evolution().migrate.clone().ok_or_else(|| {
@@ -148,6 +164,27 @@ impl Conversion {
         }
     }
 
+    /// The key for the program. One that becomes another may belong to another subtask.
+    ///
+    /// # Errors
+    /// The first of the program's migration, with the name of the state and the stored version.
+    pub fn convert_key<'k>(&self, key: &'k [u8]) -> Result<Cow<'k, [u8]>> {
+        let Some((version, migrate)) = &self.migrate_keys else {
+            return Ok(key.into());
+        };
+        let migrated = migrate(*version, key).map_err(|error| {
+            error
+                .with("state", &self.name)
+                .with("stored version of the keys", version)
+        })?;
+        Ok(migrated.into())
+    }
+
+    /// Whether keys become others.
+    pub fn changes_keys(&self) -> bool {
+        self.migrate_keys.is_some()
+    }
+
     /// Whether values become others. Otherwise some are only left out: the stored ones remain readable, and
     /// a snapshot may build on them.
     pub fn changes_values(&self) -> bool {
@@ -167,11 +204,20 @@ impl Conversion {
         Ok(migrated.into())
     }
 
-    /// Converts the entries of a block and counts them. A delta keeps what has expired.
-    pub(crate) fn convert_block(&self, payload: &Bytes, is_delta: bool) -> Result<(u32, Bytes)> {
+    /// Converts the entries of a block whose keys are wanted, and counts them. A delta keeps what has expired.
+    pub(crate) fn convert_block(
+        &self,
+        payload: &Bytes,
+        is_delta: bool,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<(u32, Bytes)> {
         let (mut entries, mut converted) = (0, Vec::with_capacity(payload.len()));
         for entry in Entry::iter(payload) {
             let Entry { key, value } = entry?;
+            let key = self.convert_key(key)?;
+            if !is_wanted(&key) {
+                continue;
+            }
             let kept = if is_delta {
                 let (moments, bare) = self.split(value)?;
                 Some(self.converted(value, &moments, bare)?)
@@ -179,7 +225,11 @@ impl Conversion {
                 self.convert(value)?
             };
             if let Some(value) = kept {
-                Entry { key, value: &value }.append(&mut converted);
+                let entry = Entry {
+                    key: &key,
+                    value: &value,
+                };
+                entry.append(&mut converted);
                 entries += 1;
             }
         }

@@ -18,8 +18,8 @@ pub struct TableId(pub u16);
 /// A table that an operator wants: its name, its types, and how to make one in memory.
 #[derive(Debug, Clone)]
 pub struct TableSpec {
-    meta: TableMeta,
-    evolution: Evolution,
+    pub(crate) meta: TableMeta,
+    pub(crate) evolution: Evolution,
     live: fn(MaxParallelism) -> Box<dyn LiveTable>,
 }
 
@@ -30,6 +30,7 @@ impl TableSpec {
             name: name.into(),
             version: 1,
             key_type: short_type_name::<K>(),
+            key_version: 1,
             value_type: short_type_name::<V>(),
             schema: Schema::of::<K, V>(),
         };

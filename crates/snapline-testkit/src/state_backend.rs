@@ -19,6 +19,7 @@ mod chain;
 mod damage;
 mod evolution;
 mod expiry;
+mod key_evolution;
 mod namespaces;
 mod restore;
 mod shelf;
@@ -34,7 +35,7 @@ pub use subject::Subject;
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
     /// What the sentence is about: `value`, `typed`, `namespaces`, `timers`, `snapshot`, `chain`,
-    /// `restore`, `evolution`, `expiry` or `damage`.
+    /// `restore`, `evolution`, `key_evolution`, `expiry` or `damage`.
     pub group: &'static str,
     /// The sentence, as the name of a test.
     pub name: &'static str,
@@ -134,6 +135,8 @@ macro_rules! state_backend_suite {
             evolution: what_has_expired_is_neither_returned_nor_restored,
             evolution: an_older_value_does_not_come_back_when_the_newer_expires,
             evolution: a_time_to_live_is_given_changed_and_taken,
+            key_evolution: keys_of_an_older_version_become_others_and_are_dealt_out_anew,
+            key_evolution: keys_that_cannot_be_migrated_are_refused,
             expiry: the_items_of_a_list_and_a_map_expire_one_by_one,
             expiry: a_read_lets_items_live_on_when_it_is_to,
             expiry: items_come_to_expire_and_to_live_for_ever,

@@ -38,6 +38,9 @@ pub struct TableMeta {
     pub version: u32,
     /// The type of the keys, without module paths.
     pub key_type: String,
+    /// The version that the program gave to the keys.
+    #[serde(default = "first_version", skip_serializing_if = "is_first_version")]
+    pub key_version: u32,
     /// The type of the values, without module paths.
     pub value_type: String,
     /// What the keys and values look like, if that is known.
@@ -52,11 +55,21 @@ pub struct TableMeta {
 impl PartialEq for TableMeta {
     fn eq(&self, other: &Self) -> bool {
         (&self.name, self.version) == (&other.name, other.version)
-            && (&self.key_type, &self.value_type) == (&other.key_type, &other.value_type)
+            && (&self.key_type, self.key_version) == (&other.key_type, other.key_version)
+            && self.value_type == other.value_type
     }
 }
 
 impl Eq for TableMeta {}
+
+fn first_version() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_first_version(version: &u32) -> bool {
+    *version == first_version()
+}
 
 /// One block of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

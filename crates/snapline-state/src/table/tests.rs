@@ -35,6 +35,7 @@ fn drained(table: &mut Counts, mut meanwhile: impl FnMut(&mut Counts)) -> BTreeM
         name: "t".into(),
         version: 1,
         key_type: "u64".into(),
+        key_version: 1,
         value_type: "String".into(),
         schema: None,
     };

@@ -10,8 +10,8 @@ use snapline_core::{
     CheckpointId, Error, KeyGroup, KeyGroupRange, Result, decode, encode_into, stable_hash_bytes,
 };
 use snapline_state::{
-    ByteTable, EntryVisitor, HandleKind, KeyedStateBackend, Snapshot, SnapshotTarget, StateBackend,
-    StateContext, StateHandle, StateLocation, TableId, TableMeta, TableRef,
+    ByteTable, Conversion, EntryVisitor, HandleKind, KeyedStateBackend, Snapshot, SnapshotTarget,
+    StateBackend, StateContext, StateHandle, StateLocation, TableId, TableMeta, TableRef,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +58,7 @@ pub(super) struct Double(pub(super) Flaw);
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 type Tables = Vec<(TableMeta, Entries)>;
 /// The same with the name, the version and the types of each.
-type StoredTables = Vec<((String, u32, String, String), Entries)>;
+type StoredTables = Vec<((String, u32, String, u32, String), Entries)>;
 
 #[derive(Debug)]
 struct Keyed {
@@ -102,12 +102,14 @@ impl StateBackend for Double {
                 Err(_) if flaw == Flaw::ShortFileIsCut || flaw == Flaw::MissingFileIsEmpty => Vec::new(),
                 stored => stored?,
             };
-            for (position, ((name, version, key_type, value_type), entries)) in stored.into_iter().enumerate()
+            for (position, ((name, version, key_type, key_version, value_type), entries)) in
+                stored.into_iter().enumerate()
             {
                 let meta = TableMeta {
                     name,
                     version,
                     key_type,
+                    key_version,
                     value_type,
                     schema: None,
                 };
@@ -134,7 +136,20 @@ impl StateBackend for Double {
                     let group = context.max_parallelism.key_group(stable_hash_bytes(key));
                     context.key_groups.contains(group) || flaw == Flaw::IgnoresKeyGroups
                 };
-                for (key, value) in entries.into_iter().filter(|(key, _)| own(key)) {
+                let new_key = |key: Vec<u8>| match &conversion {
+                    Some(conversion) => conversion.convert_key(&key).map(Cow::into_owned),
+                    None => Ok(key),
+                };
+                for (key, value) in entries {
+                    let key = new_key(key).map_err(|error| error.with("operator", &context.operator))?;
+                    if !own(&key) {
+                        continue;
+                    }
+                    let is_new = conversion.as_ref().is_some_and(Conversion::changes_keys);
+                    if is_new && tables[index].1.contains_key(&key) {
+                        return Err(Error::invalid("two keys have become the same")
+                            .with("operator", &context.operator));
+                    }
                     let converted = match &conversion {
                         Some(conversion) => conversion
                             .convert(&value)
@@ -317,7 +332,15 @@ impl Snapshot for Frozen {
         let mut bytes = Vec::new();
         let is_empty = self.moment.iter().all(|(_, entries)| entries.is_empty());
         if !(is_empty && self.flaw == Flaw::EmptySnapshotCannotBeRead) {
-            let parts = |meta: TableMeta| (meta.name, meta.version, meta.key_type, meta.value_type);
+            let parts = |meta: TableMeta| {
+                (
+                    meta.name,
+                    meta.version,
+                    meta.key_type,
+                    meta.key_version,
+                    meta.value_type,
+                )
+            };
             let stored = self
                 .moment
                 .iter()

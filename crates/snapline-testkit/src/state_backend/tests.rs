@@ -9,7 +9,7 @@ crate::state_backend_suite!(bytes, || Double(Flaw::None));
 crate::state_backend_suite!(live, MemoryStateBackend::new);
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 60] = [
+const BITES: [(Flaw, &str); 62] = [
     (Flaw::MissingIsZero, "a_key_has_no_value_until_it_gets_one"),
     (Flaw::MissingIsZero, "an_update_may_leave_a_key_without_a_value"),
     (
@@ -204,6 +204,14 @@ const BITES: [(Flaw, &str); 60] = [
     (
         Flaw::ValuesAreNotReplaced,
         "values_expire_in_event_time_by_the_watermark",
+    ),
+    (
+        Flaw::RestoresOnce,
+        "keys_of_an_older_version_become_others_and_are_dealt_out_anew",
+    ),
+    (
+        Flaw::TypesAreNotChecked,
+        "keys_that_cannot_be_migrated_are_refused",
     ),
     (Flaw::SkipsChecksum, "a_flipped_byte_is_found"),
     (Flaw::ShortFileIsCut, "a_file_that_was_cut_short_is_found"),

@@ -6,7 +6,7 @@ use crate::backend::StateContext;
 use crate::conversion::Conversion;
 use crate::handle::{HandleKind, StateHandle};
 use crate::pieces::Pieces;
-use crate::spec::TableId;
+use crate::spec::{TableId, TableSpec};
 use futures::StreamExt;
 use snapline_core::{Error, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -69,9 +69,10 @@ impl StateContext {
         keep: &mut (dyn FnMut(StoredEntries) -> Result<()> + Send),
     ) -> Result<Vec<TableMeta>> {
         let mut tables = Tables::of(self)?;
+        let any_may_be_mine = self.tables.iter().any(TableSpec::migrates_keys);
         let mine = |handle: &&StateHandle| {
             let groups = handle.key_groups.unwrap_or(self.max_parallelism.full_range());
-            !groups.intersection(self.key_groups).is_empty()
+            any_may_be_mine || !groups.intersection(self.key_groups).is_empty()
         };
         let reads: Vec<_> = handles.filter(mine).map(|handle| fetch(self, handle)).collect();
         let mut files = futures::stream::iter(reads).buffered(FETCHED_AT_ONCE);
@@ -130,6 +131,8 @@ struct Tables<'a> {
     context: &'a StateContext,
     wanted: HashMap<&'a str, TableId>,
     unclaimed: Vec<TableMeta>,
+    /// The hashes of keys that have become others.
+    new_keys: HashSet<(TableId, u64)>,
 }
 
 impl<'a> Tables<'a> {
@@ -149,6 +152,7 @@ impl<'a> Tables<'a> {
             context,
             wanted,
             unclaimed: Vec::new(),
+            new_keys: HashSet::new(),
         })
     }
 
@@ -188,7 +192,23 @@ impl<'a> Tables<'a> {
                 })?,
             }
         }
+        let with_new_keys = |entries: &&StoredEntries| entries.has_other_keys() && !entries.is_delta();
+        for entries in tables.values().filter(with_new_keys) {
+            entries.for_each(&mut |restored| self.note_new_key(&restored))?;
+        }
         Ok(tables)
+    }
+
+    /// Two keys must not have become one: of their values only one would be found again.
+    fn note_new_key(&mut self, restored: &RestoredEntry<'_>) -> Result<()> {
+        if self.new_keys.insert((restored.table, restored.hash)) {
+            return Ok(());
+        }
+        let state = self.context.tables.get(usize::from(restored.table.0));
+        Err(
+            Error::invalid("two keys have become the same by a migration; let them stay different")
+                .with("state", state.map_or("", |spec| &spec.meta().name)),
+        )
     }
 
     /// The id of a stored table, and what is to be done with its values.

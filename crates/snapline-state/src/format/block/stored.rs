@@ -71,21 +71,75 @@ impl StoredEntries {
     /// # Errors
     /// As [`Conversion::convert`].
     pub(crate) fn push(&mut self, mut block: StoredBlock) -> Result<()> {
+        if self.has_other_keys() {
+            return self.push_with_new_keys(block);
+        }
         if block.key_groups.intersection(self.own).is_empty() {
             return Ok(());
         }
         if let Some(conversion) = &self.conversion {
-            (block.entries, block.payload) = conversion.convert_block(&block.payload, self.is_delta())?;
+            (block.entries, block.payload) =
+                conversion.convert_block(&block.payload, self.is_delta(), |_| true)?;
         }
         self.blocks.push(block);
         Ok(())
+    }
+
+    /// Whether the keys of the file become others, which may belong to any key group.
+    pub(crate) fn has_other_keys(&self) -> bool {
+        let conversion = self.conversion.as_ref();
+        conversion.is_some_and(Conversion::changes_keys)
+    }
+
+    /// Adds what the subtask owns of a block when its keys have become others.
+    fn push_with_new_keys(&mut self, block: StoredBlock) -> Result<()> {
+        let is_own = |key: &[u8]| self.owns(key);
+        let converted = match &self.conversion {
+            Some(conversion) => conversion.convert_block(&block.payload, self.is_delta(), is_own)?,
+            None => (block.entries, block.payload),
+        };
+        let (entries, payload) = converted;
+        self.blocks.push(StoredBlock {
+            key_groups: self.own,
+            entries,
+            payload,
+        });
+        Ok(())
+    }
+
+    fn owns(&self, key: &[u8]) -> bool {
+        let group = self.max_parallelism.key_group(stable_hash_bytes(key));
+        self.own.contains(group)
+    }
+
+    /// What the subtask owns of a block of removed keys when they have become others.
+    fn removed_with_new_keys(&self, block: StoredBlock) -> Result<StoredBlock> {
+        let Some(conversion) = &self.conversion else {
+            return Ok(block);
+        };
+        let (mut entries, mut payload) = (0, Vec::with_capacity(block.payload.len()));
+        for key in Entry::removed(&block.payload) {
+            let key = conversion.convert_key(key?)?;
+            if self.owns(&key) {
+                Entry::append_removed(&key, &mut payload);
+                entries += 1;
+            }
+        }
+        Ok(StoredBlock {
+            key_groups: self.own,
+            entries,
+            payload: payload.into(),
+        })
     }
 
     /// Adds a block of removed keys, unless it has none that the subtask owns.
     ///
     /// # Errors
     /// `Corrupted` when the file is not a delta.
-    pub(crate) fn push_removed(&mut self, block: StoredBlock) -> Result<()> {
+    pub(crate) fn push_removed(&mut self, mut block: StoredBlock) -> Result<()> {
+        if self.has_other_keys() {
+            block = self.removed_with_new_keys(block)?;
+        }
         match &mut self.content {
             Content::All => return Err(Error::corrupted("a full snapshot has removed keys")),
             Content::Changes(removed) if !block.key_groups.intersection(self.own).is_empty() => {
@@ -101,11 +155,11 @@ impl StoredEntries {
         matches!(self.content, Content::Changes(_))
     }
 
-    /// Whether the values are not those of the file: it has those of an older version, or without the time to
+    /// Whether the keys or values are not those of the file: it has those of an older version, or without the time to
     /// live that the state has now. A snapshot must not build on such a file.
     pub fn is_migrated(&self) -> bool {
         let conversion = self.conversion.as_ref();
-        conversion.is_some_and(Conversion::changes_values)
+        conversion.is_some_and(|conversion| conversion.changes_values() || conversion.changes_keys())
     }
 
     /// Hands out each removed key that the subtask owns, with its hash.

@@ -10,6 +10,7 @@ fn meta(name: &str) -> TableMeta {
         name: name.into(),
         version: 1,
         key_type: "u64".into(),
+        key_version: 1,
         value_type: "String".into(),
         schema: None,
     }

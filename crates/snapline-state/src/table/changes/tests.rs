@@ -93,6 +93,7 @@ impl Subject {
             name: "t".into(),
             version: 1,
             key_type: "u64".into(),
+            key_version: 1,
             value_type: "u32".into(),
             schema: None,
         };

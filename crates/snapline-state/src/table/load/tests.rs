@@ -48,6 +48,7 @@ fn stored(table: &mut Numbers, own: KeyGroupRange, max: MaxParallelism) -> Store
         name: "t".into(),
         version: 1,
         key_type: "u64".into(),
+        key_version: 1,
         value_type: "u64".into(),
         schema: None,
     };

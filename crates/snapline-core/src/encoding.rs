@@ -5,7 +5,7 @@ mod encoder;
 
 use crate::error::{Error, Result};
 use decoder::Decoder;
-use encoder::Encoder;
+pub(crate) use encoder::{Buffer, Encoder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

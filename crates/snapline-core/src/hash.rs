@@ -1,8 +1,11 @@
 //! The hash that decides where a key lives: the same on every build and platform.
 
+mod short;
+
 use crate::data::Key;
 use crate::encoding::encode_into;
 use crate::error::Result;
+use short::ShortEncoding;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The stable hash of bytes: xxh3 with 64 bits and seed 0.
@@ -32,6 +35,32 @@ impl StableHasher {
     /// `Invalid` when the key's `Serialize` fails.
     #[inline]
     pub fn hash<K: Key>(&mut self, key: &K) -> Result<u64> {
+        match ShortEncoding::of(key) {
+            Some(short) => Ok(short.hash()),
+            None => self.hash_long(key),
+        }
+    }
+
+    /// Appends the stable hashes of keys.
+    ///
+    /// # Errors
+    /// `Invalid` when a key's `Serialize` fails.
+    #[inline]
+    pub fn hash_each<'a, K: Key>(
+        &mut self,
+        keys: impl ExactSizeIterator<Item = &'a K>,
+        hashes: &mut Vec<u64>,
+    ) -> Result<()> {
+        let start = hashes.len();
+        hashes.resize(start + keys.len(), 0);
+        for (hash, key) in hashes[start..].iter_mut().zip(keys) {
+            *hash = self.hash(key)?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn hash_long<K: Key>(&mut self, key: &K) -> Result<u64> {
         Ok(stable_hash_bytes(self.encode(key)?))
     }
 

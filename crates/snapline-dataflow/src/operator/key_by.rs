@@ -49,11 +49,13 @@ struct KeyByLink<F, K, T> {
 impl<K: Key, T: Data, F: FnMut(&T) -> K + Send> Link<T> for KeyByLink<F, K, T> {
     fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
         let hashes = self.keyed.hashes.get_or_insert_default();
-        for record in batch.records.drain(..) {
+        let keyed = batch.records.drain(..).map(|record| {
             let key = (self.selector)(&record);
-            hashes.push(self.hasher.hash(&key)?);
-            self.keyed.records.push(Keyed { key, record });
-        }
+            Keyed { key, record }
+        });
+        self.keyed.records.extend(keyed);
+        let keys = self.keyed.records.iter().map(|keyed| &keyed.key);
+        self.hasher.hash_each(keys, hashes)?;
         self.keyed.timestamps = batch.timestamps.take();
         batch.clear();
         self.next.on_batch(&mut self.keyed)

@@ -30,7 +30,7 @@ pub use verify::{Verification, verify_handles};
 
 use layout::Layout;
 use record::{Epoch, EpochRecord, Era};
-use snapline_core::{AttemptId, CheckpointId, Error, JobId, Result};
+use snapline_core::{AttemptId, CheckpointId, Codec, Error, JobId, Result};
 use snapline_state::{CheckpointStorage, LocalCopies, StorageKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -75,6 +75,7 @@ use targets::Registered;
 pub struct CheckpointStore {
     storage: Arc<dyn CheckpointStorage>,
     local_copies: Option<Arc<LocalCopies>>,
+    codec: Codec,
     layout: Layout,
     chain: Mutex<Option<Chain>>,
     known: Mutex<Known>,
@@ -122,11 +123,18 @@ impl CheckpointStore {
         Self {
             storage,
             local_copies: None,
+            codec: Codec::None,
             layout: Layout::new(job),
             chain: Mutex::new(None),
             known: Mutex::default(),
             targets: Mutex::default(),
         }
+    }
+
+    /// Compresses the state that tasks write from now on, see [`CheckpointStore::snapshot_target`].
+    #[must_use]
+    pub fn compressed_by(self, codec: Codec) -> Self {
+        Self { codec, ..self }
     }
 
     /// The job.

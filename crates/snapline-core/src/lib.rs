@@ -31,7 +31,7 @@ pub use hash::{StableHasher, stable_hash_bytes};
 pub use id::{AttemptId, CheckpointId, JobId, OperatorUid, SubtaskId, SubtaskIndex};
 pub use key_group::{KeyGroup, KeyGroupRange, MaxParallelism};
 pub use settings::{
-    AlignmentSettings, CheckpointMode, CheckpointRetention, CheckpointSettings, ClaimMode, ConsistencyProof,
-    JobSettings, RestartSettings, RestoreSettings,
+    AlignmentSettings, CheckpointMode, CheckpointRetention, CheckpointSettings, ClaimMode, Codec,
+    ConsistencyProof, JobSettings, RestartSettings, RestoreSettings,
 };
 pub use time::{Timestamp, Watermark};

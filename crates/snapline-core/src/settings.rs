@@ -5,7 +5,7 @@ mod restart;
 mod restore;
 
 pub use checkpoint::{
-    AlignmentSettings, CheckpointMode, CheckpointRetention, CheckpointSettings, ConsistencyProof,
+    AlignmentSettings, CheckpointMode, CheckpointRetention, CheckpointSettings, Codec, ConsistencyProof,
 };
 pub use restart::RestartSettings;
 pub use restore::{ClaimMode, RestoreSettings};

@@ -16,7 +16,7 @@ use snapline_core::{
     SystemClock, Timestamp,
 };
 use snapline_dataflow::{FailureAnswer, JobFailure, JobGraph, JobHandle, JobRunner, JobState};
-use snapline_state::StorageKey;
+use snapline_state::{StorageKey, check_codec};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -103,6 +103,9 @@ impl Default for LocalCluster {
 #[async_trait]
 impl JobRunner for LocalCluster {
     async fn submit(&self, job: JobGraph) -> Result<JobHandle> {
+        if let Some(checkpoints) = &job.settings.checkpoints {
+            check_codec(checkpoints.compression)?;
+        }
         Ok(launch(job, self.cluster()?))
     }
 }
@@ -135,6 +138,9 @@ struct Master {
 impl Master {
     fn new(mut job: JobGraph, cluster: ClusterParts, shared: Arc<Shared>) -> Self {
         let mut store = CheckpointStore::new(job.components.storage.clone(), job.job.clone());
+        if let Some(checkpoints) = &job.settings.checkpoints {
+            store = store.compressed_by(checkpoints.compression);
+        }
         if job.settings.local_recovery && job.settings.restart_strategy() != RestartSettings::None {
             store = store.with_local_copies();
             // Tasks restore from where the copies are.

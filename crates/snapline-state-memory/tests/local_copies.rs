@@ -5,10 +5,10 @@
 use bytes::Bytes;
 use futures::executor::block_on;
 use futures::{StreamExt, stream};
-use snapline_core::{ErrorKind, Result};
+use snapline_core::{Codec, ErrorKind, KeyGroupRange, Result};
 use snapline_state::{
-    ByteStream, CheckpointStorage, Created, HandleKind, LocalCopies, SnapshotTarget, StateHandle,
-    StorageCapability, StorageKey, Stored,
+    BlockReader, BlockWriter, ByteStream, CheckpointStorage, Created, Entry, HandleKind, LocalCopies,
+    SnapshotTarget, StateHandle, StorageCapability, StorageKey, Stored, TableId, TableMeta, block_channel,
 };
 use snapline_state_memory::MemoryCheckpointStorage;
 use snapline_testkit::checkpoint_storage::Subject;
@@ -70,6 +70,47 @@ fn a_copy_is_read_instead_of_the_storage_until_it_is_not_retained() {
         (LEN, LEN)
     );
     assert_eq!(gets.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_copy_of_compressed_state_is_what_was_written_and_the_file_is_shorter() {
+    let copies = copies(Watched::default());
+    let target = SnapshotTarget::new(copies.clone(), key("job/checkpoint/1")).compressed_by(Codec::Lz4);
+    let (sender, blocks) = block_channel();
+    let mut writer = BlockWriter::new(sender);
+    let meta = TableMeta {
+        name: "counts".to_owned(),
+        version: 1,
+        key_type: "u64".to_owned(),
+        value_type: "u64".to_owned(),
+        schema: None,
+    };
+    writer.begin_table(TableId(0), &meta).unwrap();
+    for number in 0..10_000_u64 {
+        let (key, value) = (number.to_le_bytes(), number.to_le_bytes().repeat(12));
+        let entry = Entry {
+            key: &key,
+            value: &value,
+        };
+        let mut payload = Vec::new();
+        entry.append(&mut payload);
+        writer.append(TableId(0), KeyGroupRange::new(0, 1), 1, &payload);
+    }
+    writer.finish();
+    let handle = block_on(target.write_blocks("state", blocks, HandleKind::Full, None)).unwrap();
+    let plain = block_on(handle.read_pieces(&*copies)).unwrap();
+    assert_eq!(copies.bytes(), plain.len() as u64);
+    assert!(handle.len * 3 < copies.bytes(), "{handle:?}");
+    copies.retain(|_| false);
+    let stored = block_on(handle.read_pieces(&*copies)).unwrap();
+    assert_eq!(stored.len() as u64, handle.len);
+    let blocks = |file| {
+        BlockReader::of_checked(file)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(blocks(stored), blocks(plain));
 }
 
 #[test]

@@ -13,16 +13,17 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A [`CheckpointStorage`] that keeps what is [put](CheckpointStorage::put) into a folder in memory as
-/// well, so that a job which restarts in the same process need not read its state from the storage
-/// (Flink's local recovery).
+/// A [`CheckpointStorage`] that keeps what is [put](CheckpointStorage::put) into a folder in memory as well, so
+/// that a job which restarts in the same process need not read its state from the storage (Flink's local recovery).
 ///
-/// The pieces that are written are kept as they are, not copied or encoded again. A copy takes as much
-/// memory as the object is long, until it is [no longer retained](LocalCopies::retain) or its object is deleted;
-/// an object that is being written takes its memory as well.
+/// The pieces that are written are kept as they are, not copied or encoded again, and those of a
+/// [`SnapshotTarget`] before they are compressed. A copy takes as much memory as these are long, until it is [no longer retained](LocalCopies::retain) or
+/// its object is deleted; an object that is being written takes its memory as well.
 ///
 /// [`CheckpointStorage::get`] never answers with a copy: only who knows the checksum may use one, see
 /// [`StateHandle::read_pieces`].
+///
+/// [`SnapshotTarget`]: crate::SnapshotTarget
 #[derive(Debug)]
 pub struct LocalCopies {
     storage: Arc<dyn CheckpointStorage>,
@@ -32,11 +33,31 @@ pub struct LocalCopies {
 
 /// An object as the process that wrote it still has it.
 #[derive(Debug, Clone)]
-pub struct LocalCopy {
+pub(crate) struct LocalCopy {
     pieces: Pieces,
-    /// What the storage has stored.
+    /// Of the pieces.
+    checksum: u32,
+    /// What the storage has stored: something shorter, when it was compressed.
     stored: Stored,
     is_spoiled: Arc<AtomicBool>,
+}
+
+/// The pieces of an object that is stored as something else than they are.
+#[derive(Debug, Clone)]
+pub(crate) struct Copying {
+    storage: Arc<dyn CheckpointStorage>,
+    pieces: Arc<Mutex<Pieces>>,
+}
+
+impl Copying {
+    /// Where the object itself goes.
+    pub(crate) fn storage(&self) -> &dyn CheckpointStorage {
+        &*self.storage
+    }
+
+    pub(crate) fn push(&self, piece: Bytes) {
+        lock(&self.pieces).push(piece);
+    }
 }
 
 impl LocalCopies {
@@ -59,6 +80,47 @@ impl LocalCopies {
         self.copies().values().map(|copy| copy.pieces.len() as u64).sum()
     }
 
+    /// Begins a copy of an object that is stored compressed, if objects of this name are kept.
+    pub(crate) fn copy_of(&self, key: &StorageKey) -> Option<Copying> {
+        let is_kept = key.as_str().starts_with(&self.folder);
+        is_kept.then(|| Copying {
+            storage: self.storage.clone(),
+            pieces: Arc::default(),
+        })
+    }
+
+    /// Keeps the copy of an object that is stored, unless it lies in the manifest.
+    pub(crate) fn keep(&self, handle: &StateHandle, copying: &Copying) {
+        if let StateLocation::File { key, .. } = &handle.location {
+            let stored = Stored {
+                len: handle.len,
+                checksum: handle.checksum,
+            };
+            let pieces = std::mem::take(&mut *lock(&copying.pieces));
+            self.insert(key, pieces.checksum(), pieces, stored);
+        }
+    }
+
+    fn insert(&self, key: &StorageKey, checksum: u32, pieces: Pieces, stored: Stored) {
+        let copy = LocalCopy {
+            pieces,
+            checksum,
+            stored,
+            is_spoiled: Arc::default(),
+        };
+        self.copies().insert(key.clone(), copy);
+    }
+
+    fn copy(&self, key: &StorageKey) -> Option<LocalCopy> {
+        let mut copies = self.copies();
+        let copy = copies.get(key)?.clone();
+        if copy.is_spoiled.load(Ordering::Relaxed) {
+            copies.remove(key);
+            return None;
+        }
+        Some(copy)
+    }
+
     /// Nothing panics while the lock is held.
     fn copies(&self) -> MutexGuard<'_, BTreeMap<StorageKey, LocalCopy>> {
         lock(&self.copies)
@@ -74,7 +136,8 @@ impl LocalCopy {
                     len: handle.len,
                     checksum: handle.checksum,
                 };
-                storage.local_copy(key).filter(|copy| copy.stored == written)
+                let copy = storage.local_copies()?.copy(key)?;
+                (copy.stored == written).then_some(copy)
             }
             _ => None,
         }
@@ -82,8 +145,7 @@ impl LocalCopy {
 
     /// The content, if it is still what was written. If it is not, nobody will be given the copy again.
     pub(crate) fn checked(self) -> Option<Pieces> {
-        let is_whole =
-            self.pieces.len() as u64 == self.stored.len && self.pieces.checksum() == self.stored.checksum;
+        let is_whole = self.pieces.checksum() == self.checksum;
         if !is_whole {
             self.is_spoiled.store(true, Ordering::Relaxed);
         }
@@ -113,12 +175,8 @@ impl CheckpointStorage for LocalCopies {
         let kept = pieces.clone();
         let content = content.inspect_ok(move |piece| lock(&kept).push(piece.clone()));
         let stored = self.storage.put(key, content.boxed()).await?;
-        let copy = LocalCopy {
-            pieces: std::mem::take(&mut *lock(&pieces)),
-            stored,
-            is_spoiled: Arc::default(),
-        };
-        self.copies().insert(key.clone(), copy);
+        let pieces = std::mem::take(&mut *lock(&pieces));
+        self.insert(key, stored.checksum, pieces, stored);
         Ok(stored)
     }
 
@@ -138,14 +196,8 @@ impl CheckpointStorage for LocalCopies {
         self.storage.delete(keys).await
     }
 
-    fn local_copy(&self, key: &StorageKey) -> Option<LocalCopy> {
-        let mut copies = self.copies();
-        let copy = copies.get(key)?.clone();
-        if copy.is_spoiled.load(Ordering::Relaxed) {
-            copies.remove(key);
-            return None;
-        }
-        Some(copy)
+    fn local_copies(&self) -> Option<&LocalCopies> {
+        Some(self)
     }
 }
 

@@ -42,6 +42,12 @@ impl Pieces {
         }
     }
 
+    /// Adds others at the end.
+    pub fn append(&mut self, mut more: Self) {
+        self.len += more.len;
+        self.pieces.append(&mut more.pieces);
+    }
+
     /// Takes the first `len` bytes away, if there are as many. They are copied only when they do not lie
     /// in one piece.
     pub fn split_to(&mut self, len: usize) -> Option<Bytes> {

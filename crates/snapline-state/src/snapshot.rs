@@ -1,6 +1,8 @@
 //! The asynchronous half of a snapshot: from a frozen table to the storage.
 
+use crate::format::block::recoder::Recoder;
 use crate::handle::{HandleKind, StateHandle, StateLocation};
+use crate::local_copies::Copying;
 use crate::storage::CheckpointStorage;
 use crate::storage_key::StorageKey;
 use async_trait::async_trait;
@@ -8,7 +10,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::task::AtomicWaker;
-use snapline_core::{Error, KeyGroupRange, Result};
+use snapline_core::{Codec, Error, KeyGroupRange, Result};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,15 +37,61 @@ pub trait Snapshot: Send {
 pub struct SnapshotTarget {
     storage: Arc<dyn CheckpointStorage>,
     prefix: StorageKey,
+    codec: Codec,
 }
 
 impl SnapshotTarget {
     /// Up to this many bytes a piece of state is kept in the manifest itself.
     pub const INLINE_LIMIT: usize = 16 * 1024;
 
-    /// Objects will be named `prefix` followed by `-` and a name.
+    /// Objects will be named `prefix` followed by `-` and a name. Nothing is compressed.
     pub fn new(storage: Arc<dyn CheckpointStorage>, prefix: StorageKey) -> Self {
-        Self { storage, prefix }
+        let codec = Codec::None;
+        Self {
+            storage,
+            prefix,
+            codec,
+        }
+    }
+
+    /// The same, where the blocks of state files are compressed.
+    #[must_use]
+    pub fn compressed_by(self, codec: Codec) -> Self {
+        Self { codec, ..self }
+    }
+
+    /// Stores what a [`crate::BlockWriter`] writes as one object, or inline when it is short, compressed as the
+    /// job wants it. A [copy in memory](crate::LocalCopies) stays as it was written.
+    ///
+    /// # Errors
+    /// What the writer failed with, or the storage; `Unsupported` as [`crate::check_codec`].
+    pub async fn write_blocks(
+        &self,
+        name: &str,
+        blocks: BlockReceiver,
+        kind: HandleKind,
+        key_groups: Option<KeyGroupRange>,
+    ) -> Result<StateHandle> {
+        let key = self.key(name)?;
+        let mut recoder = Recoder::to(self.codec)?;
+        let copying = self
+            .storage
+            .local_copies()
+            .and_then(|copies| copies.copy_of(&key));
+        let storage = copying.as_ref().map_or(&*self.storage, Copying::storage);
+        let kept = copying.clone();
+        let recoded = blocks.map(move |block| {
+            let block = block?;
+            if let Some(kept) = &kept {
+                kept.push(block.clone());
+            }
+            recoder.recode(block)
+        });
+        let handle = put(storage, key, recoded.boxed(), kind, key_groups).await?;
+        if let (Some(copies), Some(copying)) = (self.storage.local_copies(), copying) {
+            copies.keep(&handle, &copying);
+        }
+        Ok(handle)
     }
 
     /// Stores a stream of pieces as one object, or inline when it ends early.
@@ -53,30 +101,11 @@ impl SnapshotTarget {
     pub async fn write(
         &self,
         name: &str,
-        mut content: crate::ByteStream,
+        content: crate::ByteStream,
         kind: HandleKind,
         key_groups: Option<KeyGroupRange>,
     ) -> Result<StateHandle> {
-        let mut head = Vec::new();
-        while head.len() <= Self::INLINE_LIMIT {
-            match content.next().await {
-                Some(piece) => head.extend_from_slice(&piece?),
-                None => return Ok(StateHandle::inline(head.into(), kind, key_groups)),
-            }
-        }
-        let key = StorageKey::new(format!("{}-{name}", self.prefix))?;
-        let content = futures::stream::iter([Ok(Bytes::from(head))])
-            .chain(content)
-            .boxed();
-        let stored = self.storage.put(&key, content).await?;
-        let location = StateLocation::File { key, offset: 0 };
-        Ok(StateHandle {
-            location,
-            len: stored.len,
-            checksum: stored.checksum,
-            key_groups,
-            kind,
-        })
+        put(&*self.storage, self.key(name)?, content, kind, key_groups).await
     }
 
     /// Stores bytes that are all there.
@@ -87,6 +116,37 @@ impl SnapshotTarget {
         self.write(name, futures::stream::iter([Ok(bytes)]).boxed(), kind, None)
             .await
     }
+
+    fn key(&self, name: &str) -> Result<StorageKey> {
+        StorageKey::new(format!("{}-{name}", self.prefix))
+    }
+}
+
+async fn put(
+    storage: &dyn CheckpointStorage,
+    key: StorageKey,
+    mut content: crate::ByteStream,
+    kind: HandleKind,
+    key_groups: Option<KeyGroupRange>,
+) -> Result<StateHandle> {
+    let mut head = Vec::new();
+    while head.len() <= SnapshotTarget::INLINE_LIMIT {
+        match content.next().await {
+            Some(piece) => head.extend_from_slice(&piece?),
+            None => return Ok(StateHandle::inline(head.into(), kind, key_groups)),
+        }
+    }
+    let content = futures::stream::iter([Ok(Bytes::from(head))])
+        .chain(content)
+        .boxed();
+    let stored = storage.put(&key, content).await?;
+    Ok(StateHandle {
+        location: StateLocation::File { key, offset: 0 },
+        len: stored.len,
+        checksum: stored.checksum,
+        key_groups,
+        kind,
+    })
 }
 
 /// How many bytes of finished blocks may wait for the storage before a table stops encoding.

@@ -1,6 +1,6 @@
 //! Where snapshots live.
 
-use crate::local_copies::LocalCopy;
+use crate::local_copies::LocalCopies;
 use crate::storage_key::StorageKey;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -71,10 +71,9 @@ pub trait CheckpointStorage: Send + Sync + std::fmt::Debug + 'static {
     /// `Unavailable`; some of the objects may be gone.
     async fn delete(&self, keys: &[StorageKey]) -> Result<()>;
 
-    /// An object as this process still has it in memory, see [`crate::LocalCopies`]; it may differ from what
-    /// is stored. Reads nothing. A storage has none unless it says otherwise.
-    fn local_copy(&self, key: &StorageKey) -> Option<LocalCopy> {
-        let _ = key;
+    /// What this process keeps in memory of what it writes. A storage keeps nothing unless it says otherwise, and one
+    /// that passes on to another need not pass this on.
+    fn local_copies(&self) -> Option<&LocalCopies> {
         None
     }
 }

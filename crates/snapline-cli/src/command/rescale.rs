@@ -7,9 +7,8 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::stop::{Outcome, Stop};
 use crate::subject::Subject;
-use futures::StreamExt;
 use snapline_coordinator::{Manifest, SavepointTarget, copy_checkpoint, verify_checkpoint};
-use snapline_core::{Error, KeyGroupRange, MaxParallelism, OperatorUid, Result, stable_hash_bytes};
+use snapline_core::{Codec, Error, KeyGroupRange, MaxParallelism, OperatorUid, Result, stable_hash_bytes};
 use snapline_state::{
     BlockWriter, HandleKind, SnapshotTarget, StateHandle, SubtaskState, TableId, block_channel,
 };
@@ -35,7 +34,8 @@ pub(crate) async fn rescale(arguments: &RescaleSavepoint, output: &mut Output) -
     let mut progress = Progress::new("rescaling");
     for (uid, operator) in &from.manifest.operators {
         for (index, subtask) in operator.subtasks.iter().enumerate() {
-            let name = SnapshotTarget::new(target.storage.clone(), prefix.join(&format!("{uid}/{index}"))?);
+            let name = prefix.join(&format!("{uid}/{index}"))?;
+            let name = SnapshotTarget::new(target.storage.clone(), name).compressed_by(Codec::default());
             let keyed = regrouped(&from, subtask, max, &name, &mut progress).await?;
             place(&mut copy, uid, index, keyed)?;
         }
@@ -120,7 +120,7 @@ async fn regrouped(
     .await?;
     writer.finish();
     let groups = regroup(groups, old, max);
-    let stored = target.write("keyed", receiver.boxed(), HandleKind::Full, Some(groups));
+    let stored = target.write_blocks("keyed", receiver, HandleKind::Full, Some(groups));
     Ok(vec![stored.await?])
 }
 

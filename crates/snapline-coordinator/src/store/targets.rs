@@ -77,10 +77,10 @@ impl CheckpointStore {
         if let Some(Registered { target, .. }) = self.registered(attempt, checkpoint) {
             let folder = self.layout.savepoint(&target.path, attempt, checkpoint)?;
             let prefix = folder.join(&format!("{operator}/{subtask}"))?;
-            return Ok(SnapshotTarget::new(target.storage, prefix));
+            return Ok(SnapshotTarget::new(target.storage, prefix).compressed_by(self.codec));
         }
         let prefix = self.layout.state(attempt, checkpoint, operator, subtask)?;
-        Ok(SnapshotTarget::new(self.storage.clone(), prefix))
+        Ok(SnapshotTarget::new(self.storage.clone(), prefix).compressed_by(self.codec))
     }
 
     /// Deletes the files of state that nothing refers to.

@@ -68,6 +68,20 @@ pub enum CheckpointRetention {
     DeleteOnCancel,
 }
 
+/// How the blocks of state files are compressed. Files of any codec can be restored, whatever is set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(clippy::exhaustive_enums, reason = "a reader must know every codec")]
+pub enum Codec {
+    /// Not at all.
+    None,
+    /// LZ4: takes little time.
+    #[default]
+    Lz4,
+    /// Zstandard at its fastest level: shorter, and takes more time. Needs the feature `zstd`.
+    Zstd,
+}
+
 /// When and how checkpoints are taken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -92,6 +106,8 @@ pub struct CheckpointSettings {
     pub tolerable_failures: u32,
     /// How many completed checkpoints are kept. At least 1.
     pub retained: usize,
+    /// How state files are compressed, those of savepoints as well.
+    pub compression: Codec,
 }
 
 impl Default for CheckpointSettings {
@@ -107,6 +123,7 @@ impl Default for CheckpointSettings {
             retention: CheckpointRetention::RetainOnCancel,
             tolerable_failures: 10,
             retained: 3,
+            compression: Codec::Lz4,
         }
     }
 }

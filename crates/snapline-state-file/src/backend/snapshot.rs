@@ -3,7 +3,6 @@
 use super::change::{Decoded, decode};
 use super::store::Entries;
 use async_trait::async_trait;
-use futures::StreamExt;
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::poll_fn;
@@ -76,7 +75,7 @@ impl Snapshot for FileSnapshot {
             .spawn(move || writing.write(entries))
             .map_err(|error| Error::unavailable("cannot start the thread of a snapshot").because(error))?;
         let handle = target
-            .write("keyed", blocks.boxed(), kind, Some(key_groups))
+            .write_blocks("keyed", blocks, kind, Some(key_groups))
             .await?;
         let mut handles = base.map_or_else(Vec::new, |base| base.handles);
         let is_inline = matches!(handle.location, StateLocation::Inline(_));

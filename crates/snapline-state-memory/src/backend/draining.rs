@@ -3,7 +3,6 @@
 use super::Table;
 use super::unclaimed::UnclaimedTable;
 use async_trait::async_trait;
-use futures::StreamExt;
 use snapline_core::{CheckpointId, Error, KeyGroupRange, Result};
 use snapline_state::{
     BlockReceiver, BlockWriter, HandleKind, Snapshot, SnapshotChain, SnapshotChains, SnapshotTarget,
@@ -155,7 +154,7 @@ impl Blocks {
             Some(_) => HandleKind::Delta,
             None => HandleKind::Full,
         };
-        let written = target.write("keyed", self.receiver.boxed(), kind, Some(self.key_groups));
+        let written = target.write_blocks("keyed", self.receiver, kind, Some(self.key_groups));
         let handle = written.await?;
         let mut handles = self.base.map_or_else(Vec::new, |base| base.handles);
         let is_inline = matches!(handle.location, StateLocation::Inline(_));

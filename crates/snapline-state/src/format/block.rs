@@ -1,30 +1,34 @@
 //! Tables of keyed state as a stream of checksummed blocks.
 //!
 //! A file is an [`Envelope`], then blocks. A block is a header of 24 bytes and a payload. Header,
-//! little-endian: payload length (u32), entries (u32), table (u16), kind (u8), zero (u8), first key
-//! group (u32), one past the last key group (u32), crc32c of the header before it and the payload
-//! (u32). A `meta` block (kind 0) holds a [`TableMeta`] as JSON and comes before the first `entries`
+//! little-endian: payload length (u32), entries (u32), table (u16), kind (u8), one if the payload is compressed by
+//! the codec of the envelope (u8), first key group (u32), one past the last key group (u32), crc32c of the header
+//! before it and the payload as it is stored (u32). A `meta` block (kind 0) holds a [`TableMeta`] as JSON and comes before the first `entries`
 //! block (kind 1) of its table. An entry is the key's length as a varint, the key, the value's length
 //! as a varint, the value; both as postcard. A `removed` block (kind 3) of a delta holds keys in the same
 //! way, without values: they had a value in the snapshot that the delta builds on. A key may be removed
 //! and have an entry as well; then it came back. An `end` block (kind 2) closes the file.
 
+pub(crate) mod decoder;
+mod header;
+pub(crate) mod recoder;
 pub(crate) mod restore;
 pub(crate) mod stored;
 
-use crate::format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};
+use crate::format::envelope::{Envelope, FileKind};
 use crate::pieces::Pieces;
 use crate::schema::{self, Schema};
 use crate::snapshot::BlockSender;
 use crate::spec::TableId;
 use crate::ttl::Living;
 use bytes::Bytes;
+use decoder::{BlockDecoder, Checks};
+use header::{END, ENTRIES, HEADER_LEN, Header, META, REMOVED};
 use restore::RestoredEntry;
 use serde::{Deserialize, Serialize};
-use snapline_core::{Error, KeyGroupRange, Result, encode_into};
+use snapline_core::{Codec, Error, KeyGroupRange, Result, encode_into};
 use std::sync::Arc;
 
-const HEADER_LEN: usize = 24;
 const BLOCK_BYTES: usize = 256 * 1024;
 /// By how much a block is usually longer: a little more than what a table drains at a time.
 const ROOM: usize = 24 * 1024;
@@ -100,11 +104,6 @@ pub enum Block {
         payload: Bytes,
     },
 }
-
-const META: u8 = 0;
-const ENTRIES: u8 = 1;
-const END: u8 = 2;
-const REMOVED: u8 = 3;
 
 /// An encoded key and its encoded value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,16 +316,7 @@ impl BlockWriter {
             // The block may be kept for as long as its checkpoint.
             block.shrink_to_fit();
         }
-        let payload_len = (block.len() - HEADER_LEN) as u32;
-        block[..4].copy_from_slice(&payload_len.to_le_bytes());
-        block[4..8].copy_from_slice(&self.entries.to_le_bytes());
-        block[8..10].copy_from_slice(&self.table.0.to_le_bytes());
-        block[10] = kind;
-        block[12..16].copy_from_slice(&self.key_groups.start().to_le_bytes());
-        block[16..20].copy_from_slice(&self.key_groups.end().to_le_bytes());
-        let (header, payload) = block.split_at(HEADER_LEN);
-        let checksum = block_checksum(header, payload);
-        block[20..24].copy_from_slice(&checksum.to_le_bytes());
+        Header::new(kind, self.table, self.key_groups, self.entries).seal(&mut block);
         self.entries = 0;
         self.key_groups = KeyGroupRange::new(0, 0);
         self.sender.send(block.into());
@@ -336,18 +326,8 @@ impl BlockWriter {
 /// Reads the blocks of a file in order.
 #[derive(Debug)]
 pub struct BlockReader {
-    rest: Pieces,
+    decoder: BlockDecoder,
     done: bool,
-    checks: Checks,
-}
-
-/// What a reader looks at besides the shape of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Checks {
-    /// The checksum of each block.
-    Blocks,
-    /// Nothing: the file was checked as a whole.
-    None,
 }
 
 impl BlockReader {
@@ -368,45 +348,16 @@ impl BlockReader {
     }
 
     fn with(file: impl Into<Pieces>, checks: Checks) -> Result<Self> {
-        let mut rest = file.into();
-        let envelope = rest.split_to(ENVELOPE_LEN.min(rest.len())).unwrap_or_default();
-        if Envelope::decode(&envelope)?.kind != FileKind::KeyedState {
-            return Err(Error::corrupted("a file of keyed state holds something else"));
-        }
-        Ok(Self {
-            rest,
-            done: false,
-            checks,
-        })
+        let mut decoder = BlockDecoder::new(checks);
+        decoder.push(file.into());
+        decoder.begin()?;
+        Ok(Self { decoder, done: false })
     }
 
     fn next_block(&mut self) -> Result<Option<Block>> {
-        let torn = || Error::corrupted("a state file ends in the middle of a block");
-        let header = self.rest.split_to(HEADER_LEN).ok_or_else(torn)?;
-        let header: &[u8; HEADER_LEN] = header.first_chunk().ok_or_else(torn)?;
-        let [len, entries, _, start, end, checksum] = [0, 4, 8, 12, 16, 20]
-            .map(|at| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
-        let payload = self.rest.split_to(len as usize).ok_or_else(torn)?;
-        if self.checks == Checks::Blocks && block_checksum(header, &payload) != checksum {
-            return Err(Error::corrupted("the checksum of a block does not match"));
-        }
-        let table = TableId(u16::from_le_bytes([header[8], header[9]]));
-        match header[10] {
-            META => Ok(Some(Block::Meta(table, parse_meta(&payload)?))),
-            REMOVED if entries > 0 => Ok(Some(Block::Removed {
-                table,
-                key_groups: KeyGroupRange::new(start, end),
-                keys: entries,
-                payload,
-            })),
-            ENTRIES if entries > 0 => Ok(Some(Block::Entries {
-                table,
-                key_groups: KeyGroupRange::new(start, end),
-                entries,
-                payload,
-            })),
-            END => Ok(None),
-            kind => Err(Error::corrupted("a block has an unknown kind").with("kind", kind)),
+        match self.decoder.next()? {
+            Some(block) => Ok(Some(block)),
+            None => self.decoder.finish().map(|()| None),
         }
     }
 }
@@ -422,15 +373,6 @@ impl Iterator for BlockReader {
         self.done = !matches!(block, Some(Ok(_)));
         block
     }
-}
-
-fn parse_meta(payload: &[u8]) -> Result<TableMeta> {
-    serde_json::from_slice(payload)
-        .map_err(|error| Error::corrupted("table meta cannot be read").because(error))
-}
-
-fn block_checksum(header: &[u8], payload: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&header[..20]), payload)
 }
 
 fn hull(a: KeyGroupRange, b: KeyGroupRange) -> KeyGroupRange {

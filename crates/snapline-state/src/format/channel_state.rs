@@ -5,10 +5,10 @@
 //! the payload (u32). A `channel` block (kind 0) holds a [`ChannelOrigin`] as postcard; the `batch`
 //! blocks (kind 1) that follow hold its batches in order. An `end` block (kind 2) closes the file.
 
-use crate::format::envelope::{Codec, ENVELOPE_LEN, Envelope, FileKind};
+use crate::format::envelope::{ENVELOPE_LEN, Envelope, FileKind};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use snapline_core::{Error, OperatorUid, Result, SubtaskIndex, decode, encode_into};
+use snapline_core::{Codec, Error, OperatorUid, Result, SubtaskIndex, decode, encode_into};
 
 const HEADER_LEN: usize = 12;
 const CHANNEL: u8 = 0;

@@ -1,6 +1,6 @@
 //! The first bytes of everything stored in binary.
 
-use snapline_core::{Error, Result};
+use snapline_core::{Codec, Error, Result};
 
 /// The length of an encoded [`Envelope`] in bytes.
 pub const ENVELOPE_LEN: usize = 16;
@@ -41,22 +41,18 @@ impl FileKind {
     }
 }
 
-/// How the blocks of a file are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Codec {
-    /// Not at all.
-    None,
-}
-
 impl Envelope {
     /// The bytes at the beginning of the file.
     pub fn encode(self) -> [u8; ENVELOPE_LEN] {
-        let Codec::None = self.codec;
         let mut bytes = [0; ENVELOPE_LEN];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4..6].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
         bytes[6] = self.kind.code();
+        bytes[7] = match self.codec {
+            Codec::None => 0,
+            Codec::Lz4 => 1,
+            Codec::Zstd => 2,
+        };
         let checksum = crc32c::crc32c(&bytes[..12]);
         bytes[12..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -81,17 +77,27 @@ impl Envelope {
         }
         let version = u16::from_le_bytes([bytes[4], bytes[5]]);
         let kind = FileKind::ALL.into_iter().find(|kind| kind.code() == bytes[6]);
-        let (Some(kind), FORMAT_VERSION, 0) = (kind, version, bytes[7]) else {
+        let (Some(kind), FORMAT_VERSION) = (kind, version) else {
             return Err(Error::unsupported(
                 "a state file was written by a newer version of Snapline; run that version",
             )
             .with("format version", version)
             .with("supported", FORMAT_VERSION));
         };
-        Ok(Self {
-            kind,
-            codec: Codec::None,
-        })
+        let codec = codec_of(bytes[7])?;
+        Ok(Self { kind, codec })
+    }
+}
+
+fn codec_of(code: u8) -> Result<Codec> {
+    match code {
+        0 => Ok(Codec::None),
+        1 => Ok(Codec::Lz4),
+        2 => Ok(Codec::Zstd),
+        _ => Err(Error::unsupported(
+            "a state file is compressed in a way that this version of Snapline does not know; run the version that wrote it",
+        )
+        .with("codec", code)),
     }
 }
 
@@ -117,14 +123,27 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_refused_by_name() {
-        let mut bytes = PLAIN.encode();
-        bytes[4] = 2;
-        let checksum = crc32c::crc32c(&bytes[..12]);
-        bytes[12..].copy_from_slice(&checksum.to_le_bytes());
-        assert_eq!(
-            Envelope::decode(&bytes).unwrap_err().kind(),
-            ErrorKind::Unsupported
-        );
+    fn every_codec_comes_back() {
+        for codec in [Codec::None, Codec::Lz4, Codec::Zstd] {
+            let envelope = Envelope { codec, ..PLAIN };
+            assert_eq!(Envelope::decode(&envelope.encode()).unwrap(), envelope);
+        }
+    }
+
+    #[test]
+    fn a_newer_version_and_an_unknown_codec_are_refused_by_name() {
+        for (at, code, name) in [
+            (4, 2, "newer version"),
+            (6, 99, "newer version"),
+            (7, 3, "codec: 3"),
+        ] {
+            let mut bytes = PLAIN.encode();
+            bytes[at] = code;
+            let checksum = crc32c::crc32c(&bytes[..12]);
+            bytes[12..].copy_from_slice(&checksum.to_le_bytes());
+            let error = Envelope::decode(&bytes).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.to_string().contains(name), "{error}");
+        }
     }
 }

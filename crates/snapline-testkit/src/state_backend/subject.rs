@@ -4,7 +4,8 @@ use super::shelf::Shelf;
 use futures::executor::block_on;
 use futures::future::{join, join_all, poll_fn};
 use snapline_core::{
-    CheckpointId, Data, Key, KeyGroupRange, MaxParallelism, OperatorUid, Result, StableHasher, SubtaskIndex,
+    CheckpointId, Codec, Data, Key, KeyGroupRange, MaxParallelism, OperatorUid, Result, StableHasher,
+    SubtaskIndex,
 };
 use snapline_state::{
     KeyedStateBackend, Snapshot, SnapshotTarget, StateBackend, StateContext, StateHandle, StorageKey,
@@ -76,13 +77,12 @@ impl Subject {
         }))
     }
 
-    /// Where the next snapshot goes.
+    /// Where the next snapshot goes. Snapshots are compressed and not compressed in turns.
     pub(super) fn target(&self) -> SnapshotTarget {
         let number = self.snapshots.fetch_add(1, Ordering::SeqCst);
-        SnapshotTarget::new(
-            self.shelf.clone(),
-            StorageKey::new(format!("snapshot-{number}")).unwrap(),
-        )
+        let key = StorageKey::new(format!("snapshot-{number}")).unwrap();
+        let codec = if number % 2 == 0 { Codec::Lz4 } else { Codec::None };
+        SnapshotTarget::new(self.shelf.clone(), key).compressed_by(codec)
     }
 
     /// Takes a snapshot and persists it at once.

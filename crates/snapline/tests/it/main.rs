@@ -4,6 +4,7 @@
 
 mod api;
 mod cancel;
+mod compression;
 mod counting;
 mod endings;
 mod file_state;

@@ -7,7 +7,6 @@
 //! `snapline-testkit`, as `cargo test` in this folder shows. How it came to be is told in the documentation of `snapline-state`.
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use snapline_core::{CheckpointId, Error, KeyGroup, KeyGroupRange, Result};
 use snapline_state::{
     BlockWriter, ByteTable, Entry, EntryVisitor, HandleKind, KeyedStateBackend, RestoredEntry, Snapshot,
@@ -130,7 +129,7 @@ impl Snapshot for SortedSnapshot {
         writer.finish();
         let groups = Some(self.key_groups);
         let handle = target
-            .write("sorted", blocks.boxed(), HandleKind::Full, groups)
+            .write_blocks("sorted", blocks, HandleKind::Full, groups)
             .await?;
         Ok(vec![handle])
     }

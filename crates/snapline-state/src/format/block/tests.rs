@@ -1,5 +1,7 @@
 //! Tests of the block format.
 
+use super::decoder::parse_meta;
+use super::recoder::Recoder;
 use super::*;
 use crate::snapshot::block_channel;
 use futures::StreamExt;
@@ -94,6 +96,66 @@ fn every_cut_and_every_flipped_byte_is_noticed() {
         let mut bytes = file.to_vec();
         bytes[at] ^= 0x10;
         assert!(read(bytes.into()).is_err(), "flipped at {at}");
+    }
+}
+
+/// The same file as a snapshot stores it.
+fn compressed(write: impl FnOnce(&mut BlockWriter), codec: Codec) -> Bytes {
+    let (sender, receiver) = block_channel();
+    let mut writer = BlockWriter::new(sender);
+    write(&mut writer);
+    writer.finish();
+    let mut recoder = Recoder::to(codec).unwrap();
+    let pieces = receiver.map(|piece| recoder.recode(piece.unwrap()).unwrap());
+    block_on(pieces.collect::<Vec<_>>()).concat().into()
+}
+
+#[test]
+fn a_compressed_file_is_shorter_and_holds_the_same_and_its_damage_is_noticed() {
+    let write = |writer: &mut BlockWriter| {
+        let mut payload = Vec::new();
+        writer.begin_table(TableId(0), &meta("counts")).unwrap();
+        for key in 0..200_u64 {
+            Entry::encode(&key, &"the same again and again", &mut payload).unwrap();
+        }
+        writer.append(TableId(0), KeyGroupRange::new(0, 7), 200, &payload);
+        writer.append_removed(TableId(0), KeyGroupRange::new(1, 2), 1, &[1, 7]);
+    };
+    let plain = file_of(write);
+    for codec in [Codec::None, Codec::Lz4, Codec::Zstd] {
+        if crate::check_codec(codec).is_err() {
+            continue;
+        }
+        let file = compressed(write, codec);
+        assert_eq!(read(file.clone()).unwrap(), read(plain.clone()).unwrap());
+        assert!(codec == Codec::None || file.len() < plain.len() / 3, "{codec:?}");
+        for len in 0..file.len() {
+            assert!(read(file.slice(..len)).is_err(), "{codec:?} cut at {len}");
+        }
+        for at in 0..file.len() {
+            let mut bytes = file.to_vec();
+            bytes[at] ^= 0x10;
+            assert!(read(bytes.into()).is_err(), "{codec:?} flipped at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_comes_in_pieces_of_any_size_is_read_as_soon_as_it_is_there() {
+    let file = sample();
+    let whole = read(file.clone()).unwrap();
+    for size in [1, 7, 24, 1000, file.len()] {
+        let mut decoder = BlockDecoder::new(Checks::Blocks);
+        let mut blocks = Vec::new();
+        for start in (0..file.len()).step_by(size) {
+            assert!(decoder.finish().is_err());
+            decoder.push(file.slice(start..file.len().min(start + size)).into());
+            while let Some(block) = decoder.next().unwrap() {
+                blocks.push(block);
+            }
+        }
+        decoder.finish().unwrap();
+        assert_eq!(blocks, whole, "{size}");
     }
 }
 

@@ -5,11 +5,17 @@ use crate::keys::Keys;
 use crate::random::mix;
 use crate::report::Report;
 use crate::usage::Usage;
-use snapline::Result;
+#[cfg(feature = "aws")]
+use futures::executor::block_on;
 use snapline::backends::file::FileStateBackend;
+#[cfg(feature = "aws")]
+use snapline::backends::object::ObjectCheckpointStorage;
 use snapline::dataflow::JobStatus;
 use snapline::prelude::*;
-use snapline_core::{AlignmentSettings, Batch, Clock, ConsistencyProof, SystemClock};
+use snapline::{EnvironmentBuilder, Result};
+#[cfg(not(feature = "aws"))]
+use snapline_core::Error;
+use snapline_core::{AlignmentSettings, Batch, Clock, Codec, ConsistencyProof, SystemClock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,8 +34,10 @@ pub struct JobOptions {
     pub alignment: AlignmentSettings,
     /// Whether tasks keep vector clocks.
     pub proof: ConsistencyProof,
-    /// Where checkpoints go.
+    /// Where checkpoints go: a directory, or the URL of an object store with the feature `aws`.
     pub checkpoint_dir: PathBuf,
+    /// How checkpoints are compressed.
+    pub compression: Codec,
     /// Where live state is.
     pub state: LiveState,
 }
@@ -122,17 +130,31 @@ pub(crate) fn environment(options: &JobOptions) -> Result<StreamExecutionEnviron
     if options.checkpoint_interval_ms == 0 {
         return builder.build();
     }
-    let env = builder
-        .checkpoint_storage(FileCheckpointStorage::open(&options.checkpoint_dir)?)
-        .build()?;
+    let env = with_storage(builder, &options.checkpoint_dir)?.build()?;
     let settings = CheckpointSettings {
         mode: options.mode,
         alignment: options.alignment,
         consistency_proof: options.proof,
+        compression: options.compression,
         ..CheckpointSettings::every(Duration::from_millis(options.checkpoint_interval_ms))
     };
     env.configure(|job| job.checkpoints = Some(settings));
     Ok(env)
+}
+
+/// A server of an object store on loopback may be one whose conditional creates are not atomic; nobody else writes
+/// here.
+fn with_storage(builder: EnvironmentBuilder, place: &Path) -> Result<EnvironmentBuilder> {
+    match place.to_str().filter(|text| text.contains("://")) {
+        None => Ok(builder.checkpoint_storage(FileCheckpointStorage::open(place)?)),
+        #[cfg(feature = "aws")]
+        Some(url) => {
+            let storage = ObjectCheckpointStorage::builder(url).single_writer();
+            Ok(builder.checkpoint_storage(block_on(storage.build())?))
+        }
+        #[cfg(not(feature = "aws"))]
+        Some(_) => Err(Error::unsupported("checkpoints at a URL need the feature `aws`")),
+    }
 }
 
 /// Counts updates and adds up what they say, and notes when the last one came.

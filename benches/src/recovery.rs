@@ -22,7 +22,7 @@ use std::time::Duration;
 pub struct RecoveryOptions {
     /// How the job is run.
     pub job: JobOptions,
-    /// How large a full checkpoint is at least, in 10^6 bytes.
+    /// How large a full checkpoint is at least before it is compressed, in 10^6 bytes.
     pub state_mb: u64,
     /// How often the job is hit, in each way.
     pub kills: u32,

@@ -19,7 +19,7 @@ use snapline_benches::{
     naive_keyed_sum, prefetched_keyed_sum, run_backpressure, run_keyed_sum, run_recovery, run_word_count,
     serve_recovery, word_count, write_text,
 };
-use snapline_core::{AlignmentSettings, Clock, ConsistencyProof, SystemClock};
+use snapline_core::{AlignmentSettings, Clock, Codec, ConsistencyProof, SystemClock};
 use std::error::Error;
 use std::fs::File;
 use std::hint::black_box;
@@ -116,9 +116,12 @@ struct Recovery {
     /// How often there is a checkpoint.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_interval_ms: u64,
-    /// Where checkpoints go.
+    /// Where checkpoints go: a directory, or a URL such as s3://bucket/prefix with the feature `aws`.
     #[arg(long, default_value = "target/bench/checkpoints")]
     checkpoint_dir: PathBuf,
+    /// How checkpoints are compressed.
+    #[arg(long, value_enum, default_value_t = Compression::Lz4)]
+    compression: Compression,
     #[command(flatten)]
     state: StateOptions,
 }
@@ -147,9 +150,12 @@ struct Options {
     /// Whether tasks keep vector clocks, with which a checkpoint proves that it is a consistent cut.
     #[arg(long, value_enum, default_value_t = Proof::On)]
     consistency_proof: Proof,
-    /// Where checkpoints go.
+    /// Where checkpoints go: a directory, or a URL such as s3://bucket/prefix with the feature `aws`.
     #[arg(long, default_value = "target/bench/checkpoints")]
     checkpoint_dir: PathBuf,
+    /// How checkpoints are compressed.
+    #[arg(long, value_enum, default_value_t = Compression::Lz4)]
+    compression: Compression,
     #[command(flatten)]
     state: StateOptions,
     /// Does the work by hand, without any framework.
@@ -198,6 +204,32 @@ enum Mode {
 enum StateBackend {
     Memory,
     File,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Compression {
+    None,
+    Lz4,
+    /// With the feature `zstd`.
+    Zstd,
+}
+
+impl Compression {
+    fn codec(self) -> Codec {
+        match self {
+            Self::None => Codec::None,
+            Self::Lz4 => Codec::Lz4,
+            Self::Zstd => Codec::Zstd,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -284,6 +316,7 @@ impl Options {
                 Proof::Off => ConsistencyProof::Off,
             },
             checkpoint_dir: self.checkpoint_dir.clone(),
+            compression: self.compression.codec(),
             state: self.state.live(),
         }
     }
@@ -399,6 +432,7 @@ impl Recovery {
                 alignment: AlignmentSettings::Aligned,
                 proof: ConsistencyProof::Auto,
                 checkpoint_dir: self.checkpoint_dir.clone(),
+                compression: self.compression.codec(),
                 state: self.state.live(),
             },
             state_mb: self.state_mb,
@@ -419,6 +453,7 @@ impl Recovery {
             command.arg(name).arg(number.to_string());
         }
         command.arg("--checkpoint-dir").arg(&self.checkpoint_dir);
+        command.args(["--compression", self.compression.name()]);
         self.state.pass_on(&mut command);
         if start == Start::Fresh {
             command.arg("--fresh");

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
     use crate::job::{JobOptions, LiveState};
     use snapline::prelude::CheckpointMode;
-    use snapline_core::{AlignmentSettings, ConsistencyProof};
+    use snapline_core::{AlignmentSettings, Codec, ConsistencyProof};
 
     #[test]
     fn sums_go_on_after_a_panic() {
@@ -45,6 +45,7 @@ mod tests {
                     alignment: AlignmentSettings::Aligned,
                     proof: ConsistencyProof::Auto,
                     checkpoint_dir: folder.path().to_owned(),
+                    compression: Codec::Lz4,
                     state: LiveState::Memory,
                 },
                 state_mb: 1,

@@ -2,10 +2,11 @@
 
 use crate::arguments::Selection;
 use crate::stop::Outcome;
+use futures::StreamExt;
 use snapline_coordinator::{Manifest, OperatorManifest};
 use snapline_core::{Error, KeyGroupRange, MaxParallelism, OperatorUid, Result, stable_hash_bytes};
 use snapline_state::{
-    Block, BlockReader, CheckpointStorage, Entry, HandleKind, StateHandle, TableId, TableMeta,
+    Block, CheckpointStorage, Entry, HandleKind, StateHandle, TableId, TableMeta, read_blocks,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -19,8 +20,8 @@ pub(crate) struct StateEntry<'a> {
     pub(crate) entry: Entry<'a>,
 }
 
-/// Hands out the entries of an operator, once each. Holds the files of one subtask, one after the other, and the keys
-/// of its deltas in memory.
+/// Hands out the entries of an operator, once each. Holds some tens of megabytes, and the keys of the deltas of one
+/// subtask, in memory.
 pub(crate) async fn for_each_entry(
     storage: &dyn CheckpointStorage,
     max_parallelism: MaxParallelism,
@@ -129,7 +130,8 @@ pub(crate) async fn for_each_block(
     }
     let mut tables: BTreeMap<TableId, Arc<TableMeta>> = BTreeMap::new();
     let none = || Error::corrupted("entries come before their table");
-    for block in BlockReader::new(handle.read(storage).await?)? {
+    let mut blocks = read_blocks(storage, handle);
+    while let Some(block) = blocks.next().await {
         match block? {
             Block::Meta(id, meta) => {
                 tables.insert(id, Arc::new(meta));

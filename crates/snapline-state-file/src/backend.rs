@@ -36,7 +36,7 @@ use store::Store;
 /// # What it takes
 /// Memory, for each subtask: `memory_bytes`, of which a quarter is for the indexes and filters of files, and for files
 /// that are being merged or read some megabytes more; for all together `cache_bytes`. While a task
-/// restores, up to four files of its checkpoint are in memory as a whole. Disk: the state, as much again while files
+/// restores, some tens of megabytes. Disk: the state, as much again while files
 /// are merged, and the changes since the last complete checkpoint. Open files: some dozens for each subtask.
 ///
 /// # What it does not do yet

@@ -114,7 +114,7 @@ impl StateHandle {
     }
 
     /// The bytes of the object that are the piece.
-    fn range(&self, offset: u64) -> Result<Range<u64>> {
+    pub(crate) fn range(&self, offset: u64) -> Result<Range<u64>> {
         let end = offset.checked_add(self.len).ok_or_else(|| {
             Error::corrupted("a state handle has an impossible range")
                 .with("file", self.name())
@@ -139,7 +139,7 @@ impl StateHandle {
         Ok(())
     }
 
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match &self.location {
             StateLocation::Inline(_) => "(inline)",
             StateLocation::File { key, .. } => key.as_str(),

@@ -74,8 +74,13 @@ impl Pieces {
 
     /// crc32c of the bytes.
     pub fn checksum(&self) -> u32 {
+        self.checksum_after(0)
+    }
+
+    /// crc32c of bytes that have this one and these that follow them.
+    pub(crate) fn checksum_after(&self, before: u32) -> u32 {
         let append = |checksum, piece: &Bytes| crc32c::crc32c_append(checksum, piece);
-        self.pieces.iter().fold(0, append)
+        self.pieces.iter().fold(before, append)
     }
 
     /// The first piece, which is shorter, with as much of those behind it as it takes.

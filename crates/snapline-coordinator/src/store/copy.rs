@@ -2,11 +2,17 @@
 
 use super::verify::{PIECE, read};
 use crate::manifest::{Manifest, handles_mut};
-use futures::stream::{self, StreamExt};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::try_join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use snapline_core::{Error, Result};
 use snapline_state::{ByteStream, CheckpointStorage, StateHandle, StateLocation, StorageKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// So many pieces are read at the same time.
+const AT_ONCE: u64 = 8;
 
 /// A piece of a file.
 type Piece = (StorageKey, u64, u64);
@@ -14,7 +20,7 @@ type Piece = (StorageKey, u64, u64);
 /// Copies all state of a checkpoint to files named `{prefix}/{operator}/{subtask}-...` and returns the
 /// manifest that refers to the copies, which is not stored anywhere.
 ///
-/// It reads and writes a piece at a time, and verifies every checksum on the way. Pieces that several
+/// It reads and writes a few pieces at a time, and verifies every checksum on the way. Pieces that several
 /// subtasks share are copied once. Copying again replaces the copies.
 ///
 /// # Errors
@@ -75,25 +81,47 @@ async fn copy_file(
 /// so that nothing becomes visible at its destination.
 fn content(storage: Arc<dyn CheckpointStorage>, handle: StateHandle) -> ByteStream {
     let start = (0_u64, 0_u32);
-    stream::try_unfold(start, move |(done, checksum)| {
+    let steps = stream::try_unfold(start, move |(done, checksum)| {
         let (storage, handle) = (storage.clone(), handle.clone());
         async move {
-            let StateLocation::File { key, offset } = &handle.location else {
-                return Ok(None);
-            };
-            let len = PIECE.min(handle.len - done);
-            if len == 0 {
-                return match checksum == handle.checksum {
-                    true => Ok(None),
-                    false => {
-                        Err(Error::corrupted("the checksum of a state file does not match").with("file", key))
-                    }
-                };
+            if done < handle.len {
+                let (pieces, checksum) = step(&*storage, &handle, done, checksum).await?;
+                let done = handle.len.min(done + AT_ONCE * PIECE);
+                return Ok(Some((stream::iter(pieces.into_iter().map(Ok)), (done, checksum))));
             }
-            let bytes = read(storage.as_ref(), key, offset + done, len).await?;
-            let checksum = crc32c::crc32c_append(checksum, &bytes);
-            Ok(Some((bytes, (done + len, checksum))))
+            match checksum == handle.checksum {
+                true => Ok(None),
+                false => Err(altered(&handle)),
+            }
         }
-    })
-    .boxed()
+    });
+    steps.try_flatten().boxed()
+}
+
+fn altered(handle: &StateHandle) -> Error {
+    let error = Error::corrupted("the checksum of a state file does not match");
+    match &handle.location {
+        StateLocation::File { key, .. } => error.with("file", key),
+        _ => error,
+    }
+}
+
+/// The next pieces, read at the same time, and the checksum of all up to them.
+async fn step(
+    storage: &dyn CheckpointStorage,
+    handle: &StateHandle,
+    done: u64,
+    checksum: u32,
+) -> Result<(Vec<Bytes>, u32)> {
+    let StateLocation::File { key, offset } = &handle.location else {
+        return Err(Error::internal("state in a manifest has no file to copy"));
+    };
+    let pieces = (0..AT_ONCE)
+        .map(|number| done + number * PIECE)
+        .take_while(|start| *start < handle.len);
+    let reads = pieces.map(|start| read(storage, key, offset + start, PIECE.min(handle.len - start)).boxed());
+    let pieces = try_join_all(reads.collect::<Vec<_>>()).await?;
+    let append = |checksum, piece: &Bytes| crc32c::crc32c_append(checksum, piece);
+    let checksum = pieces.iter().fold(checksum, append);
+    Ok((pieces, checksum))
 }

@@ -1,11 +1,10 @@
 //! Proving offline that a checkpoint is what it should be.
 
-use super::verify::{CONCURRENT, check_content};
 use crate::manifest::Manifest;
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use snapline_barrier::{ConsistentCut, CutViolation};
 use snapline_core::{Error, ErrorKind, Result};
-use snapline_state::{CheckpointStorage, StateLocation};
+use snapline_state::{CheckpointStorage, StateLocation, read_files};
 use std::collections::BTreeSet;
 
 /// What [`verify_checkpoint`] has found.
@@ -47,7 +46,7 @@ pub async fn verify_checkpoint(
         damage: Vec::new(),
     };
     let mut seen = BTreeSet::new();
-    let mut checks = Vec::new();
+    let mut pieces = Vec::new();
     for handle in manifest.handles() {
         // Subtasks may share a piece of a file.
         if let StateLocation::File { key, offset } = &handle.location
@@ -56,15 +55,15 @@ pub async fn verify_checkpoint(
             continue;
         }
         proof.bytes = proof.bytes.saturating_add(handle.len);
-        checks.push(check_content(storage, handle).boxed());
+        pieces.push(handle);
     }
-    let mut checks = futures::stream::iter(checks).buffered(CONCURRENT);
-    while let Some(checked) = checks.next().await {
-        match checked {
+    let mut parts = read_files(storage, pieces);
+    while let Some(part) = parts.next().await {
+        match part.content {
             Err(error) if error.kind() == ErrorKind::Corrupted => proof.damage.push(error),
-            other => other?,
+            other => _ = other?,
         }
     }
-    drop(checks);
+    drop(parts);
     Ok(proof)
 }

@@ -3,12 +3,12 @@
 use crate::manifest::Manifest;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use snapline_core::{Error, Result};
-use snapline_state::{CheckpointStorage, StateHandle, StateLocation, StorageKey};
+use snapline_state::{CheckpointStorage, StateHandle, StateLocation, StorageKey, read_files};
 
 /// How much is read at a time.
 pub(super) const PIECE: u64 = 1024 * 1024;
-/// How many pieces of state are read at the same time.
-pub(super) const CONCURRENT: usize = 8;
+/// How many files are looked at at the same time.
+const CONCURRENT: usize = 8;
 
 /// How much of a checkpoint is looked at before it is restored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,17 +33,25 @@ pub async fn verify_handles(
     manifest: &Manifest,
     verification: Verification,
 ) -> Result<()> {
-    // Boxed one by one: a closure in the stream would keep the caller's future from being `Send`.
-    let mut checks = Vec::new();
-    for handle in manifest.handles().filter(|handle| !handle.is_local(storage)) {
-        checks.push(match verification {
-            Verification::Manifest => continue,
-            Verification::Lengths => check_length(storage, handle).boxed(),
-            Verification::Checksums => check_content(storage, handle).boxed(),
-        });
+    let handles = manifest.handles().filter(|handle| !handle.is_local(storage));
+    match verification {
+        Verification::Manifest => Ok(()),
+        Verification::Lengths => {
+            // Boxed one by one: a closure in the stream would keep the caller's future from being `Send`.
+            let checks: Vec<_> = handles
+                .map(|handle| check_length(storage, handle).boxed())
+                .collect();
+            let checks = futures::stream::iter(checks);
+            checks.buffer_unordered(CONCURRENT).try_collect().await
+        }
+        Verification::Checksums => {
+            let mut parts = read_files(storage, handles);
+            while let Some(part) = parts.next().await {
+                part.content?;
+            }
+            Ok(())
+        }
     }
-    let checks = futures::stream::iter(checks);
-    checks.buffer_unordered(CONCURRENT).try_collect().await
 }
 
 async fn check_length(storage: &dyn CheckpointStorage, handle: &StateHandle) -> Result<()> {
@@ -53,29 +61,8 @@ async fn check_length(storage: &dyn CheckpointStorage, handle: &StateHandle) -> 
             let from = *offset + handle.len - last;
             read(storage, key, from, last).await.map(|_| ())
         }
-        _ => check_content(storage, handle).await,
+        _ => handle.read(storage).await.map(|_| ()),
     }
-}
-
-pub(super) async fn check_content(storage: &dyn CheckpointStorage, handle: &StateHandle) -> Result<()> {
-    let (key, offset) = match &handle.location {
-        StateLocation::File { key, offset } => (key, *offset),
-        _ => return handle.read(storage).await.map(|_| ()),
-    };
-    let (mut done, mut checksum) = (0, 0);
-    while done < handle.len || done == 0 {
-        let len = PIECE.min(handle.len - done);
-        let bytes = read(storage, key, offset + done, len).await?;
-        checksum = crc32c::crc32c_append(checksum, &bytes);
-        done += len;
-        if len == 0 {
-            break;
-        }
-    }
-    if checksum != handle.checksum {
-        return Err(Error::corrupted("the checksum of a state file does not match").with("file", key));
-    }
-    Ok(())
 }
 
 pub(super) async fn read(

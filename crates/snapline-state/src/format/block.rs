@@ -11,6 +11,7 @@
 
 pub(crate) mod decoder;
 mod header;
+mod pass;
 pub(crate) mod recoder;
 pub(crate) mod restore;
 pub(crate) mod stored;

@@ -1,18 +1,16 @@
 //! From the handles of a context to the entries of its tables.
 
-use super::stored::{StoredBlock, StoredEntries};
-use super::{Block, BlockReader, Entry, TableMeta};
+use super::pass::{Pass, Reading};
+use super::stored::StoredEntries;
+use super::{Entry, TableMeta};
 use crate::backend::StateContext;
 use crate::conversion::Conversion;
 use crate::handle::{HandleKind, StateHandle};
-use crate::pieces::Pieces;
+use crate::read_files::{FilePart, read_files};
 use crate::spec::{TableId, TableSpec};
 use futures::StreamExt;
 use snapline_core::{Error, Result};
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// So many files are fetched at the same time.
-const FETCHED_AT_ONCE: usize = 4;
+use std::collections::{HashMap, HashSet};
 
 /// An entry that a backend is to keep.
 #[derive(Debug, Clone, Copy)]
@@ -51,8 +49,12 @@ impl StateContext {
             .await
     }
 
-    /// The same with all entries that a table has in a file at once, in the order of the files: those of a
+    /// The same with many entries of a table at once, in the order of the files: those of a
     /// [delta](StoredEntries::is_delta) replace some of those before.
+    ///
+    /// Files that are read from the storage are handed out in parts, so that some tens of megabytes are in memory
+    /// however long they are; a part of a delta whose keys are removed comes before all of its entries. Other files are
+    /// handed out as a whole. When the last part shows that a file is damaged, what came before is worth nothing.
     ///
     /// # Errors
     /// As [`StateContext::restore_entries`].
@@ -65,7 +67,7 @@ impl StateContext {
 
     async fn read_tables<'a>(
         &'a self,
-        handles: impl Iterator<Item = &'a StateHandle>,
+        handles: impl Iterator<Item = &'a StateHandle> + Send,
         keep: &mut (dyn FnMut(StoredEntries) -> Result<()> + Send),
     ) -> Result<Vec<TableMeta>> {
         let mut tables = Tables::of(self)?;
@@ -74,10 +76,27 @@ impl StateContext {
             let groups = handle.key_groups.unwrap_or(self.max_parallelism.full_range());
             any_may_be_mine || !groups.intersection(self.key_groups).is_empty()
         };
-        let reads: Vec<_> = handles.filter(mine).map(|handle| fetch(self, handle)).collect();
-        let mut files = futures::stream::iter(reads).buffered(FETCHED_AT_ONCE);
-        while let Some(file) = files.next().await {
-            file.and_then(|(kind, file)| tables.read(kind, file)?.into_values().try_for_each(&mut *keep))
+        let mut passes = Vec::new();
+        for (file, handle) in handles.filter(mine).enumerate() {
+            check_kind(handle.kind)?;
+            passes.extend(Pass::over(file, handle, &*self.storage));
+        }
+        let mut parts = read_files(&*self.storage, passes.iter().map(|pass| pass.handle));
+        let mut reading = None;
+        while let Some(FilePart {
+            file,
+            content,
+            is_last,
+        }) = parts.next().await
+        {
+            let pass = &passes[file];
+            let mut current = reading.take().unwrap_or_else(|| Reading::of(pass));
+            content
+                .and_then(|content| current.read(content, pass, &mut tables, keep))
+                .and_then(|()| match is_last {
+                    true => current.finish(pass, &mut tables, keep),
+                    false => Ok(_ = reading.insert(current)),
+                })
                 .map_err(|error| error.with("operator", &self.operator))?;
         }
         Ok(tables.unclaimed)
@@ -86,7 +105,12 @@ impl StateContext {
 
 /// The keys that newer files have something to say about.
 #[derive(Default)]
-struct Replaced(HashSet<(TableId, Vec<u8>)>);
+struct Replaced {
+    keys: HashSet<(TableId, Vec<u8>)>,
+    /// Those of the file whose parts come.
+    new: Vec<(TableId, Vec<u8>)>,
+    file: usize,
+}
 
 impl Replaced {
     /// Passes the entries on that no newer file replaces.
@@ -95,39 +119,39 @@ impl Replaced {
         entries: &StoredEntries,
         keep: &mut (dyn FnMut(RestoredEntry<'_>) -> Result<()> + Send),
     ) -> Result<()> {
+        if self.file != entries.file {
+            self.keys.extend(self.new.drain(..));
+            self.file = entries.file;
+        }
         let table = entries.table();
-        let mut new = Vec::new();
         entries.for_each(&mut |restored| {
             let key = (table, restored.entry.key.to_vec());
-            if self.0.contains(&key) {
+            if self.keys.contains(&key) {
                 return Ok(());
             }
             if entries.is_delta() {
-                new.push(key);
+                self.new.push(key);
             }
             keep(restored)
         })?;
         entries.for_each_removed(&mut |_, key| {
-            new.push((table, key.to_vec()));
+            self.new.push((table, key.to_vec()));
             Ok(())
-        })?;
-        self.0.extend(new);
-        Ok(())
+        })
     }
 }
 
-async fn fetch(context: &StateContext, handle: &StateHandle) -> Result<(HandleKind, Pieces)> {
-    match handle.kind {
-        kind @ (HandleKind::Full | HandleKind::Delta) => {
-            Ok((kind, handle.read_pieces(&*context.storage).await?))
-        }
+fn check_kind(kind: HandleKind) -> Result<()> {
+    match kind {
+        HandleKind::Full | HandleKind::Delta => Ok(()),
         kind => {
             Err(Error::unsupported("state of this kind holds no tables").with("kind", format!("{kind:?}")))
         }
     }
 }
 
-struct Tables<'a> {
+/// What the tables of the files are.
+pub(super) struct Tables<'a> {
     context: &'a StateContext,
     wanted: HashMap<&'a str, TableId>,
     unclaimed: Vec<TableMeta>,
@@ -156,47 +180,26 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// The tables of a file, by their ids in it.
-    fn read(&mut self, kind: HandleKind, file: Pieces) -> Result<BTreeMap<TableId, StoredEntries>> {
+    /// A table of a file of this kind, without entries.
+    pub(super) fn begin(&mut self, meta: TableMeta, kind: HandleKind) -> Result<StoredEntries> {
         let (own, max) = (self.context.key_groups, self.context.max_parallelism);
-        let mut tables = BTreeMap::new();
-        for block in BlockReader::of_checked(file)? {
-            match block? {
-                Block::Meta(stored, meta) => {
-                    let (table, conversion) = self.find(meta)?;
-                    let entries = match kind {
-                        HandleKind::Delta => StoredEntries::of_delta(table, own, max),
-                        _ => StoredEntries::new(table, own, max),
-                    };
-                    tables.insert(stored, entries.converted_by(conversion));
-                }
-                Block::Entries {
-                    table,
-                    key_groups,
-                    entries,
-                    payload,
-                } => begun(&mut tables, table)?.push(StoredBlock {
-                    key_groups,
-                    entries,
-                    payload,
-                })?,
-                Block::Removed {
-                    table,
-                    key_groups,
-                    keys,
-                    payload,
-                } => begun(&mut tables, table)?.push_removed(StoredBlock {
-                    key_groups,
-                    entries: keys,
-                    payload,
-                })?,
-            }
+        let (table, conversion) = self.find(meta)?;
+        let entries = match kind {
+            HandleKind::Delta => StoredEntries::of_delta(table, own, max),
+            _ => StoredEntries::new(table, own, max),
+        };
+        Ok(entries.converted_by(conversion))
+    }
+
+    /// Looks at entries that are about to be handed out.
+    ///
+    /// # Errors
+    /// `Invalid` when a migration has made two keys the same.
+    pub(super) fn check(&mut self, entries: &StoredEntries) -> Result<()> {
+        if !entries.has_other_keys() || entries.is_delta() {
+            return Ok(());
         }
-        let with_new_keys = |entries: &&StoredEntries| entries.has_other_keys() && !entries.is_delta();
-        for entries in tables.values().filter(with_new_keys) {
-            entries.for_each(&mut |restored| self.note_new_key(&restored))?;
-        }
-        Ok(tables)
+        entries.for_each(&mut |restored| self.note_new_key(&restored))
     }
 
     /// Two keys must not have become one: of their values only one would be found again.
@@ -226,12 +229,6 @@ impl<'a> Tables<'a> {
     }
 }
 
-fn begun(tables: &mut BTreeMap<TableId, StoredEntries>, table: TableId) -> Result<&mut StoredEntries> {
-    tables
-        .get_mut(&table)
-        .ok_or_else(|| Error::corrupted("entries come before their table"))
-}
-
 impl TableMeta {
     /// Whether a stored table can be read as the table that an operator wants.
     ///
@@ -250,3 +247,6 @@ impl TableMeta {
         .with("program", wanted.description()))
     }
 }
+
+#[cfg(test)]
+mod tests;

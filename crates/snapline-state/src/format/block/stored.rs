@@ -7,7 +7,7 @@ use bytes::Bytes;
 use snapline_core::{Error, KeyGroupRange, MaxParallelism, Result, stable_hash_bytes};
 use std::ops::Range;
 
-/// The encoded entries of one table in one file.
+/// The encoded entries of one table in one file, or in a part of one.
 ///
 /// Beside those of key groups that the subtask owns there may be others in the same blocks, which are not
 /// handed out. No key is there twice.
@@ -22,6 +22,8 @@ pub struct StoredEntries {
     blocks: Vec<StoredBlock>,
     content: Content,
     conversion: Option<Conversion>,
+    /// Tells the files of a restore apart.
+    pub(super) file: usize,
 }
 
 /// How entries of a file add to those before.
@@ -50,7 +52,32 @@ impl StoredEntries {
             blocks: Vec::new(),
             content: Content::All,
             conversion: None,
+            file: 0,
         }
+    }
+
+    /// The same of this file.
+    pub(super) fn of_file(self, file: usize) -> Self {
+        Self { file, ..self }
+    }
+
+    /// Takes the blocks out.
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            blocks: std::mem::take(&mut self.blocks),
+            content: match &mut self.content {
+                Content::All => Content::All,
+                Content::Changes(removed) => Content::Changes(std::mem::take(removed)),
+            },
+            conversion: self.conversion.clone(),
+            ..*self
+        }
+    }
+
+    /// Whether there is not a single block.
+    pub(super) fn is_empty(&self) -> bool {
+        let has_removed = matches!(&self.content, Content::Changes(removed) if !removed.is_empty());
+        self.blocks.is_empty() && !has_removed
     }
 
     /// The same with this done to the values of blocks that are pushed.

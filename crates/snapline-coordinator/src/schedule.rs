@@ -96,7 +96,9 @@ impl Schedule {
 
     pub(crate) fn on_start(&mut self, kind: CheckpointKind, now: Duration) {
         match (&mut self.periodic, &mut self.ending) {
-            (Some(at), _) if kind == CheckpointKind::Checkpoint => *at = now.saturating_add(self.interval),
+            (Some(at), _) if matches!(kind, CheckpointKind::Checkpoint | CheckpointKind::FullCheckpoint) => {
+                *at = now.saturating_add(self.interval);
+            }
             (_, Ending::Final(_, at)) if kind == CheckpointKind::Final => *at = None,
             _ => {}
         }

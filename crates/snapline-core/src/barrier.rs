@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum CheckpointKind {
     /// A periodic or requested checkpoint of a running job.
     Checkpoint,
+    /// A requested checkpoint of a running job that refers to no files of older ones.
+    FullCheckpoint,
     /// A checkpoint that a user asked for and owns. The job goes on.
     Savepoint,
     /// A savepoint after which the job stops, as if it had been cancelled at that instant: sources

@@ -1,15 +1,17 @@
 //! A job that was submitted.
 
 mod savepoint;
+mod scope;
 mod status;
 
 pub use savepoint::{SavepointInfo, SavepointKind, SavepointRequest};
+pub use scope::CheckpointScope;
 pub use status::{CheckpointCounts, FailureAnswer, JobFailure, JobResult, JobState, JobStatus};
 
 use crate::plan::JobGraph;
 use async_trait::async_trait;
 use snapline_coordinator::CheckpointStatistics;
-use snapline_core::Result;
+use snapline_core::{CheckpointId, Result};
 use std::sync::Arc;
 
 /// Runs jobs: in this process, in a simulation, anywhere.
@@ -33,6 +35,12 @@ pub trait JobControl: Send + Sync + 'static {
 
     /// Asks the job to stop. Its checkpoints stay, unless the settings say otherwise.
     fn cancel(&self);
+
+    /// Takes a checkpoint.
+    ///
+    /// # Errors
+    /// See [`JobHandle::checkpoint`].
+    async fn checkpoint(&self, scope: CheckpointScope) -> Result<CheckpointId>;
 
     /// Takes a savepoint.
     ///
@@ -74,6 +82,15 @@ impl JobHandle {
     /// so running the program again resumes, unless `checkpoints.retention` says otherwise.
     pub fn cancel(&self) {
         self.control.cancel();
+    }
+
+    /// Takes a checkpoint now, as soon as the job runs, and returns when it exists: one like those that are taken
+    /// periodically, or one that refers to no files of older ones.
+    ///
+    /// # Errors
+    /// `Unavailable` when the job has ended or the checkpoint could not be taken.
+    pub async fn checkpoint(&self, scope: CheckpointScope) -> Result<CheckpointId> {
+        self.control.checkpoint(scope).await
     }
 
     /// Takes a savepoint, as soon as the job runs: a checkpoint that the user owns, complete in itself,

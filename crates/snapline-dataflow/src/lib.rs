@@ -34,8 +34,8 @@ pub use factory::{ErasedCommitter, ErasedLink, OperatorFactory, OutputFactory, S
 pub use graph::{NodeFactory, NodeId, StreamEdge, StreamGraph, StreamNode};
 pub use head::{SourceHead, TaskHead};
 pub use job::{
-    CheckpointCounts, FailureAnswer, JobControl, JobFailure, JobHandle, JobResult, JobRunner, JobState,
-    JobStatus, SavepointInfo, SavepointKind, SavepointRequest,
+    CheckpointCounts, CheckpointScope, FailureAnswer, JobControl, JobFailure, JobHandle, JobResult,
+    JobRunner, JobState, JobStatus, SavepointInfo, SavepointKind, SavepointRequest,
 };
 pub use link::{Link, Next, Signal};
 pub use operator::collector::Collector;

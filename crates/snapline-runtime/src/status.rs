@@ -8,7 +8,8 @@ use futures::future::{Either, select};
 use snapline_coordinator::{CheckpointHistory, CheckpointStatistics, FailureReason};
 use snapline_core::{CheckpointId, Error, JobId, Result};
 use snapline_dataflow::{
-    JobControl, JobFailure, JobResult, JobState, JobStatus, SavepointInfo, SavepointRequest, TaskCounters,
+    CheckpointScope, JobControl, JobFailure, JobResult, JobState, JobStatus, SavepointInfo, SavepointRequest,
+    TaskCounters,
 };
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,10 +30,10 @@ pub(crate) struct Shared {
     ended: watch::Sender<Option<Result<()>>>,
 }
 
-/// Somebody wants a savepoint.
-pub(crate) struct Request {
-    pub(crate) savepoint: SavepointRequest,
-    pub(crate) reply: oneshot::Sender<Result<SavepointInfo>>,
+/// What somebody wants, and where the answer goes.
+pub(crate) enum Request {
+    Savepoint(SavepointRequest, oneshot::Sender<Result<SavepointInfo>>),
+    Checkpoint(CheckpointScope, oneshot::Sender<Result<CheckpointId>>),
 }
 
 struct Inner {
@@ -71,6 +72,21 @@ impl Shared {
     }
 
     /// Where requests go, as soon as the job runs; `None` when it has ended.
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T>>) -> Request) -> Result<T> {
+        let Some(open) = self.running().await else {
+            return Err(Error::unavailable(
+                "the job is not running, so it cannot take a savepoint or checkpoint",
+            ));
+        };
+        let (reply, answer) = oneshot::channel();
+        let _ = open.unbounded_send(request(reply));
+        answer.await.unwrap_or_else(|_| {
+            Err(Error::unavailable(
+                "the job stopped or restarted before its savepoint or checkpoint was complete; ask again when it runs",
+            ))
+        })
+    }
+
     async fn running(&self) -> Option<mpsc::UnboundedSender<Request>> {
         let (mut requests, mut ended) = (self.requests.subscribe(), self.ended.subscribe());
         let is_open = |open: &Option<mpsc::UnboundedSender<Request>>| {
@@ -254,20 +270,12 @@ impl JobControl for Shared {
         self.cancel.send_replace(true);
     }
 
+    async fn checkpoint(&self, scope: CheckpointScope) -> Result<CheckpointId> {
+        self.ask(|reply| Request::Checkpoint(scope, reply)).await
+    }
+
     async fn savepoint(&self, request: SavepointRequest) -> Result<SavepointInfo> {
-        let Some(open) = self.running().await else {
-            return Err(Error::unavailable(
-                "the job is not running, so it cannot take a savepoint",
-            ));
-        };
-        let (reply, answer) = oneshot::channel();
-        let savepoint = request;
-        let _ = open.unbounded_send(Request { savepoint, reply });
-        answer.await.unwrap_or_else(|_| {
-            Err(Error::unavailable(
-                "the job stopped or restarted before its savepoint was complete; ask again when it runs",
-            ))
-        })
+        self.ask(|reply| Request::Savepoint(request, reply)).await
     }
 
     async fn wait(&self) -> Result<JobResult> {

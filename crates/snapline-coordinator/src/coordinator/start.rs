@@ -122,9 +122,11 @@ impl CheckpointCoordinator {
         }
     }
 
-    /// Savepoints stand for themselves.
+    /// Savepoints stand for themselves, and so do checkpoints that are wanted to.
     fn base(&self, kind: CheckpointKind) -> Option<CheckpointId> {
-        self.latest_completed.filter(|_| !kind.is_savepoint())
+        let is_full = kind.is_savepoint() || kind == CheckpointKind::FullCheckpoint;
+        let may_refer = self.settings.incremental && !is_full;
+        self.latest_completed.filter(|_| may_refer)
     }
 
     /// The oldest checkpoint whose files a pending or later one may refer to.

@@ -106,6 +106,9 @@ pub struct CheckpointSettings {
     pub tolerable_failures: u32,
     /// How many completed checkpoints are kept. At least 1.
     pub retained: usize,
+    /// Whether a checkpoint may store only what has changed and refer to files of the one before. Otherwise each holds
+    /// all state itself: longer to write, and independent of the others.
+    pub incremental: bool,
     /// How state files are compressed, those of savepoints as well.
     pub compression: Codec,
 }
@@ -123,6 +126,7 @@ impl Default for CheckpointSettings {
             retention: CheckpointRetention::RetainOnCancel,
             tolerable_failures: 10,
             retained: 3,
+            incremental: true,
             compression: Codec::Lz4,
         }
     }

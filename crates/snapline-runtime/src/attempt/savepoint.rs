@@ -1,4 +1,4 @@
-//! Savepoints that users ask for while the job runs.
+//! Savepoints and checkpoints that users ask for while the job runs.
 
 use super::{Attempt, Outcome};
 use crate::status::Request;
@@ -6,15 +6,17 @@ use crate::task::TaskControl;
 use futures::channel::oneshot;
 use snapline_coordinator::{Manifest, Moment, RequestId, SavepointTarget};
 use snapline_core::{CheckpointId, CheckpointKind, Error, Result};
-use snapline_dataflow::{SavepointInfo, SavepointKind, SavepointRequest};
+use snapline_dataflow::{CheckpointScope, SavepointInfo, SavepointKind, SavepointRequest};
 use snapline_state::StorageKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The savepoints of one attempt that are not done yet.
+/// The savepoints and checkpoints that were asked for in one attempt and are not done yet.
 #[derive(Default)]
 pub(super) struct Savepoints {
     requested: BTreeMap<RequestId, Wanted>,
+    /// Checkpoints that somebody waits for.
+    checkpoints: BTreeMap<RequestId, oneshot::Sender<Result<CheckpointId>>>,
     /// Waits for the end of all data.
     draining: Option<Wanted>,
 }
@@ -47,9 +49,36 @@ impl Savepoints {
 }
 
 impl Attempt {
-    /// Looks at the target first: nothing is written over.
+    /// For a savepoint, looks at the target first: nothing is written over.
     pub(super) fn on_request(&mut self, request: Request) {
-        let Request { savepoint, reply } = request;
+        match request {
+            Request::Savepoint(savepoint, reply) => self.on_savepoint_request(savepoint, reply),
+            Request::Checkpoint(scope, reply) => self.on_checkpoint_request(scope, reply),
+        }
+    }
+
+    fn on_checkpoint_request(
+        &mut self,
+        scope: CheckpointScope,
+        reply: oneshot::Sender<Result<CheckpointId>>,
+    ) {
+        let kind = match scope {
+            CheckpointScope::Full => CheckpointKind::FullCheckpoint,
+            _ => CheckpointKind::Checkpoint,
+        };
+        let now = Moment::of(&*self.cluster.clock);
+        let triggered = self.coordinator.lock().trigger(kind, now, &mut self.actions);
+        match triggered {
+            Ok(request) => _ = self.savepoints.checkpoints.insert(request, reply),
+            Err(error) => _ = reply.send(Err(error)),
+        }
+    }
+
+    fn on_savepoint_request(
+        &mut self,
+        savepoint: SavepointRequest,
+        reply: oneshot::Sender<Result<SavepointInfo>>,
+    ) {
         let (target, kind) = match self.target_of(savepoint) {
             Ok(target) => target,
             Err(error) => {
@@ -149,6 +178,8 @@ impl Attempt {
     pub(super) fn on_request_done(&mut self, request: RequestId, outcome: Result<Arc<Manifest>>) {
         if let Some(wanted) = self.savepoints.requested.remove(&request) {
             wanted.answer(outcome.map(|manifest| manifest.checkpoint));
+        } else if let Some(reply) = self.savepoints.checkpoints.remove(&request) {
+            let _ = reply.send(outcome.map(|manifest| manifest.checkpoint));
         }
     }
 }

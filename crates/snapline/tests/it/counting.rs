@@ -35,13 +35,18 @@ impl Counting {
 
     /// Returns when all are counted and in a checkpoint.
     pub(crate) fn send(&self, numbers: std::ops::Range<u64>) {
+        self.feed(numbers);
+        let done = self.job.status().checkpoints.completed;
+        wait_for(&self.job, |status| status.checkpoints.completed > done + 1);
+    }
+
+    /// Returns when all are read.
+    pub(crate) fn feed(&self, numbers: std::ops::Range<u64>) {
         let until = self.job.status().records + (numbers.end - numbers.start);
         for number in numbers {
             block_on(self.feed.send(number)).unwrap();
         }
         wait_for(&self.job, |status| status.records >= until);
-        let done = self.job.status().checkpoints.completed;
-        wait_for(&self.job, |status| status.checkpoints.completed > done + 1);
     }
 
     /// As a crash would: nothing is written any more.

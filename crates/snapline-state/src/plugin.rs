@@ -93,7 +93,7 @@
 //! **4. Snapshots.** What [`KeyedStateBackend::freeze`] returns holds the state of this moment, whatever is written
 //! later, and takes no longer when the state is larger: share what does not change (the sorted maps are in an `Arc`),
 //! count epochs, or keep before-images. [`Snapshot::persist`] then runs beside the task. Let a [`BlockWriter`] write the
-//! file: it has checksums, what the snapshot holds can be shown without your code, and a savepoint can be
+//! file, and [`SnapshotTarget::write_blocks`] store it: it is compressed as the job wants it and has checksums, what the snapshot holds can be shown without your code, and a savepoint can be
 //! restored on any other backend. `freeze` is told a base on which the snapshot may build; the first version ignores it and
 //! is always full.
 //!
@@ -123,6 +123,7 @@
 //! [`KeyedStateBackend::table`]: crate::KeyedStateBackend::table
 //! [`Snapshot::persist`]: crate::Snapshot::persist
 //! [`SnapshotChains`]: crate::SnapshotChains
+//! [`SnapshotTarget::write_blocks`]: crate::SnapshotTarget::write_blocks
 //! [`StateBackend::open`]: crate::StateBackend::open
 //! [`StateContext::restore_entries`]: crate::StateContext::restore_entries
 //! [`StorageCapability::limited_to`]: crate::StorageCapability::limited_to

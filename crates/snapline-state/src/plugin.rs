@@ -70,7 +70,6 @@
 //! ```toml
 //! [dependencies]
 //! async-trait = "0.1"
-//! futures = { version = "0.3", default-features = false, features = ["std"] }
 //! snapline-core = { path = "../../../crates/snapline-core" }
 //! snapline-state = { path = "../../../crates/snapline-state" }
 //!

@@ -81,7 +81,11 @@ impl Subject {
     pub(super) fn target(&self) -> SnapshotTarget {
         let number = self.snapshots.fetch_add(1, Ordering::SeqCst);
         let key = StorageKey::new(format!("snapshot-{number}")).unwrap();
-        let codec = if number % 2 == 0 { Codec::Lz4 } else { Codec::None };
+        let codec = if number.is_multiple_of(2) {
+            Codec::Lz4
+        } else {
+            Codec::None
+        };
         SnapshotTarget::new(self.shelf.clone(), key).compressed_by(codec)
     }
 

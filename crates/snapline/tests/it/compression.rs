@@ -48,9 +48,9 @@ fn a_job_goes_on_whatever_its_state_files_are_compressed_by() {
         }
         let job = Counting::start(&environment(&storage, codec), "counting", KEYS);
         // All keys change: the next checkpoints are full.
-        for _ in 0..2 {
-            job.send(0..KEYS);
-            sent.push(KEYS);
+        for count in [KEYS; 2] {
+            job.send(0..count);
+            sent.push(count);
         }
         job.stop();
         assert_eq!(codecs(&storage), BTreeSet::from([format!("{codec:?}")]));

@@ -58,7 +58,8 @@ impl<'a> Pass<'a> {
 
     /// Whether its entries need not be handed out together.
     fn is_in_parts(&self) -> bool {
-        !self.is_held && !(self.handle.kind == HandleKind::Delta && self.takes == Takes::All)
+        let is_short_delta = self.handle.kind == HandleKind::Delta && self.takes == Takes::All;
+        !self.is_held && !is_short_delta
     }
 }
 

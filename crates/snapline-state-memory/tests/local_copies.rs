@@ -82,6 +82,7 @@ fn a_copy_of_compressed_state_is_what_was_written_and_the_file_is_shorter() {
         name: "counts".to_owned(),
         version: 1,
         key_type: "u64".to_owned(),
+        key_version: 1,
         value_type: "u64".to_owned(),
         schema: None,
     };

@@ -5,7 +5,7 @@ use crate::descriptor::StateDescriptor;
 use crate::spec::TableSpec;
 use crate::table::Slot;
 use crate::value_state::ValueState;
-use snapline_core::{Data, Key, MaxParallelism, Result};
+use snapline_core::{Data, Error, Key, MaxParallelism, Result};
 
 /// How values are gathered in an accumulator, and what comes of it.
 ///
@@ -53,6 +53,18 @@ pub trait AggregateFunction {
 
     /// What has come of the values so far.
     fn result(&self, accumulator: &Self::Accumulator) -> Self::Output;
+
+    /// Adds what another accumulator has gathered, which may be nothing. Needed only where parts are put together, as
+    /// session windows are.
+    ///
+    /// # Errors
+    /// `Unsupported`, unless it is implemented.
+    fn merge(&self, accumulator: &mut Self::Accumulator, other: Self::Accumulator) -> Result<()> {
+        let _ = (accumulator, other);
+        Err(Error::unsupported(
+            "the aggregate function does not merge, which windows that merge need; implement `AggregateFunction::merge`",
+        ))
+    }
 }
 
 /// A handle to one accumulator per key.

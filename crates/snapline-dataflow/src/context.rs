@@ -90,6 +90,8 @@ pub struct TaskCounters {
     pub done: AtomicU64,
     /// How much the task's source has; 0 when that is not known.
     pub total: AtomicU64,
+    /// Records that were too late for all of their windows and went nowhere.
+    pub late_records: AtomicU64,
     /// The longest time that a freeze has kept the task from its records, in nanoseconds.
     pub longest_freeze_nanos: AtomicU64,
 }

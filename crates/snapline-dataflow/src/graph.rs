@@ -3,6 +3,8 @@
 use crate::factory::{OperatorFactory, OutputFactory, SinkFactory, SourceFactory};
 use crate::output::Partitioning;
 use snapline_core::{Error, Result};
+use std::any::TypeId;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The position of a node in a [`StreamGraph`].
@@ -13,7 +15,19 @@ pub struct NodeId(pub usize);
 #[derive(Default, Debug)]
 pub struct StreamGraph {
     nodes: Vec<StreamNode>,
+    /// Nodes that only take a part of the output of another, and which that is.
+    parts: BTreeMap<NodeId, NodeId>,
+    side_outputs: Vec<SideOutput>,
     mistakes: Vec<Error>,
+}
+
+/// A stream beside the one that a node makes.
+#[derive(Debug)]
+struct SideOutput {
+    of: NodeId,
+    name: String,
+    records: TypeId,
+    from: NodeId,
 }
 
 /// One operator.
@@ -86,6 +100,31 @@ impl StreamGraph {
 
     pub(crate) fn node_mut(&mut self, id: NodeId) -> &mut StreamNode {
         &mut self.nodes[id.0]
+    }
+
+    /// The operator that a name, a uid or a parallelism for the stream of this node is meant for.
+    pub(crate) fn operator_of(&self, id: NodeId) -> NodeId {
+        self.parts.get(&id).copied().unwrap_or(id)
+    }
+
+    /// A node takes a part of the output of another, and is no operator of its own for the user.
+    pub(crate) fn add_part(&mut self, part: NodeId, whole: NodeId) {
+        self.parts.insert(part, whole);
+    }
+
+    pub(crate) fn add_side_output(&mut self, of: NodeId, name: &str, records: TypeId, from: NodeId) {
+        self.side_outputs.push(SideOutput {
+            of,
+            name: name.to_owned(),
+            records,
+            from,
+        });
+    }
+
+    /// The node that makes a side output of another.
+    pub(crate) fn side_output(&self, of: NodeId, name: &str, records: TypeId) -> Option<NodeId> {
+        let is_it = |side: &&SideOutput| side.of == of && side.name == name && side.records == records;
+        self.side_outputs.iter().find(is_it).map(|side| side.from)
     }
 
     pub(crate) fn mistake(&mut self, error: Error) {

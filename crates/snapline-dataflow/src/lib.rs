@@ -18,6 +18,7 @@ mod job;
 mod link;
 mod operator;
 mod output;
+mod output_tag;
 mod plan;
 mod process;
 mod snapshot;
@@ -26,6 +27,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 mod time;
+mod window;
 
 pub use alarm::Alarm;
 pub use context::{OperatorContext, RestoredState, TaskCounters};
@@ -41,10 +43,24 @@ pub use link::{Link, Next, Signal};
 pub use operator::collector::Collector;
 pub use operator::reduce::Emit;
 pub use output::{OutputPort, Partitioning, PortSignal};
+pub use output_tag::OutputTag;
 pub use plan::{JobGraph, JobLoop, JobNode, JobVertex, OutputEdge};
 pub use process::{KeyedProcessFunction, ProcessContext, RuntimeContext, TimeDomain};
 pub use snapshot::{OperatorSnapshot, TaskSnapshot};
 pub use state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
-pub use stream::{DataStream, DataStreamSink, KeyedStream};
+pub use stream::{DataStream, DataStreamSink, KeyedStream, WindowedStream};
 pub use time::generator::{WatermarkGenerator, WatermarkOutput};
 pub use time::strategy::WatermarkStrategy;
+pub use window::assigner::WindowAssigner;
+pub use window::evictor::{CountEvictor, DeltaEvictor, Evictor, TimeEvictor, Timed};
+pub use window::function::WindowContext;
+pub use window::global::GlobalWindows;
+pub use window::session::{EventTimeSessionWindows, ProcessingTimeSessionWindows};
+pub use window::sliding::{SlidingEventTimeWindows, SlidingProcessingTimeWindows};
+pub use window::trigger::{
+    ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountTrigger, DeltaTrigger,
+    EventTimeTrigger, NeverTrigger, ProcessingTimeTrigger, PurgingTrigger, Trigger, TriggerContext,
+    TriggerResult,
+};
+pub use window::tumbling::{TumblingEventTimeWindows, TumblingProcessingTimeWindows};
+pub use window::{GlobalWindow, TimeWindow, Window};

@@ -15,3 +15,4 @@ pub(crate) mod reduce;
 pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod timers;
+pub(crate) mod window;

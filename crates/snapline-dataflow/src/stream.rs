@@ -2,11 +2,14 @@
 
 mod iterate;
 mod keyed;
+mod side_output;
+mod windowed;
 
 pub use keyed::KeyedStream;
+pub use windowed::WindowedStream;
 
 use crate::environment::StreamExecutionEnvironment;
-use crate::factory::{OperatorFactory, OutputOf};
+use crate::factory::{OperatorFactory, OutputOf, SinkFactory};
 use crate::graph::{NodeFactory, NodeId, StreamEdge, StreamNode};
 use crate::operator::assign::Assign;
 use crate::operator::collector::Collector;
@@ -156,12 +159,18 @@ impl<T: Data> DataStream<T> {
 
     /// Sends all records to a sink.
     pub fn sink_to<S: Sink<T>>(&self, sink: S) -> DataStreamSink {
+        self.sink_to_links(Arc::new(SinkOf::new(sink)))
+    }
+
+    /// Ends the stream in links of your own, which also see watermarks and barriers. For test harnesses and the like;
+    /// what writes records somewhere is a [`Sink`].
+    pub fn sink_to_links(&self, sink: Arc<dyn SinkFactory>) -> DataStreamSink {
         let node = self.env.add(StreamNode {
             name: "sink".to_owned(),
             uid: None,
             parallelism: None,
             inputs: self.edges.clone(),
-            factory: NodeFactory::Sink(Arc::new(SinkOf::new(sink))),
+            factory: NodeFactory::Sink(sink),
             output: None,
         });
         DataStreamSink {
@@ -210,7 +219,10 @@ impl<T: Data> DataStream<T> {
 
     fn change(&self, mut change: impl FnMut(&mut StreamNode)) {
         self.env.with_graph(|graph| match self.edges[..] {
-            [edge] => change(graph.node_mut(edge.from)),
+            [edge] => {
+                let operator = graph.operator_of(edge.from);
+                change(graph.node_mut(operator));
+            }
             _ => graph.mistake(Error::invalid(
                 "a union has no operator of its own: name it, or set its uid or parallelism, before the union",
             )),
@@ -247,7 +259,8 @@ fn set_parallelism(env: &StreamExecutionEnvironment, nodes: &[NodeId], paralleli
                         .with("parallelism", parallelism),
                 );
             } else {
-                graph.node_mut(*node).parallelism = Some(parallelism);
+                let operator = graph.operator_of(*node);
+                graph.node_mut(operator).parallelism = Some(parallelism);
             }
         }
     });

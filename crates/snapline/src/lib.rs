@@ -83,7 +83,14 @@ pub mod prelude {
     pub use snapline_dataflow::{
         AggregatingState, Collector, DataStream, Emit, JobHandle, JobState, KeyedProcessFunction,
         KeyedStream, ListState, MapState, ProcessContext, ReducingState, RuntimeContext, TimeDomain,
-        ValueState, WatermarkGenerator, WatermarkOutput, WatermarkStrategy,
+        ValueState, WatermarkGenerator, WatermarkOutput, WatermarkStrategy, WindowContext, WindowedStream,
+    };
+    pub use snapline_dataflow::{
+        ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor, CountTrigger,
+        DeltaEvictor, DeltaTrigger, EventTimeSessionWindows, EventTimeTrigger, GlobalWindows, OutputTag,
+        ProcessingTimeSessionWindows, ProcessingTimeTrigger, PurgingTrigger, SlidingEventTimeWindows,
+        SlidingProcessingTimeWindows, TimeEvictor, TimeWindow, TumblingEventTimeWindows,
+        TumblingProcessingTimeWindows,
     };
     pub use snapline_state::{AggregateFunction, StateDescriptor, StateTtl};
     pub use snapline_state_file::FileCheckpointStorage;

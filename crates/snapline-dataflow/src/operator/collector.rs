@@ -70,6 +70,11 @@ impl<'a, U> Collector<'a, U> {
         self.failure.map_or(Ok(()), Err)
     }
 
+    /// Lets what is left wait for more.
+    pub(crate) fn pause(self) -> Result<()> {
+        self.failure.map_or(Ok(()), Err)
+    }
+
     #[cold]
     fn send(&mut self) {
         if self.failure.is_none() {

@@ -16,7 +16,7 @@ use std::ops::AddAssign;
 /// A stream whose records are divided by a key, so that operators can keep state per key.
 #[derive(Debug, Clone)]
 pub struct KeyedStream<K, T> {
-    env: StreamExecutionEnvironment,
+    pub(super) env: StreamExecutionEnvironment,
     nodes: Vec<NodeId>,
     emit: Emit,
     types: PhantomData<fn() -> (K, T)>,
@@ -189,7 +189,7 @@ impl<K: Key, T: Data> KeyedStream<K, T> {
         }
     }
 
-    fn edges(&self) -> Vec<StreamEdge> {
+    pub(crate) fn edges(&self) -> Vec<StreamEdge> {
         self.nodes
             .iter()
             .map(|from| StreamEdge {

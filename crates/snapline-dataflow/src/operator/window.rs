@@ -1,0 +1,221 @@
+//! Windows of a keyed stream, with any assigner, trigger and contents.
+//!
+//! The windows of a key are the namespaces of its state, timers in the same backend say when something is due.
+//! Nothing else has to survive a failure, and everything is where its key is.
+
+mod due;
+mod element;
+pub(crate) mod outlet;
+
+use crate::context::{OperatorContext, TaskCounters};
+use crate::factory::{ErasedLink, OperatorFactory};
+use crate::link::{Link, Signal};
+use crate::operator::keyed_state::{KeyedState, no_hashes};
+use crate::process::TimeDomain;
+use crate::window::Window;
+use crate::window::assigner::WindowAssigner;
+use crate::window::contents::Contents;
+use crate::window::function::WindowFunction;
+use crate::window::trigger::{Trigger, TriggerContext};
+use async_trait::async_trait;
+use outlet::{LateRecords, Outlet, outlet};
+use serde::{Deserialize, Serialize};
+use snapline_core::{Batch, Clock, Data, Key, Keyed, Result, Timestamp, Watermark};
+use snapline_state::{NamespacedState, TableSpec, TimerState};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// What a window operator is made of.
+#[derive(Clone)]
+pub(crate) struct Windowing<A, G, C, F> {
+    pub(crate) assigner: A,
+    pub(crate) trigger: G,
+    pub(crate) contents: C,
+    pub(crate) function: F,
+    /// For how long after its end a window takes records, in milliseconds.
+    pub(crate) lateness: u64,
+    pub(crate) late: LateRecords,
+}
+
+/// A window operator over records `T` with keys `K` that emits `U`.
+pub(crate) struct WindowOf<A, G, C, F, K, T, U> {
+    windowing: Windowing<A, G, C, F>,
+    types: PhantomData<fn(K, T) -> U>,
+}
+
+impl<A, G, C, F, K, T, U> WindowOf<A, G, C, F, K, T, U> {
+    pub(crate) fn new(windowing: Windowing<A, G, C, F>) -> Self {
+        let types = PhantomData;
+        Self { windowing, types }
+    }
+}
+
+#[async_trait]
+impl<A, G, C, F, K, T, U> OperatorFactory for WindowOf<A, G, C, F, K, T, U>
+where
+    K: Key,
+    T: Data,
+    U: Data,
+    A: WindowAssigner<T>,
+    G: Trigger<T, A::Window>,
+    C: Contents<T, A::Window>,
+    F: WindowFunction<K, A::Window, C::Output, U>,
+{
+    async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+        let (mut tables, max): (Vec<TableSpec>, _) = (Vec::new(), context.max_parallelism);
+        let panes = NamespacedState::register("windows", &mut tables, max);
+        let mut event_timers = TimerState::register("event-timers", &mut tables, max);
+        let mut processing_timers = TimerState::register("processing-timers", &mut tables, max);
+        let mut keyed = KeyedState::open(&context, tables).await?;
+        event_timers.restore(keyed.backend())?;
+        processing_timers.restore(keyed.backend())?;
+        let link = WindowLink::<A, G, C, F, K, T, U> {
+            windowing: self.windowing.clone(),
+            keyed,
+            panes,
+            event_timers,
+            processing_timers,
+            moment: TriggerContext::new(),
+            assigned: Vec::new(),
+            late: Batch::new(),
+            behind: None,
+            clock: context.clock,
+            counters: context.counters,
+            limit: context.batch_records,
+            emitted: Batch::new(),
+            outlet: outlet::<T, U>(self.windowing.late, next)?,
+        };
+        Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+    }
+}
+
+/// What is stored of a window of a key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Pane<S, G> {
+    /// `None` when the trigger has dropped them.
+    contents: Option<S>,
+    trigger: G,
+}
+
+struct WindowLink<A, G, C, F, K, T, U>
+where
+    A: WindowAssigner<T>,
+    G: Trigger<T, A::Window>,
+    C: Contents<T, A::Window>,
+{
+    windowing: Windowing<A, G, C, F>,
+    keyed: KeyedState,
+    panes: NamespacedState<K, A::Window, Pane<C::Stored, G::State>>,
+    event_timers: TimerState<K, A::Window>,
+    processing_timers: TimerState<K, A::Window>,
+    /// The moment that triggers see, with the watermark of now.
+    moment: TriggerContext,
+    assigned: Vec<A::Window>,
+    late: Batch<T>,
+    /// A watermark that goes on when all that is due has fired.
+    behind: Option<Watermark>,
+    clock: Arc<dyn Clock>,
+    counters: Arc<TaskCounters>,
+    limit: usize,
+    emitted: Batch<U>,
+    outlet: Box<dyn Outlet<T, U>>,
+}
+
+/// So many timers fire before the task looks after other work.
+const TIMERS_PER_TURN: usize = 1024;
+
+impl<A, G, C, F, K, T, U> WindowLink<A, G, C, F, K, T, U>
+where
+    K: Key,
+    T: Data,
+    U: Data,
+    A: WindowAssigner<T>,
+    G: Trigger<T, A::Window>,
+    C: Contents<T, A::Window>,
+    F: WindowFunction<K, A::Window, C::Output, U>,
+{
+    /// Fires what a watermark has brought about, and then passes it on.
+    fn catch_up(&mut self, timers: usize) -> Result<()> {
+        if let Some(watermark) = self.behind
+            && self.fire_event_time(watermark, timers)?
+        {
+            self.behind = None;
+            self.outlet.on_signal(&mut Signal::Watermark(watermark))?;
+        }
+        Ok(())
+    }
+
+    /// Until when there is state of a window.
+    fn cleanup_time(&self, window: &A::Window) -> Timestamp {
+        match self.windowing.assigner.time() {
+            TimeDomain::EventTime => window.max_timestamp().plus_millis(self.windowing.lateness),
+            TimeDomain::ProcessingTime => window.max_timestamp(),
+        }
+    }
+
+    /// Whether a window takes no records any more.
+    fn is_late(&self, window: &A::Window) -> bool {
+        self.windowing.assigner.time() == TimeDomain::EventTime
+            && self.cleanup_time(window) <= self.moment.watermark.0
+    }
+}
+
+impl<A, G, C, F, K, T, U> Link<Keyed<K, T>> for WindowLink<A, G, C, F, K, T, U>
+where
+    K: Key,
+    T: Data,
+    U: Data,
+    A: WindowAssigner<T>,
+    G: Trigger<T, A::Window>,
+    C: Contents<T, A::Window>,
+    F: WindowFunction<K, A::Window, C::Output, U>,
+{
+    fn on_batch(&mut self, batch: &mut Batch<Keyed<K, T>>) -> Result<()> {
+        let hashes = batch.hashes.as_deref().ok_or_else(no_hashes)?;
+        self.moment.processing_time = self.clock.now();
+        let mut timestamps = batch.timestamps.iter().flatten();
+        for (Keyed { key, record }, hash) in batch.records.drain(..).zip(hashes) {
+            self.on_element(*hash, &key, record, timestamps.next().copied())?;
+        }
+        batch.clear();
+        self.send()
+    }
+
+    fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
+        match signal {
+            Signal::Watermark(watermark) => {
+                self.moment.watermark = self.moment.watermark.max(*watermark);
+                self.behind = Some(self.moment.watermark);
+                return self.catch_up(TIMERS_PER_TURN);
+            }
+            Signal::ProcessingTime(alarm) => {
+                self.fire_processing_time(alarm.now())?;
+                alarm.listen();
+                if let Some(next) = self.processing_timers.next_time() {
+                    alarm.wake_at(next);
+                }
+            }
+            Signal::EndOfData => self.catch_up(usize::MAX)?,
+            Signal::Barrier(snapshot) => self.keyed.freeze(snapshot)?,
+            _ => {}
+        }
+        self.outlet.on_signal(signal)
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        ready!(self.outlet.poll_ready(cx))?;
+        if self.behind.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        self.catch_up(TIMERS_PER_TURN)?;
+        // What has fired may have filled what is behind; who asks again is told.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        ready!(self.keyed.backend().poll_advance(cx))?;
+        self.outlet.poll_advance(cx)
+    }
+}

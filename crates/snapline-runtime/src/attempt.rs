@@ -3,6 +3,7 @@
 mod act;
 mod commit;
 mod loops;
+mod recoveries;
 mod region;
 mod savepoint;
 mod start;
@@ -19,9 +20,10 @@ use crate::status::Shared;
 use crate::task::{TaskControl, TaskReport};
 use commit::Committers;
 use futures::channel::mpsc;
-use futures::future::select;
+use futures::future::{join, select};
 use futures::{FutureExt, StreamExt};
 use loops::Loops;
+use recoveries::Recoveries;
 use region::{Newest, Rebuilt, RegionRestart};
 use savepoint::{Savepoints, Wanted};
 use snapline_coordinator::{
@@ -78,6 +80,7 @@ pub(crate) struct Attempt {
     /// How the job will have ended, once its last checkpoint is complete.
     end: AttemptEnd,
     restarts: Vec<RegionRestart>,
+    recoveries: Recoveries,
     tasks: BTreeMap<SubtaskId, RunningTask>,
     /// The tasks that have not reached the end of their data.
     with_data: BTreeSet<SubtaskId>,
@@ -111,10 +114,16 @@ impl Attempt {
         self.shared.observe(self.coordinator.clone());
         self.shared.change(|status| status.state = JobState::Running);
         let ended = self.watch(&mut reports, &mut outcomes).await;
-        if let Err(error) = &ended {
-            let is_cancelled = error.kind() == ErrorKind::Cancelled;
-            self.stop(is_cancelled, &mut reports).await;
-            self.delete_checkpoints(&mut outcomes).await;
+        let recoveries = self.recoveries.clone();
+        let patience = self.cluster.executor.sleep(STOP_PATIENCE);
+        let none_recovers = select(Box::pin(recoveries.end()), patience);
+        match &ended {
+            Ok(_) => _ = none_recovers.await,
+            Err(error) => {
+                let is_cancelled = error.kind() == ErrorKind::Cancelled;
+                join(self.stop(is_cancelled, &mut reports), none_recovers).await;
+                self.delete_checkpoints(&mut outcomes).await;
+            }
         }
         ended
     }

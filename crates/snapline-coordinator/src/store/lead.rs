@@ -80,15 +80,22 @@ impl CheckpointStore {
     }
 
     /// Checks that nobody else has claimed an attempt between two of this process: `last`, which it has
-    /// led, and `newest`, which it has just claimed. A claim whose answer was lost may lie between them.
+    /// led, and `newest`, which it has just claimed. A claim whose answer was lost may lie between them, and that of
+    /// a process from which this one has taken over: it has found `last` between two of its own, and has stopped.
     ///
     /// # Errors
     /// `Conflict` when somebody has; otherwise the storage's error.
     pub async fn check_no_rival(&self, last: AttemptId, newest: AttemptId, nonce: u64) -> Result<()> {
         for attempt in (last.next().0..newest.0).map(AttemptId) {
-            let claim = self.storage.get(&self.layout.attempt(attempt)?, None).await?;
-            let claim = claim.map(|bytes| AttemptInfo::decode(&bytes)).transpose()?;
-            if claim.is_none_or(|claim| claim.nonce != nonce) {
+            let rival = match self.attempt_info(attempt).await? {
+                Some(claim) if claim.nonce == nonce => continue,
+                claim => claim,
+            };
+            let has_stopped = match rival {
+                Some(rival) => self.has_claimed_before(last, rival.nonce).await?,
+                None => false,
+            };
+            if !has_stopped {
                 return Err(
                     Error::conflict("another process leads this job; this one must stop")
                         .with("attempt", newest)
@@ -97,6 +104,18 @@ impl CheckpointStore {
             }
         }
         Ok(())
+    }
+
+    /// Whether a process has claimed an attempt before this one.
+    async fn has_claimed_before(&self, attempt: AttemptId, nonce: u64) -> Result<bool> {
+        let numbers = self.numbers(&self.layout.attempts()).await?;
+        for earlier in numbers.into_iter().rev().filter(|number| *number < attempt.0) {
+            let info = self.attempt_info(AttemptId(earlier)).await?;
+            if info.is_some_and(|info| info.nonce == nonce) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes the job over and says what to restore.

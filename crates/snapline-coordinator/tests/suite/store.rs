@@ -349,6 +349,21 @@ fn a_process_tells_its_own_claims_from_those_of_a_rival() {
 }
 
 #[test]
+fn a_process_that_was_taken_over_does_not_stop_the_one_that_has_taken_over() {
+    let objects = Objects::default();
+    block_on(async {
+        let store = open(&objects);
+        // The process 1 leads, 2 takes over, 1 claims another and stops, 2 restarts.
+        for nonce in [1, 2, 1, 2] {
+            let _ = store.claim_attempt(&info(nonce)).await.unwrap();
+        }
+        let check = |last, newest, nonce| store.check_no_rival(AttemptId(last), AttemptId(newest), nonce);
+        assert_eq!(check(1, 3, 1).await.unwrap_err().kind(), ErrorKind::Conflict);
+        check(2, 4, 2).await.unwrap();
+    });
+}
+
+#[test]
 fn every_call_can_be_awaited_on_another_thread() {
     fn check<T: Send>(_: T) {}
     let store = open(&Objects::default());

@@ -164,10 +164,15 @@ impl Attempt {
     fn rebuild(&self, tasks: BTreeSet<SubtaskId>) {
         let (lead, committers, newest) = (self.lead.clone(), self.committers.clone(), self.newest.clone());
         let (deployment, store) = (self.deployment.clone(), self.store.clone());
+        let recoveries = self.recoveries.clone();
         let rebuilt = async move {
-            let attempt = lead.claim().await?;
             let sinks = sinks_in(&deployment.job, &tasks);
-            recover_some(&mut *committers.lock().await, &sinks, newest.checkpoint()).await?;
+            let recovery = async {
+                let attempt = lead.claim().await?;
+                recover_some(&mut *committers.lock().await, &sinks, newest.checkpoint()).await?;
+                Ok(attempt)
+            };
+            let attempt = recoveries.run(recovery).await?;
             let mut deployment = Deployment {
                 attempt,
                 ..deployment

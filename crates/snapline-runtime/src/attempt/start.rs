@@ -2,6 +2,7 @@
 
 use super::commit::{Committers, commit_all, recover_all};
 use super::loops::Loops;
+use super::recoveries::Recoveries;
 use super::region::Newest;
 use super::savepoint::Savepoints;
 use super::{Attempt, AttemptEnd, Outcome};
@@ -173,6 +174,7 @@ impl Start {
             deployment,
             newest: Newest::Start(states, self.restored.checkpoint()),
             publishing: BTreeMap::new(),
+            recoveries: Recoveries::default(),
             savepoints: Savepoints::default(),
             ending: BTreeMap::new(),
             end: AttemptEnd::Finished,

@@ -7,17 +7,22 @@ use std::collections::BTreeSet;
 /// Some timers in order, each once. They are stored as a sequence of times with their namespaces.
 ///
 /// Most keys have one timer, which then takes no memory beside its table entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Timers<N> {
+    #[default]
+    None,
     One(Timestamp, N),
-    Many(BTreeSet<(Timestamp, N)>),
+    #[expect(
+        clippy::box_collection,
+        reason = "so the entry of a key with one timer is small"
+    )]
+    Many(Box<BTreeSet<(Timestamp, N)>>),
 }
 
 impl<N: Clone + Ord> Timers<N> {
-    const NONE: Self = Self::Many(BTreeSet::new());
-
     pub(super) fn first_time(&self) -> Option<Timestamp> {
         match self {
+            Self::None => None,
             Self::One(time, _) => Some(*time),
             Self::Many(timers) => timers.first().map(|(time, _)| *time),
         }
@@ -25,25 +30,27 @@ impl<N: Clone + Ord> Timers<N> {
 
     pub(super) fn has(&self, time: Timestamp, namespace: &N) -> bool {
         match self {
+            Self::None => false,
             Self::One(own, of) => *own == time && of == namespace,
             Self::Many(timers) => timers.contains(&(time, namespace.clone())),
         }
     }
 
     pub(super) fn insert(&mut self, time: Timestamp, namespace: N) {
-        match std::mem::replace(self, Self::NONE) {
+        match std::mem::take(self) {
+            Self::None => *self = Self::One(time, namespace),
             Self::One(first, of) => {
-                *self = Self::Many(BTreeSet::from([(first, of), (time, namespace)]));
+                *self = Self::of(Box::new(BTreeSet::from([(first, of), (time, namespace)])));
             }
             Self::Many(mut timers) => {
                 timers.insert((time, namespace));
-                *self = Self::of(timers);
+                *self = Self::Many(timers);
             }
         }
     }
 
     pub(super) fn remove(&mut self, time: Timestamp, namespace: &N) {
-        match std::mem::replace(self, Self::NONE) {
+        match std::mem::take(self) {
             Self::One(own, of) if own == time && of == *namespace => {}
             Self::Many(mut timers) => {
                 timers.remove(&(time, namespace.clone()));
@@ -54,7 +61,8 @@ impl<N: Clone + Ord> Timers<N> {
     }
 
     pub(super) fn take_first(&mut self) -> Option<(Timestamp, N)> {
-        match std::mem::replace(self, Self::NONE) {
+        match std::mem::take(self) {
+            Self::None => None,
             Self::One(time, namespace) => Some((time, namespace)),
             Self::Many(mut timers) => {
                 let first = timers.pop_first();
@@ -66,34 +74,36 @@ impl<N: Clone + Ord> Timers<N> {
 
     pub(super) fn to_vec(&self) -> Vec<(Timestamp, N)> {
         match self {
+            Self::None => Vec::new(),
             Self::One(time, namespace) => vec![(*time, namespace.clone())],
             Self::Many(timers) => timers.iter().cloned().collect(),
         }
     }
 
-    /// A set of one is given back the memory that it takes.
-    fn of(mut timers: BTreeSet<(Timestamp, N)>) -> Self {
-        match (timers.len(), timers.first()) {
-            (1, Some(_)) => timers
-                .pop_first()
-                .map_or(Self::NONE, |(time, namespace)| Self::One(time, namespace)),
-            _ => Self::Many(timers),
+    /// Of a set of one the memory is given back.
+    #[expect(clippy::box_collection, reason = "it stays where it is")]
+    fn of(mut timers: Box<BTreeSet<(Timestamp, N)>>) -> Self {
+        if timers.len() > 1 {
+            return Self::Many(timers);
         }
+        let one = timers.pop_first();
+        one.map_or(Self::None, |(time, namespace)| Self::One(time, namespace))
     }
 }
 
 impl<N: Serialize> Serialize for Timers<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
+            Self::None => serializer.collect_seq::<[(Timestamp, N); 0]>([]),
             Self::One(time, namespace) => serializer.collect_seq([(time, namespace)]),
-            Self::Many(timers) => serializer.collect_seq(timers),
+            Self::Many(timers) => serializer.collect_seq(timers.iter()),
         }
     }
 }
 
 impl<'de, N: Deserialize<'de> + Clone + Ord> Deserialize<'de> for Timers<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        BTreeSet::deserialize(deserializer).map(Self::of)
+        BTreeSet::deserialize(deserializer).map(|timers| Self::of(Box::new(timers)))
     }
 }
 

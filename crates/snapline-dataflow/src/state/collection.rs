@@ -168,6 +168,30 @@ impl<K: Key, MK: Key + Ord, MV: Data> MapState<K, MK, MV> {
         state.modify(context.backend, context.hash, context.key, map_key, change)
     }
 
+    /// Looks at all entries in order, changes their values in place, and keeps those for which `keep` says so.
+    ///
+    /// # Errors
+    /// The backend cannot read or write.
+    #[inline]
+    pub fn retain(
+        &self,
+        context: &mut ProcessContext<'_, K>,
+        keep: impl FnMut(&MK, &mut MV) -> bool,
+    ) -> Result<()> {
+        let state = self.0.state()?;
+        state.retain(context.backend, context.hash, context.key, keep)
+    }
+
+    /// Whether the map has no entries.
+    ///
+    /// # Errors
+    /// The backend cannot read.
+    #[inline]
+    pub fn is_empty(&self, context: &mut ProcessContext<'_, K>) -> Result<bool> {
+        let state = self.0.state()?;
+        state.is_empty(context.backend, context.hash, context.key)
+    }
+
     /// Removes a map key and returns its value.
     ///
     /// # Errors

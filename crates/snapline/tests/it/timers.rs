@@ -3,7 +3,8 @@
 use crate::support::{environment, panic_at, run, wait_for};
 use futures::executor::block_on;
 use snapline::Result;
-use snapline::core::Timestamp;
+use snapline::connector::ChannelSender;
+use snapline::core::{Key, Timestamp};
 use snapline::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -178,4 +179,108 @@ fn a_timer_of_processing_time_wakes_a_job_to_which_nothing_is_sent() {
         let _ = block_on(handle.wait());
     }
     assert_eq!(fired.load(Ordering::SeqCst), 300);
+}
+
+/// What a function knows of its users: by number in the first run, by name in the second.
+#[derive(Clone)]
+struct Visits<K> {
+    visits: ValueState<K, u64>,
+    /// From numbers to keys, if those of before were numbers.
+    migrate: Option<fn(u64) -> K>,
+}
+
+impl<K: Key> KeyedProcessFunction<K, u64> for Visits<K> {
+    type Output = (u64, i64);
+
+    fn open(&mut self, context: &mut RuntimeContext) -> Result<()> {
+        self.visits = context.value_state("visits");
+        if let Some(migrate) = self.migrate {
+            context.migrate_keys(2, move |_, stored| Ok(migrate(snapline::core::decode(stored)?)));
+        }
+        Ok(())
+    }
+
+    fn process_element(
+        &mut self,
+        number: u64,
+        context: &mut ProcessContext<'_, K>,
+        _: &mut Collector<'_, (u64, i64)>,
+    ) -> Result<()> {
+        let visits = self.visits.value(context)?.unwrap_or(0);
+        self.visits.update(context, visits + 1)?;
+        context.register_event_time_timer(Timestamp((number % KEYS) as i64))
+    }
+
+    fn on_timer(
+        &mut self,
+        time: Timestamp,
+        _: TimeDomain,
+        context: &mut ProcessContext<'_, K>,
+        out: &mut Collector<'_, (u64, i64)>,
+    ) -> Result<()> {
+        out.collect((self.visits.value(context)?.unwrap_or(0), time.0));
+        Ok(())
+    }
+}
+
+fn name(key: u64) -> String {
+    format!("user {key}")
+}
+
+/// Counts the visits of users, who are keys of some type.
+fn visit<K: Key>(
+    env: &StreamExecutionEnvironment,
+    source: ChannelSource<u64>,
+    key: impl Fn(u64) -> K + Clone + Send + Sync + 'static,
+    sink: CollectSink<(u64, i64)>,
+    migrate: Option<fn(u64) -> K>,
+) -> JobHandle {
+    let visits = Visits {
+        visits: ValueState::default(),
+        migrate,
+    };
+    env.from_source(source, "numbers")
+        .key_by(move |number| key(number % KEYS))
+        .process(visits)
+        .uid("visits")
+        .sink_to(sink)
+        .uid("results");
+    block_on(env.execute_async("test")).unwrap()
+}
+
+#[test]
+fn keys_of_another_type_find_their_states_and_timers_at_another_parallelism() {
+    let storage = MemoryCheckpointStorage::new();
+    let (sink, fired) = CollectSink::new();
+    let send = |feed: &ChannelSender<u64>, handle: &JobHandle| {
+        (0..1_000).for_each(|number| block_on(feed.send(number)).unwrap());
+        wait_for(handle, |status| status.records >= 1_000);
+        let before = handle.status().checkpoints.completed;
+        wait_for(handle, |status| status.checkpoints.completed > before + 1);
+    };
+    let (feed, source) = ChannelSource::bounded(1 << 10);
+    let handle = visit(
+        &environment(2, storage.clone()),
+        source,
+        |key| key,
+        sink.clone(),
+        None,
+    );
+    send(&feed, &handle);
+    handle.cancel();
+    let _ = block_on(handle.wait());
+
+    let (feed, source) = ChannelSource::bounded(1 << 10);
+    let handle = visit(&environment(3, storage), source, name, sink, Some(name));
+    send(&feed, &handle);
+    drop(feed);
+    block_on(handle.wait()).unwrap();
+    let mut fired = fired.take();
+    fired.sort_unstable_by_key(|(_, time)| *time);
+    let visits = |key: u64| (0..1_000).filter(|number| number % KEYS == key).count() as u64;
+    assert!(
+        fired
+            .into_iter()
+            .eq((0..KEYS).map(|key| (2 * visits(key), key as i64)))
+    );
 }

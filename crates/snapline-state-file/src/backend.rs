@@ -6,15 +6,17 @@ mod flusher;
 mod folder;
 mod keyed;
 mod restore;
+mod shelf;
 mod snapshot;
 mod store;
 mod tier;
 
 use async_trait::async_trait;
 use files::BlockCache;
-use folder::Folder;
+use folder::{Folder, SCRATCH};
 use keyed::FileKeyedState;
-use restore::restore;
+use restore::{Restored, restore};
+use shelf::{Owner, Shelf};
 use snapline_core::Result;
 use snapline_state::{KeyedStateBackend, SnapshotChains, StateBackend, StateContext, TableSpec};
 use snapshot::Tables;
@@ -39,8 +41,15 @@ use store::Store;
 /// restores, some tens of megabytes. Disk: the state, as much again while files
 /// are merged, and the changes since the last complete checkpoint. Open files: some dozens for each subtask.
 ///
-/// # What it does not do yet
-/// A restore reads and sorts all entries; the sorted files themselves are not part of checkpoints.
+/// # Snapshots and restarts
+/// A snapshot stores entries, not files: those that have changed since its base, or all. Files are rewritten when they are merged, each
+/// entry some times in its life, so storing the files that are new would store more than what has changed.
+///
+/// But the files of the last checkpoints are kept beside the scratch folder, by hard links. A task that restarts, in this process or after the
+/// process was killed, links them again, opens them and goes on, however large they are. They are used for the very
+/// checkpoint that is restored, at the same parallelism, with the same states, and until the machine is started anew; otherwise
+/// the checkpoint is read. They go when the backend is dropped, or when the next process has no use for them; so a job
+/// should have a folder of its own.
 ///
 /// ```
 /// use futures::executor::block_on;
@@ -84,6 +93,7 @@ pub struct FileStateBackend {
     folder: PathBuf,
     memory_bytes: usize,
     cache: Arc<BlockCache>,
+    shelf: Shelf,
 }
 
 /// Chooses the settings of a [`FileStateBackend`].
@@ -128,6 +138,7 @@ impl FileStateBackendBuilder {
     /// The backend.
     pub fn build(self) -> FileStateBackend {
         FileStateBackend {
+            shelf: Shelf::new(self.folder.clone()),
             folder: self.folder,
             memory_bytes: self.memory_bytes,
             cache: Arc::new(BlockCache::new(self.cache_bytes)),
@@ -138,12 +149,17 @@ impl FileStateBackendBuilder {
 impl FileStateBackend {
     async fn open_keyed(&self, context: StateContext) -> Result<FileKeyedState> {
         let store = Store::create(
-            Folder::create(&self.folder)?,
+            Folder::create(&self.folder, SCRATCH)?,
             self.cache.clone(),
             self.memory_bytes / FILTER_PART,
+            self.shelf.clone(),
+            Owner::new(&context),
         );
         let wanted = context.tables.iter().map(|spec| spec.meta().clone());
-        let restored = restore(&context, &store).await?;
+        let restored = match store.adopt(&context) {
+            true => Restored::default(),
+            false => restore(&context, &store).await?,
+        };
         let tables = Tables {
             metas: wanted.chain(restored.unclaimed).collect(),
             wanted: context.tables.len(),

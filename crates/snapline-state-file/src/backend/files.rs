@@ -19,7 +19,9 @@ pub(super) use sorted_file::SortedFile;
 pub(super) use version::Version;
 
 use super::change::Change;
+use super::shelf::KeptFile;
 use compaction::{Compaction, Work};
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -89,6 +91,22 @@ impl Files {
         Ok(file)
     }
 
+    /// Begins with files that were kept, by new names for them.
+    pub(super) fn adopt(&self, kept: &[KeptFile]) -> io::Result<()> {
+        let mut version = Version::default();
+        for (level, len, path) in kept {
+            let own = self.next_path();
+            fs::hard_link(path, &own)?;
+            let file = SortedFile::open(own, self.cache.clone())?;
+            if file.bytes() != *len {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            version.push(*level, Arc::new(file));
+        }
+        self.publish(version);
+        Ok(())
+    }
+
     /// Merges files until there is no reason to. What was merged is seen even if the rest fails.
     pub(super) fn compact(&self) -> io::Result<()> {
         loop {
@@ -148,9 +166,12 @@ impl Files {
     }
 
     fn begin(&self, filter_for: Option<u64>) -> io::Result<FileWriter> {
+        FileWriter::create(self.next_path(), filter_for, self.cache.clone())
+    }
+
+    fn next_path(&self) -> PathBuf {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let path = self.folder.join(number.to_string());
-        FileWriter::create(path, filter_for, self.cache.clone())
+        self.folder.join(number.to_string())
     }
 
     fn publish(&self, version: Version) {

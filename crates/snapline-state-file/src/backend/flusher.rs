@@ -1,7 +1,7 @@
 //! The thread that writes batches of changes, so that no task waits for a disk unless it has to.
 
 use super::change::{Change, sort_batch};
-use super::files::SortedFile;
+use super::files::{SortedFile, Version};
 use super::store::{Entries, Store};
 use futures::channel::oneshot;
 use snapline_core::{Error, Result};
@@ -26,7 +26,16 @@ pub(super) struct Batch {
 pub(super) struct Freeze {
     /// Only what has changed after this batch, or everything.
     pub(super) since: Option<u64>,
-    pub(super) frozen: oneshot::Sender<Result<Entries>>,
+    pub(super) frozen: oneshot::Sender<Result<Frozen>>,
+}
+
+/// What a freeze has found.
+#[derive(Debug)]
+pub(super) struct Frozen {
+    /// What the snapshot has to store.
+    pub(super) entries: Entries,
+    /// All files.
+    pub(super) version: Arc<Version>,
 }
 
 /// The task's handle to the thread, which ends when it is dropped, after what it was given is written.
@@ -239,11 +248,18 @@ impl Thread {
         if let Some(freeze) = batch.freeze.take()
             && !freeze.frozen.is_canceled()
         {
-            let _ = freeze.frozen.send(self.entries(freeze.since));
+            let _ = freeze.frozen.send(self.frozen(freeze.since));
         }
         self.progress.reuse(std::mem::take(&mut batch.changes));
         self.progress.flushed(batch.number);
         Ok(())
+    }
+
+    fn frozen(&self, since: Option<u64>) -> Result<Frozen> {
+        Ok(Frozen {
+            entries: self.entries(since)?,
+            version: self.store.version(),
+        })
     }
 
     fn entries(&self, since: Option<u64>) -> Result<Entries> {

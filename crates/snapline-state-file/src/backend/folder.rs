@@ -22,21 +22,37 @@ impl Folder {
     ///
     /// # Errors
     /// `Invalid` or `Unavailable` naming the folder and the setting.
-    pub(super) fn create(root: &Path) -> Result<Self> {
-        Self::try_create(root).map_err(|error| of_folder(root, error))
+    pub(super) fn create(root: &Path, name: &str) -> Result<Self> {
+        Self::try_create(root, name).map_err(|error| of_folder(root, error))
+    }
+
+    /// The folders below `root` whose names begin so and that processes have left that ended.
+    pub(super) fn take_left(root: &Path, name: &str) -> io::Result<Vec<Self>> {
+        let making = open_lock(&root.join(MAKING))?;
+        lock(&making)?;
+        let mut left = Vec::new();
+        for path in folders(root, name)? {
+            let lock = OpenOptions::new().append(true).open(path.join(LOCK));
+            if let Ok(lock) = lock
+                && lock.try_lock().is_ok()
+            {
+                left.push(Self { path, _lock: lock });
+            }
+        }
+        Ok(left)
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    fn try_create(root: &Path) -> io::Result<Self> {
+    fn try_create(root: &Path, name: &str) -> io::Result<Self> {
         fs::create_dir_all(root)?;
         // Between making a folder and locking it nobody may take it for a leftover.
         let making = open_lock(&root.join(MAKING))?;
         lock(&making)?;
         sweep(root)?;
-        let path = make(root)?;
+        let path = make(root, name)?;
         let own = open_lock(&path.join(LOCK))?;
         lock(&own)?;
         Ok(Self { path, _lock: own })
@@ -55,15 +71,17 @@ impl Drop for Folder {
 const MAKING: &str = ".snapline-state.lock";
 /// The lock of the owner of a folder.
 const LOCK: &str = "lock";
-/// How the names of folders begin.
-const NAME: &str = "snapline-state-";
+/// How the names of scratch folders begin.
+pub(super) const SCRATCH: &str = "snapline-state-";
+/// How the names of folders begin that are of use to the next process.
+pub(super) const KEPT: &str = "snapline-kept-";
 
 /// Makes a folder with a name that no other process uses.
-fn make(root: &Path) -> io::Result<PathBuf> {
+fn make(root: &Path, name: &str) -> io::Result<PathBuf> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = root.join(format!("{NAME}{}-{number}", std::process::id()));
+        let path = root.join(format!("{name}{}-{number}", std::process::id()));
         match fs::create_dir(&path) {
             // Another container with the same process id.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -74,26 +92,34 @@ fn make(root: &Path) -> io::Result<PathBuf> {
 
 /// Removes the folders of processes that have ended.
 fn sweep(root: &Path) -> io::Result<()> {
+    for path in folders(root, SCRATCH)? {
+        // A folder without a lock file is being removed, or was when its process was killed.
+        let lock = OpenOptions::new().append(true).open(path.join(LOCK));
+        let is_left = match &lock {
+            Ok(lock) => lock.try_lock().is_ok(),
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        if is_left {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+    Ok(())
+}
+
+/// The folders below `root` whose names begin so.
+fn folders(root: &Path, name: &str) -> io::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
     for entry in fs::read_dir(root)? {
         let entry = entry?;
         let is_ours = entry
             .file_name()
             .to_str()
-            .is_some_and(|name| name.starts_with(NAME));
+            .is_some_and(|found| found.starts_with(name));
         if is_ours && entry.file_type()?.is_dir() {
-            let path = entry.path();
-            // A folder without a lock file is being removed, or was when its process was killed.
-            let lock = OpenOptions::new().append(true).open(path.join(LOCK));
-            let is_left = match &lock {
-                Ok(lock) => lock.try_lock().is_ok(),
-                Err(error) => error.kind() == ErrorKind::NotFound,
-            };
-            if is_left {
-                let _ = fs::remove_dir_all(path);
-            }
+            folders.push(entry.path());
         }
     }
-    Ok(())
+    Ok(folders)
 }
 
 fn open_lock(path: &Path) -> io::Result<File> {
@@ -134,7 +160,7 @@ mod tests {
     use super::*;
     use snapline_core::ErrorKind as Kind;
 
-    fn folders(root: &Path) -> usize {
+    fn count(root: &Path) -> usize {
         let entries = fs::read_dir(root).unwrap();
         entries
             .filter(|entry| entry.as_ref().unwrap().file_type().unwrap().is_dir())
@@ -144,16 +170,16 @@ mod tests {
     #[test]
     fn folders_in_use_stay_and_those_of_dead_processes_go() {
         let root = tempfile::tempdir().unwrap();
-        let first = Folder::create(root.path()).unwrap();
-        let left = root.path().join(format!("{NAME}1-0"));
+        let first = Folder::create(root.path(), SCRATCH).unwrap();
+        let left = root.path().join(format!("{SCRATCH}1-0"));
         fs::create_dir(&left).unwrap();
         fs::write(left.join(LOCK), "").unwrap();
         fs::create_dir(root.path().join("of somebody else")).unwrap();
-        let second = Folder::create(root.path()).unwrap();
+        let second = Folder::create(root.path(), SCRATCH).unwrap();
         assert!(!left.exists() && first.path().exists() && second.path().exists());
         drop(first);
         drop(second);
-        assert_eq!(folders(root.path()), 1);
+        assert_eq!(count(root.path()), 1);
     }
 
     #[test]
@@ -161,7 +187,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = Folder::create(&file.join("below")).unwrap_err();
+        let error = Folder::create(&file.join("below"), SCRATCH).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid, "{error}");
         let text = error.to_string();
         assert!(

@@ -326,6 +326,7 @@ impl KeyedStateBackend for FileKeyedState {
     }
 
     fn freeze(&mut self, checkpoint: CheckpointId, base: Option<CheckpointId>) -> Result<Box<dyn Snapshot>> {
+        let complete = base;
         let base = base.and_then(|base| self.chains.base(base));
         let base = base.filter(|base| base.freeze >= self.tracked_since);
         let (sender, frozen) = oneshot::channel();
@@ -345,6 +346,8 @@ impl KeyedStateBackend for FileKeyedState {
             key_groups: self.key_groups,
             tables: self.tables.clone(),
             frozen,
+            store: self.store.clone(),
+            complete,
         }))
     }
 

@@ -9,7 +9,7 @@ use snapline_state::{StateContext, StoredEntries, TableId, TableMeta};
 const CHUNK_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a checkpoint was found to have.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Restored {
     /// The tables that the operator does not want; their ids follow those of the wanted tables.
     pub(super) unclaimed: Vec<TableMeta>,

@@ -1,7 +1,8 @@
 //! The half of a snapshot that is persisted.
 
 use super::change::{Decoded, decode};
-use super::store::Entries;
+use super::flusher::Frozen;
+use super::store::{Entries, Store};
 use async_trait::async_trait;
 use futures::channel::oneshot;
 use futures::executor::block_on;
@@ -25,7 +26,10 @@ pub(super) struct FileSnapshot {
     pub(super) base: Option<SnapshotChain>,
     pub(super) key_groups: KeyGroupRange,
     pub(super) tables: Tables,
-    pub(super) frozen: oneshot::Receiver<Result<Entries>>,
+    pub(super) frozen: oneshot::Receiver<Result<Frozen>>,
+    pub(super) store: Store,
+    /// The checkpoint that was complete when it was triggered.
+    pub(super) complete: Option<CheckpointId>,
 }
 
 /// What the tables are, by their ids.
@@ -49,9 +53,12 @@ impl Snapshot for FileSnapshot {
             key_groups,
             tables,
             frozen,
+            store,
+            complete,
         } = *self;
         let gone = |_| Error::cancelled("the task ended before its snapshot was whole");
-        let entries = frozen.await.map_err(gone)??;
+        let Frozen { entries, version } = frozen.await.map_err(gone)??;
+        let can_keep = tables.metas.len() == tables.wanted;
         let (sender, blocks) = block_channel();
         let has_entries = Arc::new(AtomicBool::new(false));
         let kind = match &base {
@@ -87,6 +94,9 @@ impl Snapshot for FileSnapshot {
             handles: handles.clone(),
         };
         chains.insert(checkpoint, chain);
+        if can_keep {
+            store.keep((checkpoint, complete), &handles, &version);
+        }
         Ok(handles)
     }
 }

@@ -3,9 +3,10 @@
 use super::change::{Change, sort};
 use super::files::{BlockCache, EntryRef, Files, Merged, SortedFile, Version, merge_batches};
 use super::folder::Folder;
+use super::shelf::{Owner, Shelf};
 use byteview::ByteView;
-use snapline_core::{Error, Result};
-use snapline_state::TableId;
+use snapline_core::{CheckpointId, Error, Result};
+use snapline_state::{StateContext, StateHandle, TableId};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,15 +19,53 @@ use std::sync::Arc;
 pub(super) struct Store {
     files: Arc<Files>,
     folder: Arc<Folder>,
+    shelf: Shelf,
+    owner: Arc<Owner>,
 }
 
 impl Store {
     /// Begins with nothing; filters of files may take so many bytes.
-    pub(super) fn create(folder: Folder, cache: Arc<BlockCache>, filter_bytes: usize) -> Self {
+    pub(super) fn create(
+        folder: Folder,
+        cache: Arc<BlockCache>,
+        filter_bytes: usize,
+        shelf: Shelf,
+        owner: Owner,
+    ) -> Self {
         Self {
             files: Arc::new(Files::new(folder.path().to_owned(), cache, filter_bytes)),
             folder: Arc::new(folder),
+            shelf,
+            owner: Arc::new(owner),
         }
+    }
+
+    /// Begins with the files of the checkpoint that is restored, if they were kept; whether they were.
+    pub(super) fn adopt(&self, context: &StateContext) -> bool {
+        let Some(kept) = self.shelf.find(&self.owner, context) else {
+            return false;
+        };
+        let adopted = self.files.adopt(&kept);
+        if let Err(error) = &adopted {
+            tracing::warn!(%error, "files of live state that were kept cannot be used; the checkpoint is read");
+            self.shelf.forget(&self.owner);
+        }
+        adopted.is_ok()
+    }
+
+    /// Keeps files for those who restore this checkpoint, of which a later one may build on `base`.
+    pub(super) fn keep(
+        &self,
+        checkpoints: (CheckpointId, Option<CheckpointId>),
+        handles: &[StateHandle],
+        version: &Version,
+    ) {
+        self.shelf.keep(&self.owner, checkpoints, handles, version);
+    }
+
+    /// The files of this moment.
+    pub(super) fn version(&self) -> Arc<Version> {
+        self.files.version()
     }
 
     /// Reads for one thread.
@@ -92,6 +131,10 @@ impl Store {
     }
 
     fn error(&self, error: io::Error) -> Error {
+        if is_damage(&error) {
+            // What was kept has the same files: the next attempt is to read the checkpoint.
+            self.shelf.forget(&self.owner);
+        }
         of_disk(self.folder.path(), error)
     }
 }
@@ -139,6 +182,13 @@ impl Entries {
     }
 }
 
+fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
+}
+
 /// A scratch folder is made anew when a task restarts, so whatever happens to it may pass.
 fn of_disk(folder: &Path, error: io::Error) -> Error {
     let message = match error.kind() {
@@ -146,7 +196,7 @@ fn of_disk(folder: &Path, error: io::Error) -> Error {
             "the disk of the scratch folder of live state is full; make room, or give `FileStateBackend::builder` a \
              folder on a larger disk"
         }
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+        _ if is_damage(&error) => {
             "a file in the scratch folder of live state is damaged; the task has to restart"
         }
         _ => {

@@ -16,10 +16,10 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 use tempfile::TempDir;
 
-type Texts = ValueState<u64, String>;
+pub(super) type Texts = ValueState<u64, String>;
 
 /// A backend and a storage below one folder.
-struct Place {
+pub(super) struct Place {
     directory: TempDir,
     memory_bytes: usize,
 }
@@ -32,14 +32,14 @@ fn directory() -> TempDir {
 }
 
 impl Place {
-    fn new(memory_bytes: usize) -> Self {
+    pub(super) fn new(memory_bytes: usize) -> Self {
         Self {
             directory: directory(),
             memory_bytes,
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -51,10 +51,27 @@ impl Place {
         self.open_as("texts".into(), restore)
     }
 
+    pub(super) fn backend(&self) -> FileStateBackend {
+        FileStateBackend::builder(self.path("state"))
+            .memory_bytes(self.memory_bytes)
+            .cache_bytes(64 * 1024)
+            .build()
+    }
+
     fn open_as(
         &self,
         descriptor: StateDescriptor<String>,
         restore: &[StateHandle],
+    ) -> (Texts, FileKeyedState) {
+        self.open_on(&self.backend(), descriptor, (restore, None))
+    }
+
+    /// Opens what a checkpoint consists of, on which later ones may build if it is named.
+    pub(super) fn open_on(
+        &self,
+        backend: &FileStateBackend,
+        descriptor: StateDescriptor<String>,
+        (restore, base): (&[StateHandle], Option<CheckpointId>),
     ) -> (Texts, FileKeyedState) {
         let max = MaxParallelism::DEFAULT;
         let mut tables = Vec::new();
@@ -66,17 +83,13 @@ impl Place {
             key_groups: max.full_range(),
             tables,
             restore: restore.to_vec(),
-            base: None,
+            base,
             storage: self.storage(),
         };
-        let backend = FileStateBackend::builder(self.path("state"))
-            .memory_bytes(self.memory_bytes)
-            .cache_bytes(64 * 1024)
-            .build();
         (texts, block_on(backend.open_keyed(context)).unwrap())
     }
 
-    fn persist(&self, state: &mut FileKeyedState) -> Vec<StateHandle> {
+    pub(super) fn persist(&self, state: &mut FileKeyedState) -> Vec<StateHandle> {
         let target = SnapshotTarget::new(self.storage(), StorageKey::new("s").unwrap());
         let snapshot = state.freeze(CheckpointId(1), None).unwrap();
         let (persisted, advanced) = block_on(join(
@@ -87,10 +100,16 @@ impl Place {
         persisted.unwrap()
     }
 
-    fn scratch_folders(&self) -> usize {
+    /// The folders of live state whose names begin so.
+    pub(super) fn folders(&self, name: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.path("state")).unwrap();
-        let folders = entries.filter(|entry| entry.as_ref().unwrap().path().is_dir());
-        folders.count()
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let is_named = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(name);
+        paths.filter(is_named).collect()
+    }
+
+    fn scratch_folders(&self) -> usize {
+        self.folders(SCRATCH).len()
     }
 }
 
@@ -98,11 +117,11 @@ fn hash(key: u64) -> u64 {
     StableHasher::new().hash(&key).unwrap()
 }
 
-fn set(texts: &Texts, state: &mut FileKeyedState, key: u64, text: &str) -> Result<()> {
+pub(super) fn set(texts: &Texts, state: &mut FileKeyedState, key: u64, text: &str) -> Result<()> {
     texts.update(state, hash(key), key, text.to_owned())
 }
 
-fn content(texts: &Texts, state: &mut FileKeyedState) -> BTreeMap<u64, String> {
+pub(super) fn content(texts: &Texts, state: &mut FileKeyedState) -> BTreeMap<u64, String> {
     let mut content = BTreeMap::new();
     let mut table = texts.table(state).unwrap();
     let mut visit = |key: &u64, text: &String| {
@@ -189,16 +208,6 @@ fn the_scratch_folder_goes_with_the_state_and_its_snapshots() {
     assert_eq!(place.scratch_folders(), 0);
 }
 
-/// Where sorted files go, of the only state of a place.
-fn files(place: &Place) -> PathBuf {
-    let mut entries = fs::read_dir(place.path("state")).unwrap();
-    let folder = entries.find_map(|entry| {
-        let path = entry.unwrap().path();
-        path.is_dir().then_some(path)
-    });
-    folder.unwrap()
-}
-
 fn write_until_it_fails(
     texts: &Texts,
     state: &mut FileKeyedState,
@@ -217,7 +226,7 @@ fn write_until_it_fails(
 fn a_disk_that_fails_is_unavailable_and_no_write_is_lost() {
     let place = Place::new(256 * 1024);
     let (texts, mut state) = place.open(&[]);
-    let files = files(&place);
+    let files = place.folders(SCRATCH).remove(0);
     let away = files.with_file_name("away");
     let mut written = 0;
     fs::rename(&files, &away).unwrap();

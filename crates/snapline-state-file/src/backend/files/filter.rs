@@ -44,6 +44,13 @@ impl Filter {
         out.extend(self.words.iter().flat_map(|word| word.to_le_bytes()));
     }
 
+    /// `None` when these bytes are no filter.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (words, rest) = bytes.as_chunks();
+        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        (rest.is_empty() && !words.is_empty() && words.len().is_multiple_of(LINE)).then_some(Self { words })
+    }
+
     fn line(&self, hash: u64) -> usize {
         let lines = (self.words.len() / LINE) as u64;
         (((hash >> 32) * lines) >> 32) as usize * LINE
@@ -65,8 +72,12 @@ mod tests {
         let hash = |number: u32| stable_hash_bytes(&number.to_le_bytes());
         let mut filter = Filter::with_room_for(10_000);
         (0..10_000).for_each(|number| filter.insert(hash(number)));
+        let mut bytes = Vec::new();
+        filter.append(&mut bytes);
+        let filter = Filter::from_bytes(&bytes).unwrap();
         assert!((0..10_000).all(|number| filter.may_have(hash(number))));
         let wrong = (10_000..110_000).filter(|number| filter.may_have(hash(*number)));
         assert!(wrong.count() < 2_500);
+        assert!(Filter::from_bytes(&bytes[1..]).is_none() && bytes.len() == filter.len());
     }
 }

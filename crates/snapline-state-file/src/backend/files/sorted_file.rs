@@ -3,13 +3,13 @@
 //! Blocks, then the first key, place and length of each block, then a Bloom filter or nothing, then a foot of fixed
 //! length. Index, filter and last key stay in memory; blocks are read when they are needed.
 
-use super::block::{Block, append_len};
+use super::block::{Block, append_len, read_len};
 use super::cache::{BlockCache, BlockId};
 use super::filter::Filter;
 use byteview::ByteView;
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,6 +46,7 @@ pub(super) struct Index {
 }
 
 const MAGIC: u32 = 0x534c_5346;
+const FOOT: usize = 40;
 
 impl SortedFile {
     pub(super) fn new(path: PathBuf, file: File, meta: Meta, cache: Arc<BlockCache>) -> Self {
@@ -57,6 +58,27 @@ impl SortedFile {
             meta,
             cache,
         }
+    }
+
+    /// Opens a file that was written earlier.
+    pub(super) fn open(path: PathBuf, cache: Arc<BlockCache>) -> io::Result<Self> {
+        let file = File::open(&path)?;
+        let len = file.metadata()?.len();
+        let foot_at = len.checked_sub(FOOT as u64).ok_or_else(damaged)?;
+        let mut foot = [0; FOOT];
+        read_at(&file, &mut foot, foot_at)?;
+        let (meta_at, entries, filter_len) = read_foot(&foot)?;
+        let mut bytes = vec![0; foot_at.checked_sub(meta_at).ok_or_else(damaged)? as usize];
+        read_at(&file, &mut bytes, meta_at)?;
+        if crc32c::crc32c(&bytes) != u32::from_le_bytes(*foot.last_chunk().ok_or_else(damaged)?) {
+            return Err(damaged());
+        }
+        let meta = Meta::decode(&bytes, filter_len, entries, len).ok_or_else(damaged)?;
+        Ok(Self::new(path, file, meta, cache))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(in crate::backend) fn bytes(&self) -> u64 {
@@ -168,6 +190,10 @@ impl Index {
         low
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     fn resident(&self) -> usize {
         self.keys.capacity() + 4 * self.key_ends.capacity() + 8 * self.ends.capacity()
     }
@@ -197,6 +223,44 @@ impl Meta {
         bytes.extend_from_slice(&MAGIC.to_le_bytes());
         bytes.extend_from_slice(&checksum.to_le_bytes());
         bytes
+    }
+
+    fn decode(bytes: &[u8], filter_len: u64, entries: u64, file_len: u64) -> Option<Self> {
+        let (bytes, filter) = bytes.split_at_checked(bytes.len().checked_sub(filter_len as usize)?)?;
+        let mut at = 0;
+        let part = |at: &mut usize| {
+            let len = read_len(bytes, at)? as usize;
+            let part = bytes.get(*at..at.checked_add(len)?)?;
+            *at += len;
+            Some(part)
+        };
+        let mut index = Index::default();
+        for _ in 0..read_len(bytes, &mut at)? {
+            let key = part(&mut at)?;
+            index.push(key, read_len(bytes, &mut at)?);
+        }
+        let last = part(&mut at)?.into();
+        let filter = match filter {
+            [] => None,
+            filter => Some(Filter::from_bytes(filter)?),
+        };
+        (!index.is_empty()).then_some(Self {
+            index,
+            last,
+            filter,
+            entries,
+            bytes: file_len,
+        })
+    }
+}
+
+/// Where the index begins, how many entries there are, and how long the filter is.
+fn read_foot(foot: &[u8; FOOT]) -> io::Result<(u64, u64, u64)> {
+    let (words, _) = foot.as_chunks::<8>();
+    let word = |at: usize| u64::from_le_bytes(words[at]);
+    match word(4) as u32 == MAGIC {
+        true => Ok((word(0), word(1), word(2))),
+        false => Err(damaged()),
     }
 }
 

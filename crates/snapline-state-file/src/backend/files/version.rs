@@ -8,7 +8,9 @@ use super::merge::Run;
 use super::sorted_file::SortedFile;
 use byteview::ByteView;
 use snapline_core::stable_hash_bytes;
+use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Files, none of which ever changes.
@@ -48,6 +50,28 @@ impl Version {
         let levels = self.levels.iter().enumerate();
         let in_levels = levels.flat_map(|(level, run)| run.iter().map(move |file| (Some(level), file)));
         self.fresh.iter().map(|file| (None, file)).chain(in_levels)
+    }
+
+    /// Gives all files names in another folder, from 0 on; their levels and lengths.
+    pub(in crate::backend) fn link_to(&self, folder: &Path) -> io::Result<Vec<(Option<u32>, u64)>> {
+        let files = self.files().enumerate();
+        files
+            .map(|(number, (level, file))| {
+                fs::hard_link(file.path(), folder.join(number.to_string()))?;
+                Ok((level.map(|level| level as u32), file.bytes()))
+            })
+            .collect()
+    }
+
+    /// Adds a file, the newest of its level and the last in it.
+    pub(super) fn push(&mut self, level: Option<usize>, file: Arc<SortedFile>) {
+        let Some(level) = level else {
+            return self.fresh.push(file);
+        };
+        if self.levels.len() <= level {
+            self.levels.resize_with(level + 1, Vec::new);
+        }
+        self.levels[level].push(file);
     }
 
     /// How long all files are.

@@ -57,8 +57,8 @@ impl<B: Buffer> Encoder<'_, B> {
         self.buffer.append_word(word, len);
     }
 
-    /// The same of five bytes or more.
-    #[inline(always)]
+    /// The same of five bytes or more. Apart, so that what is short is hashed without a call.
+    #[inline(never)]
     fn medium_varint(&mut self, value: u64) {
         if value >> 56 == 0 {
             let len = varint_len(value);

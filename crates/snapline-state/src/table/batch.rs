@@ -8,7 +8,7 @@ use snapline_core::{Data, Key};
 const AT_ONCE: usize = 128;
 
 /// With fewer segments a table is in the cache anyway.
-const FETCH_FROM_SEGMENTS: usize = if cfg!(test) { 1 } else { 8 };
+const FETCH_FROM_SEGMENTS: usize = if cfg!(test) { 2 } else { 8 };
 
 /// Where an entry most likely is: its segment and its bucket.
 type Place = (u32, u32);
@@ -34,8 +34,9 @@ impl<K: Key, V: Data> StateTable<K, V> {
         mut change: impl FnMut(A, Slot<'_, V>),
     ) {
         if self.segments.len() < FETCH_FROM_SEGMENTS {
-            for (hash, (key, attached)) in hashes.iter().zip(entries) {
-                self.update(*hash, key, |slot| change(attached, slot));
+            let mut entries = hashes.iter().copied().zip(entries);
+            while let Some((hash, (key, attached))) = self.update_occupied(&mut entries, &mut change) {
+                self.update(hash, key, |slot| change(attached, slot));
             }
             return;
         }
@@ -46,6 +47,27 @@ impl<K: Key, V: Data> StateTable<K, V> {
                 self.update_at(*place, *hash, key, |slot| change(attached, slot));
             }
         }
+    }
+
+    /// Changes values in the only segment, as long as there is nothing else to do, and returns the first key with which
+    /// there is: it has no value yet, or the table is frozen or has several segments.
+    #[inline]
+    fn update_occupied<A>(
+        &mut self,
+        entries: &mut impl Iterator<Item = (u64, (K, A))>,
+        change: &mut impl FnMut(A, Slot<'_, V>),
+    ) -> Option<(u64, (K, A))> {
+        let only = self.segments.only().filter(|_| !self.phase.is_frozen);
+        let Some(segment) = only else {
+            return entries.next();
+        };
+        for (hash, (key, attached)) in entries {
+            match segment.value_to_change(hash, &key, &self.phase) {
+                Some(value) => change(attached, Slot::Occupied(value)),
+                None => return Some((hash, (key, attached))),
+            }
+        }
+        None
     }
 
     /// Finds the place where each hash most likely is, and fetches it.

@@ -42,6 +42,15 @@ impl<K: Key, V: Data> Segments<K, V> {
         self.segments.len()
     }
 
+    /// The segment, if there is only one.
+    #[inline]
+    pub(super) fn only(&mut self) -> Option<&mut Segment<K, V>> {
+        match &mut *self.segments {
+            [segment] => Some(segment),
+            _ => None,
+        }
+    }
+
     /// The segment that has a hash.
     #[inline]
     pub(super) fn position_of(&self, hash: u64) -> usize {

@@ -81,6 +81,7 @@ fn steps(nextest: bool) -> Vec<Step> {
             "nextest",
             "run",
             "--package=snapline-state-object",
+            "--package=snapline",
             CLOUDS,
             "--test=s3",
             "--no-fail-fast",
@@ -91,6 +92,7 @@ fn steps(nextest: bool) -> Vec<Step> {
         vec![
             "test",
             "--package=snapline-state-object",
+            "--package=snapline",
             CLOUDS,
             "--test=s3",
             "--",
@@ -127,6 +129,7 @@ fn steps(nextest: bool) -> Vec<Step> {
                 vec![
                     "clippy",
                     "--package=snapline-state-object",
+                    "--package=snapline",
                     CLOUDS,
                     "--all-targets",
                     "--",

@@ -56,6 +56,7 @@ pub use window::evictor::{CountEvictor, DeltaEvictor, Evictor, TimeEvictor, Time
 pub use window::function::WindowContext;
 pub use window::global::GlobalWindows;
 pub use window::session::{EventTimeSessionWindows, ProcessingTimeSessionWindows};
+pub use window::slicing::Slicing;
 pub use window::sliding::{SlidingEventTimeWindows, SlidingProcessingTimeWindows};
 pub use window::trigger::{
     ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountTrigger, DeltaTrigger,

@@ -13,6 +13,7 @@ pub(crate) mod map;
 pub(crate) mod process;
 pub(crate) mod reduce;
 pub(crate) mod sink;
+pub(crate) mod sliced;
 pub(crate) mod source;
 pub(crate) mod timers;
 pub(crate) mod window;

@@ -10,6 +10,7 @@ pub(crate) mod evictor;
 pub(crate) mod function;
 pub(crate) mod global;
 pub(crate) mod session;
+pub(crate) mod slicing;
 pub(crate) mod sliding;
 pub(crate) mod trigger;
 pub(crate) mod tumbling;

@@ -18,6 +18,7 @@ use crate::window::contents::Contents;
 use crate::window::function::WindowFunction;
 use crate::window::trigger::{Trigger, TriggerContext};
 use async_trait::async_trait;
+pub(crate) use element::no_timestamp;
 use outlet::{LateRecords, Outlet, outlet};
 use serde::{Deserialize, Serialize};
 use snapline_core::{Batch, Clock, Data, Key, Keyed, Result, Timestamp, Watermark};

@@ -3,6 +3,7 @@
 use crate::environment::StreamExecutionEnvironment;
 use crate::graph::StreamEdge;
 use crate::operator::collector::Collector;
+use crate::operator::sliced::SlicedOf;
 use crate::operator::window::outlet::{LateRecords, OrLate, Part};
 use crate::operator::window::{WindowOf, Windowing};
 use crate::output_tag::OutputTag;
@@ -13,9 +14,11 @@ use crate::window::assigner::WindowAssigner;
 use crate::window::contents::{Aggregated, Contents, Elements, Evicted, Reduced};
 use crate::window::evictor::Evictor;
 use crate::window::function::{AsTheyAre, Called, IfAny, WindowContext, WindowFunction};
-use crate::window::trigger::Trigger;
+use crate::window::slicing::Slicing;
+use crate::window::trigger::{EventTimeTrigger, Trigger};
 use snapline_core::{Data, Error, Key, Result};
 use snapline_state::AggregateFunction;
+use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -296,23 +299,10 @@ where
         F: WindowFunction<K, A::Window, C::Output, U>,
         U: Data,
     {
-        let windowing = Windowing {
-            assigner: self.assigner.clone(),
-            trigger: self.trigger.clone(),
-            contents,
-            function,
-            lateness: length(self.lateness).unsigned_abs(),
-            late: match self.late {
-                Some(_) => LateRecords::Emitted,
-                None => LateRecords::Counted,
-            },
-        };
-        let factory = WindowOf::<A, G, C, F, K, T, U>::new(windowing);
-        let edges = self.edges.clone();
         let Some(tag) = &self.late else {
-            return self.with_parallelism(transform(&self.env, name, edges, factory));
+            return self.node(name, contents, function, LateRecords::Counted);
         };
-        let all: DataStream<OrLate<T, U>> = self.with_parallelism(transform(&self.env, name, edges, factory));
+        let all: DataStream<OrLate<T, U>> = self.node(name, contents, function, LateRecords::Emitted);
         let results = Part::new(|either| match either {
             OrLate::Result(result) => Some(result),
             OrLate::Late(_) => None,
@@ -324,6 +314,47 @@ where
         let results = all.part("results", results);
         results.add_side_output(tag, &all.part("late", late));
         results
+    }
+
+    /// The operator itself, whose results are records of type `R`.
+    fn node<C, F, U, R>(&self, name: &str, contents: C, function: F, late: LateRecords) -> DataStream<R>
+    where
+        C: Contents<T, A::Window>,
+        F: WindowFunction<K, A::Window, C::Output, U>,
+        U: Data,
+        R: Data,
+    {
+        let edges = self.edges.clone();
+        if let Some(slicing) = self.slicing(&contents) {
+            let types = PhantomData;
+            let factory: SlicedOf<A::Window, C, F, K, T, U> = SlicedOf {
+                slicing,
+                contents,
+                function,
+                late,
+                types,
+            };
+            return self.with_parallelism(transform(&self.env, name, edges, factory));
+        }
+        let factory = WindowOf::<A, G, C, F, K, T, U>::new(Windowing {
+            assigner: self.assigner.clone(),
+            trigger: self.trigger.clone(),
+            contents,
+            function,
+            lateness: length(self.lateness).unsigned_abs(),
+            late,
+        });
+        self.with_parallelism(transform(&self.env, name, edges, factory))
+    }
+
+    /// How the windows are made of slices, when that is all that matters: each emits once, at its end.
+    fn slicing<C: Contents<T, A::Window>>(&self, contents: &C) -> Option<Slicing<A::Window>> {
+        let emits_at_the_end = TypeId::of::<G>() == TypeId::of::<EventTimeTrigger>();
+        if !emits_at_the_end || self.lateness != Duration::ZERO || self.evictor.is_some() {
+            return None;
+        }
+        let slicing = self.assigner.slicing()?;
+        (slicing.is_tumbling() || contents.is_divisible()).then_some(slicing)
     }
 
     fn with_parallelism<U: Data>(&self, stream: DataStream<U>) -> DataStream<U> {

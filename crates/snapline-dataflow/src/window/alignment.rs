@@ -14,8 +14,12 @@ pub(crate) struct Alignment {
 impl Alignment {
     /// The latest beginning that is not after `time`. It may be before the beginning of all timestamps.
     pub(crate) fn start(self, time: Timestamp) -> i128 {
-        let (time, step) = (i128::from(time.0), i128::from(self.step.max(1)));
-        time - (time - i128::from(self.offset)).rem_euclid(step)
+        self.floor(i128::from(time.0))
+    }
+
+    /// The same for a time that may be before or after all timestamps.
+    pub(crate) fn floor(self, time: i128) -> i128 {
+        time - (time - i128::from(self.offset)).rem_euclid(i128::from(self.step.max(1)))
     }
 
     /// The earliest beginning after `time`, or the end of time.
@@ -42,7 +46,7 @@ pub(crate) fn window(start: i128, size: i64) -> TimeWindow {
     TimeWindow::new(clamped(start), clamped(start + i128::from(size)))
 }
 
-fn clamped(time: i128) -> Timestamp {
+pub(crate) fn clamped(time: i128) -> Timestamp {
     let end = if time < 0 { i64::MIN } else { i64::MAX };
     Timestamp(i64::try_from(time).unwrap_or(end))
 }

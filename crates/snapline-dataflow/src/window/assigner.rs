@@ -1,6 +1,7 @@
 //! In which windows a record is.
 
 use super::Window;
+use super::slicing::Slicing;
 use super::trigger::Trigger;
 use crate::process::TimeDomain;
 use snapline_core::{Result, Timestamp};
@@ -68,6 +69,12 @@ pub trait WindowAssigner<T>: Clone + Send + Sync + 'static {
     /// Whether windows that belong together become one.
     fn is_merging(&self) -> bool {
         false
+    }
+
+    /// How the windows are made of slices, when they have one size and begin at fixed steps: a faster way to compute
+    /// them then, with the same results.
+    fn slicing(&self) -> Option<Slicing<Self::Window>> {
+        None
     }
 
     /// Says whether the windows can be as they were described, when the job is planned.

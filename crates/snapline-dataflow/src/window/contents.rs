@@ -32,6 +32,11 @@ pub(crate) trait Contents<T, W>: Clone + Send + Sync + 'static {
         self.emit(&mut stored, window)
     }
 
+    /// Whether it makes no difference in which order parts of a window are [merged](Self::merge).
+    fn is_divisible(&self) -> bool {
+        false
+    }
+
     /// Says whether windows can be [merged](Self::merge).
     ///
     /// # Errors
@@ -64,6 +69,10 @@ where
     fn merge(&self, stored: &mut T, other: T) -> Result<()> {
         (self.0)(stored, other);
         Ok(())
+    }
+
+    fn is_divisible(&self) -> bool {
+        true
     }
 
     fn emit(&self, stored: &mut T, _: &W) -> T {
@@ -102,6 +111,10 @@ where
 
     fn emit(&self, stored: &mut A::Accumulator, _: &W) -> A::Output {
         self.0.result(stored)
+    }
+
+    fn is_divisible(&self) -> bool {
+        Contents::<A::Input, W>::check_merge(self).is_ok()
     }
 
     fn check_merge(&self) -> Result<()> {

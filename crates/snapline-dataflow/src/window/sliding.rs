@@ -3,6 +3,7 @@
 use super::TimeWindow;
 use super::alignment::{Alignment, check_length, length, window};
 use super::assigner::WindowAssigner;
+use super::slicing::Slicing;
 use super::trigger::{EventTimeTrigger, ProcessingTimeTrigger};
 use crate::process::TimeDomain;
 use snapline_core::{Result, Timestamp};
@@ -106,6 +107,10 @@ impl<T> WindowAssigner<T> for SlidingEventTimeWindows {
 
     fn time(&self) -> TimeDomain {
         TimeDomain::EventTime
+    }
+
+    fn slicing(&self) -> Option<Slicing<TimeWindow>> {
+        Some(Slicing::new(self.0.size, self.0.slide, |window| window))
     }
 
     fn check(&self) -> Result<()> {

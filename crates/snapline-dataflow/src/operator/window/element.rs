@@ -256,7 +256,7 @@ pub(super) fn outcome<T, W, C: Contents<T, W>>(
 }
 
 #[cold]
-fn no_timestamp() -> Error {
+pub(crate) fn no_timestamp() -> Error {
     Error::invalid(
         "a record without a timestamp came to windows of event time; give the stream timestamps with \
          .assign_timestamps_and_watermarks(...), or use windows of processing time",

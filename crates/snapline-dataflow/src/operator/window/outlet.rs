@@ -25,7 +25,7 @@ pub(crate) enum OrLate<T, U> {
 }
 
 /// Takes the results of windows, and their late records.
-pub(super) trait Outlet<T, U>: Link<U> {
+pub(crate) trait Outlet<T, U>: Link<U> {
     /// The link for results.
     fn results(&mut self) -> &mut dyn Link<U>;
 
@@ -34,7 +34,7 @@ pub(super) trait Outlet<T, U>: Link<U> {
 }
 
 /// The outlet in front of a link: of results when late records are only counted, of [`OrLate`] otherwise.
-pub(super) fn outlet<T: Data, U: Data>(late: LateRecords, next: ErasedLink) -> Result<Box<dyn Outlet<T, U>>> {
+pub(crate) fn outlet<T: Data, U: Data>(late: LateRecords, next: ErasedLink) -> Result<Box<dyn Outlet<T, U>>> {
     Ok(match late {
         LateRecords::Counted => Box::new(OnlyResults(next.typed::<U>()?)),
         LateRecords::Emitted => Box::new(WithLate {

@@ -1,4 +1,5 @@
-//! The work of the workloads, written by hand for one thread.
+//! The work of the workloads, written by hand.
 
+pub(crate) mod exchange;
 pub(crate) mod keyed_sum;
 pub(crate) mod word_count;

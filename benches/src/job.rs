@@ -159,7 +159,7 @@ fn with_storage(builder: EnvironmentBuilder, place: &Path) -> Result<Environment
 
 /// Counts updates and adds up what they say, and notes when the last one came.
 #[derive(Clone)]
-struct CountingSink {
+pub(crate) struct CountingSink {
     clock: SystemClock,
     seen: Arc<Seen>,
 }
@@ -182,7 +182,7 @@ impl Default for CountingSink {
 }
 
 impl CountingSink {
-    fn of<T: snapline_core::Data>(
+    pub(crate) fn of<T: snapline_core::Data>(
         &self,
         running: impl Fn(&T) -> u64 + Clone + Send + Sync + 'static,
     ) -> ForEachSink<impl FnMut(&mut Batch<T>) + Clone + Send + Sync + 'static> {
@@ -198,7 +198,12 @@ impl CountingSink {
         })
     }
 
-    fn report(&self, workload: &str, options: &JobOptions, status: &JobStatus) -> (Report, Totals) {
+    pub(crate) fn report(
+        &self,
+        workload: &str,
+        options: &JobOptions,
+        status: &JobStatus,
+    ) -> (Report, Totals) {
         let totals = Totals {
             updates: self.seen.updates.load(Ordering::Relaxed),
             sum: self.seen.sum.load(Ordering::Relaxed),

@@ -1,13 +1,15 @@
 //! What the `workload` binary is made of: inputs, hand-written baselines, expectations, figures.
 //!
-//! The baselines are the work of a workload as one would write it by hand for one thread, without
-//! any framework: what a framework costs is said against them.
+//! The baselines are the work of a workload as one would write it by hand, without any
+//! framework: what a framework costs is said against them.
 
 mod backpressure;
 mod baseline;
+mod exchange;
 mod expected;
 mod job;
 mod keys;
+mod latency;
 mod machine;
 mod random;
 mod recovery;
@@ -16,11 +18,14 @@ mod text;
 mod usage;
 
 pub use backpressure::{BackpressureOptions, BackpressureReport, run_backpressure};
+pub use baseline::exchange::two_thread_exchange;
 pub use baseline::keyed_sum::{PlainSums, PrefetchedSums, naive_keyed_sum, prefetched_keyed_sum};
 pub use baseline::word_count::word_count;
+pub use exchange::{Dealing, ExchangeOptions, RecordSize, expect_exchange, run_exchange};
 pub use expected::{Totals, expect_keyed_sum, expect_word_count};
 pub use job::{JobOptions, LiveState, run_keyed_sum, run_word_count};
 pub use keys::Keys;
+pub use latency::{LatencyOptions, LatencyReport, Rate, run_latency};
 pub use machine::Ceilings;
 pub use random::{SplitMix64, mix};
 pub use recovery::{RecoveryOptions, RecoveryReport, Start, run_recovery, serve_recovery};

@@ -226,10 +226,11 @@ impl Measurement {
     }
 
     /// What two runs are compared by: the time of the run; where a job was hit, how soon it went on;
-    /// where its sink was slow, how long a checkpoint took.
+    /// where its sink was slow, how long a checkpoint took; where records came at a given rate, how long they took.
     fn duration(&self) -> f64 {
         self.line[table::KILL_MEDIAN]
             .as_f64()
+            .or_else(|| self.line[table::LATENCY].as_f64())
             .or_else(|| {
                 self.line[table::IN_FLIGHT]
                     .as_f64()

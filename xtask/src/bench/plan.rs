@@ -1,5 +1,8 @@
 //! What is measured against what, as data.
 
+mod exchange;
+mod latency;
+
 use std::path::{Path, PathBuf};
 
 /// How long a run takes.
@@ -119,6 +122,12 @@ pub(super) fn all(size: Size) -> Vec<Plan> {
     let mut plans = vec![word_count(text_bytes, rounds)];
     plans.extend(keys.iter().map(|keys| keyed_sum(records, *keys, rounds)));
     plans.push(proof(records, rounds));
+    plans.extend(exchange::plans(records / 2, rounds));
+    plans.extend(match size {
+        Size::Quick => latency::plans(2, 1),
+        Size::Standard => latency::plans(10, 3),
+        Size::Full => latency::plans(60, 5),
+    });
     plans.push(backpressure(rounds));
     plans.push(match size {
         Size::Quick => recovery(10, 2),

@@ -8,6 +8,18 @@ pub(super) const KILL_MEDIAN: &str = "kill_first_record_ms_median";
 /// The figure that only workloads have whose sink is slow: how much was in flight in a checkpoint.
 pub(super) const IN_FLIGHT: &str = "in_flight_bytes";
 
+/// The figure that only workloads have whose records come at a given rate: what 99 of 100 take, in us.
+pub(super) const LATENCY: &str = "latency_us_p99";
+
+/// How long records took: columns of the table and figures of the line.
+const LATENCIES: [(&str, &str); 5] = [
+    ("p50, us", "latency_us_p50"),
+    ("p99", LATENCY),
+    ("p99.9", "latency_us_p999"),
+    ("p99.99", "latency_us_p9999"),
+    ("longest", "latency_us_max"),
+];
+
 /// How soon a job went on: columns of the table and figures of the line.
 const RECOVERY: [(&str, &str); 6] = [
     ("kill, ms", KILL_MEDIAN),
@@ -23,6 +35,7 @@ pub(super) fn of_plan(measurements: &[Measurement]) -> String {
     match measurements.first() {
         Some(first) if first.line[KILL_MEDIAN].is_number() => of_recovery(measurements),
         Some(first) if first.line[IN_FLIGHT].is_number() => of_checkpoints(measurements),
+        Some(first) if first.line[LATENCY].is_number() => of_latency(measurements),
         _ => of_records(measurements),
     }
 }
@@ -54,6 +67,23 @@ fn of_checkpoints(measurements: &[Measurement]) -> String {
             &format!("{:.0}", figure(IN_FLIGHT) / 1e3),
             &format!("{:.0}", figure("checkpoints_completed")),
         ]);
+    }
+    text
+}
+
+fn of_latency(measurements: &[Measurement]) -> String {
+    let mut text = measurements
+        .first()
+        .map_or_else(String::new, |first| format!("\n{}\n", first.plan));
+    let names = LATENCIES.iter().map(|(cell, _)| *cell);
+    let cells: Vec<&str> = ["variant", "k records/s"].into_iter().chain(names).collect();
+    text += &row(&cells);
+    for label in labels(measurements) {
+        let these = of_variant(measurements, label);
+        let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
+        let mut cells = vec![label.to_owned(), format!("{:.0}", figure("rate") / 1e3)];
+        cells.extend(LATENCIES.iter().map(|(_, name)| format!("{:.0}", figure(name))));
+        text += &row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
     }
     text
 }
@@ -240,6 +270,18 @@ mod tests {
         let measurements = [checkpoints("unloaded", 10.0), checkpoints("slow", 25.0)];
         assert!(of_plan(&measurements).contains(" 2.5x "));
         assert!(ratios(&measurements[..1], &[checkpoints("unloaded", 5.0)]).contains(" 2.00x "));
+    }
+
+    #[test]
+    fn records_at_a_given_rate_are_compared_by_how_long_they_took() {
+        let latency = |us: f64| Measurement {
+            plan: "p".to_owned(),
+            variant: "v".to_owned(),
+            line: serde_json::json!({"seconds": 9, "rate": 250_000, LATENCY: us}),
+        };
+        let table = of_plan(&[latency(80.0)]);
+        assert!(table.contains(" 250 ") && table.contains(" 80 "), "{table}");
+        assert!(ratios(&[latency(80.0)], &[latency(40.0)]).contains(" 2.00x "));
     }
 
     #[test]

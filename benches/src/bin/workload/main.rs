@@ -10,8 +10,13 @@
     reason = "this is a program, not a library"
 )]
 
+mod exchange;
+mod latency;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use exchange::Exchange;
 use futures::executor::block_on;
+use latency::Latency;
 use snapline::prelude::CheckpointMode;
 use snapline_benches::{
     BackpressureOptions, BackpressureReport, Ceilings, JobOptions, Keys, LiveState, RecoveryOptions,
@@ -47,8 +52,12 @@ enum Work {
     Wordcount(WordCount),
     /// Sums values by key and emits every update.
     KeyedSum(KeyedSum),
+    /// Sends records from one subtask to another.
+    Exchange(Exchange),
     /// Measures checkpoints while a slow sink lets records queue.
     Backpressure(Backpressure),
+    /// Measures how long records take from when they are due to the sink.
+    Latency(Latency),
     /// Measures how soon a job goes on after a SIGKILL and after a panic.
     Recovery(Recovery),
     /// The process that `recovery` kills.
@@ -273,7 +282,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let line = match Arguments::parse().work {
         Work::Wordcount(work) => serde_json::to_string(&work.run()?)?,
         Work::KeyedSum(work) => serde_json::to_string(&work.run()?)?,
+        Work::Exchange(work) => serde_json::to_string(&work.run()?)?,
         Work::Backpressure(work) => serde_json::to_string(&work.run()?)?,
+        Work::Latency(work) => serde_json::to_string(&work.run()?)?,
         Work::Recovery(work) => serde_json::to_string(&work.run()?)?,
         Work::RecoveryProcess(work) => return work.run(),
         Work::Machine(work) => serde_json::to_string(&Ceilings::measure(&work.dir)?)?,

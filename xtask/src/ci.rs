@@ -3,7 +3,7 @@
 use crate::process::{Output, capture};
 use crate::stopwatch::Stopwatch;
 use crate::workspace::cargo;
-use crate::{examples, plugins, tidy};
+use crate::{examples, instructions, plugins, tidy};
 use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
@@ -55,7 +55,8 @@ pub(crate) fn run() -> Result<String, String> {
     Err(format!("failed: {}; {seconds:.0} s", failed.join(", ")))
 }
 
-/// The steps, cheap ones first. None changes `RUSTFLAGS` or the profile: nothing is built twice.
+/// The steps, cheap ones first. None changes `RUSTFLAGS`, and only the last one the profile:
+/// nothing else is built twice.
 fn steps(nextest: bool) -> Vec<Step> {
     let test = if nextest {
         vec![
@@ -167,6 +168,11 @@ fn steps(nextest: bool) -> Vec<Step> {
             name: "plugins",
             work: Work::Here(plugins::run),
             advice: "a trait or a suite has changed for those who implement it: see whether they have to, and tell them in the changelog",
+        },
+        Step {
+            name: "count",
+            work: Work::Here(instructions::check),
+            advice: "more instructions for the same work: find where, or record them if they are worth it, and say why in the commit",
         },
     ]
 }

@@ -1,4 +1,4 @@
-//! The tasks of this repository: `cargo xtask ci | tidy | examples | plugins | bench | chaos | sim`.
+//! The tasks of this repository: `cargo xtask ci | tidy | examples | plugins | bench | instructions | chaos | sim`.
 
 #![allow(
     clippy::print_stdout,
@@ -10,6 +10,7 @@ mod bench;
 mod chaos;
 mod ci;
 mod examples;
+mod instructions;
 mod plugins;
 mod process;
 mod sim;
@@ -39,6 +40,8 @@ enum Task {
     Plugins,
     /// Measures workloads against hand-written loops, interleaved.
     Bench(bench::Options),
+    /// Counts the instructions of two small workloads and compares them with what is recorded.
+    Instructions(instructions::Options),
     /// Kills WordCount again and again and checks that every word counts exactly once.
     Chaos(chaos::Options),
     /// Runs the simulated jobs with many seeds.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Examples => examples::run(),
         Task::Plugins => plugins::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Instructions(options) => instructions::run(&options),
         Task::Chaos(options) => chaos::run(&options),
         Task::Sim(options) => sim::run(&options),
     };

@@ -1,0 +1,97 @@
+//! Valgrind's callgrind, which counts instructions.
+
+use crate::process::capture;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// On which the counts are recorded.
+const ARCHITECTURE: &str = "x86_64";
+
+/// The profile is written when the run is over and before its result is checked: the check is not what is counted.
+const END: &str = "--dump-before=snapline_benches::expected::*";
+
+/// Valgrind is there.
+pub(super) struct Callgrind(());
+
+/// Whether it is.
+pub(super) enum Found {
+    Here(Callgrind),
+    /// Why it is not.
+    Missing(String),
+}
+
+/// Finds valgrind; installs it where that is a matter of course.
+pub(super) fn find() -> Found {
+    if std::env::consts::ARCH != ARCHITECTURE {
+        let here = std::env::consts::ARCH;
+        return Found::Missing(format!("they are recorded on {ARCHITECTURE}, and this is {here}"));
+    }
+    if works("valgrind", &["--version"]) || install() {
+        return Found::Here(Callgrind(()));
+    }
+    Found::Missing("valgrind is not installed (Debian: apt-get install valgrind)".to_owned())
+}
+
+/// Only where CI runs in a container of its own: as root, with Debian's packages.
+fn install() -> bool {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| owner(&process) == Some(0));
+    let install = ["install", "--yes", "--no-install-recommends", "valgrind"];
+    is_root
+        && (works("apt-get", &install) || works("apt-get", &["update"]) && works("apt-get", &install))
+        && works("valgrind", &["--version"])
+}
+
+#[cfg(unix)]
+fn owner(process: &std::fs::Metadata) -> Option<u32> {
+    Some(std::os::unix::fs::MetadataExt::uid(process))
+}
+
+#[cfg(not(unix))]
+fn owner(_: &std::fs::Metadata) -> Option<u32> {
+    None
+}
+
+fn works(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    capture(&mut command, Duration::from_secs(180)).is_ok_and(|output| output.status.success())
+}
+
+impl Callgrind {
+    /// Runs a program and writes `profile.1`, and `profile` for the rest.
+    pub(super) fn command(&self, program: &Path, profile: &Path) -> Command {
+        let mut command = Command::new("valgrind");
+        command
+            .args(["--quiet", "--tool=callgrind", END])
+            .arg(format!("--callgrind-out-file={}", profile.display()))
+            .arg(program);
+        command
+    }
+}
+
+/// How many instructions the first part of a profile has counted.
+pub(super) fn instructions(profile: &Path) -> Result<u64, String> {
+    let mut part = profile.as_os_str().to_owned();
+    part.push(".1");
+    let part = PathBuf::from(part);
+    let text = std::fs::read_to_string(&part)
+        .map_err(|error| format!("callgrind wrote no {}: {error}", part.display()))?;
+    total(&text).ok_or_else(|| format!("{} has no line `totals:`", part.display()))
+}
+
+fn total(profile: &str) -> Option<u64> {
+    let line = profile.lines().find_map(|line| line.strip_prefix("totals:"))?;
+    line.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_of_a_profile_is_found() {
+        assert_eq!(total("events: Ir\n\nfn=(1) a\n1 7\ntotals: 1234\n"), Some(1234));
+        assert_eq!(total("events: Ir\n"), None);
+    }
+}

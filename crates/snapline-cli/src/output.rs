@@ -65,7 +65,16 @@ impl Cell {
         Self::Text(value.to_string())
     }
 
-    fn text(&self) -> String {
+    /// A word as it stands in a manifest.
+    pub(crate) fn word(value: serde_json::Result<Value>) -> Self {
+        let value = value.ok();
+        value
+            .as_ref()
+            .and_then(Value::as_str)
+            .map_or(Self::None, Self::from)
+    }
+
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::None => "-".to_owned(),
             Self::Text(text) => text.clone(),

@@ -7,7 +7,6 @@ use crate::progress::Progress;
 use crate::stop::{Outcome, Verdict};
 use crate::subject::Subject;
 use crate::time::utc;
-use serde_json::Value;
 use snapline_coordinator::{Manifest, OperatorManifest};
 use snapline_core::OperatorUid;
 use snapline_state::{ChannelState, Committable, OperatorState, StateHandle, StateLocation, TableMeta};
@@ -95,7 +94,7 @@ fn head(subject: &Subject) -> Section {
         ("checkpoint", text(&manifest.checkpoint)),
         ("attempt", text(&manifest.attempt)),
         ("parent", parent),
-        ("kind", format!("{:?}", manifest.kind).to_lowercase()),
+        ("kind", Cell::word(serde_json::to_value(manifest.kind)).text()),
         ("alignment", format!("{:?}", manifest.alignment)),
         ("job ended", text(&manifest.finished)),
         ("created", utc(manifest.created)),
@@ -268,10 +267,7 @@ impl Report {
 
 /// As it stands in the manifest.
 fn kind(handle: &StateHandle) -> Cell {
-    let kind = serde_json::to_value(handle.kind).ok();
-    kind.as_ref()
-        .and_then(Value::as_str)
-        .map_or(Cell::None, Cell::from)
+    Cell::word(serde_json::to_value(handle.kind))
 }
 
 /// Whether a file was written for this checkpoint, or in the folder of which other one it is.

@@ -61,6 +61,19 @@ fn all_checkpoints_are_listed_newest_first() {
 }
 
 #[test]
+fn kinds_are_named_as_in_the_manifest() {
+    let home = Home::new();
+    let job = home.start(home.builder(), RARELY);
+    job.send(&FIRST);
+    job.full_checkpoint();
+    job.stop();
+    for command in ["list", "inspect"] {
+        let shown = snapline(["checkpoint", command, &home.checkpoints()]).with_code(0);
+        assert!(shown.out.contains("full-checkpoint"), "{shown:#?}");
+    }
+}
+
+#[test]
 fn a_checkpoint_shows_its_operators_states_and_files() {
     let home = two();
     let url = format!("file://{}", home.checkpoints());

@@ -3,7 +3,7 @@
 use futures::executor::block_on;
 use serde_json::Value;
 use snapline::connector::{ChannelSender, Collected};
-use snapline::dataflow::SavepointRequest;
+use snapline::dataflow::{CheckpointScope, SavepointRequest};
 use snapline::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -150,6 +150,11 @@ impl WordCount {
     pub(crate) fn checkpoint(&self) {
         let done = self.job.status().checkpoints.completed;
         self.wait_for(|status| status.checkpoints.completed > done + 1);
+    }
+
+    /// Takes one at once that refers to no older files.
+    pub(crate) fn full_checkpoint(&self) {
+        block_on(self.job.checkpoint(CheckpointScope::Full)).unwrap();
     }
 
     /// As a crash would: nothing is written any more.

@@ -82,7 +82,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// What the tests of a crate may use besides.
 const FOR_TESTS: &[(&str, &[&str])] = &[
-    ("snapline-cli", &["snapline"]),
+    ("snapline-cli", &["snapline", "snapline-testkit"]),
     ("snapline-examples", &["snapline-benches"]),
     ("custom-*", &["snapline-testkit"]),
     ("*", &["snapline-testkit", "snapline-state-memory"]),

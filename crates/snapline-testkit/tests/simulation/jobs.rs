@@ -1,10 +1,14 @@
 //! The jobs: small, and between them every kind of operator and of channel.
 
 use snapline_connector::{CollectionSource, SequenceSource};
-use snapline_core::AlignmentSettings;
-use snapline_dataflow::{Emit, StreamExecutionEnvironment};
+use snapline_core::{AlignmentSettings, Timestamp};
+use snapline_dataflow::{
+    Collector, DataStream, Emit, EventTimeSessionWindows, SlidingEventTimeWindows,
+    StreamExecutionEnvironment, TimeWindow, TumblingEventTimeWindows, WatermarkStrategy, WindowContext,
+};
 use snapline_testkit::simulation::{Faults, Report, Simulation, World};
 use std::ops::Range;
+use std::time::Duration;
 
 /// Records and keys of a job that counts.
 const RECORDS: u64 = 100;
@@ -310,4 +314,92 @@ pub(crate) fn without_faults(seeds: Range<u64>) -> Report {
         .expect_exactly_once(counted());
     assert_eq!((report.crashes, report.panics, report.storage_faults), (0, 0, 0));
     report
+}
+
+/// Ten numbers in each window; windows of all keys end while other records are on their way.
+fn numbers(env: &StreamExecutionEnvironment, world: &World) -> DataStream<(u64, u64, u64)> {
+    let strategy = WatermarkStrategy::<u64>::for_monotonous_timestamps();
+    let strategy = strategy.with_timestamp_assigner(|number| Timestamp(*number as i64 * 10));
+    env.from_source_with_watermarks(world.source(0..RECORDS), strategy, "numbers")
+        .map(|number| (number % KEYS, 0, 1))
+}
+
+/// Hands the key of a window on with its beginning and the count.
+fn with_start(
+    _: &u64,
+    context: &WindowContext<'_, TimeWindow>,
+    (key, _, count): (u64, u64, u64),
+    out: &mut Collector<'_, (u64, u64, u64)>,
+) -> snapline_core::Result<()> {
+    out.collect((key, context.window().start().0 as u64, count));
+    Ok(())
+}
+
+/// The windows that begin at these times and last for `size`, of all keys that have numbers in them.
+fn windows(starts: impl Iterator<Item = i64> + Clone, size: i64) -> impl Iterator<Item = (u64, u64, u64)> {
+    (0..KEYS).flat_map(move |key| {
+        starts.clone().filter_map(move |start| {
+            let is_inside = |number: &u64| (start..start + size).contains(&(*number as i64 * 10));
+            let of_key = (0..RECORDS).filter(|number| number % KEYS == key);
+            let count = of_key.filter(is_inside).count() as u64;
+            (count > 0).then_some((key, start as u64, count))
+        })
+    })
+}
+
+/// Windows of event time, restored at another parallelism, with any alignment.
+pub(crate) fn tumbling_windows(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .rescale(1..=3)
+        .alignments([AlignmentSettings::Aligned, AlignmentSettings::Unaligned])
+        .run(|env, world| {
+            numbers(env, world)
+                .key_by(|(key, ..)| *key)
+                .window(TumblingEventTimeWindows::of(Duration::from_millis(100)))
+                .reduce_with(|so_far, record| so_far.2 += record.2, with_start)
+                .rebalance()
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(windows((0..1000).step_by(100), 100))
+}
+
+/// Windows that overlap.
+pub(crate) fn sliding_windows(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .rescale(1..=3)
+        .run(|env, world| {
+            let sliding = SlidingEventTimeWindows::of(Duration::from_millis(300), Duration::from_millis(100));
+            numbers(env, world)
+                .key_by(|(key, ..)| *key)
+                .window(sliding)
+                .reduce_with(|so_far, record| so_far.2 += record.2, with_start)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(windows((-200..1000).step_by(100), 300))
+}
+
+/// Windows that merge: every other twenty numbers are left out, which is a gap for every key.
+pub(crate) fn session_windows(seeds: Range<u64>) -> Report {
+    let is_there = |number: &u64| (number / 20).is_multiple_of(2);
+    let sessions = (0..KEYS).flat_map(move |key| {
+        (0..RECORDS).step_by(40).filter_map(move |from| {
+            let of_key = (from..from + 20).filter(|number| number % KEYS == key);
+            let first = of_key.clone().next()?;
+            Some((key, first * 10, of_key.count() as u64))
+        })
+    });
+    Simulation::seeds(seeds)
+        .rescale(1..=3)
+        .run(move |env, world| {
+            let strategy = WatermarkStrategy::<u64>::for_monotonous_timestamps();
+            let strategy = strategy.with_timestamp_assigner(|number| Timestamp(*number as i64 * 10));
+            env.from_source_with_watermarks(world.source(0..RECORDS), strategy, "numbers")
+                .filter(is_there)
+                .map(|number| (number % KEYS, 0, 1))
+                .key_by(|(key, ..)| *key)
+                .window(EventTimeSessionWindows::with_gap(Duration::from_millis(100)))
+                .reduce_with(|so_far, record| so_far.2 += record.2, with_start)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once(sessions)
 }

@@ -76,6 +76,9 @@ jobs! { jobs:
     finished_source,
     only_crashes,
     without_faults,
+    tumbling_windows,
+    sliding_windows,
+    session_windows,
 }
 
 jobs! { timers:

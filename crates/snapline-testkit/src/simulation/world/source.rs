@@ -63,6 +63,9 @@ impl<T: Data + Sync> Source for WorldSource<T> {
             world: self.world.clone(),
             records: self.records.clone(),
             splits: Vec::new(),
+            added: 0,
+            current: None,
+            finished: Vec::new(),
             pace: Pace::of(self.world.seed()),
             pause: None,
         }))
@@ -114,14 +117,20 @@ impl SplitEnumerator<WorldSplit> for Splits {
 struct Reader<T> {
     world: World,
     records: Arc<Vec<T>>,
-    splits: Vec<WorldSplit>,
+    /// What is left, each split with its position among all that were added.
+    splits: Vec<(usize, WorldSplit)>,
+    added: usize,
+    current: Option<usize>,
+    finished: Vec<usize>,
     pace: Pace,
     pause: Option<Sleep>,
 }
 
 impl<T: Data + Sync> SourceReader<T, WorldSplit> for Reader<T> {
-    fn add_splits(&mut self, mut splits: Vec<WorldSplit>) {
-        self.splits.append(&mut splits);
+    fn add_splits(&mut self, splits: Vec<WorldSplit>) {
+        let positions = self.added..;
+        self.added += splits.len();
+        self.splits.extend(positions.zip(splits));
     }
 
     fn poll_batch(
@@ -141,22 +150,34 @@ impl<T: Data + Sync> SourceReader<T, WorldSplit> for Reader<T> {
                 return Poll::Pending;
             }
         }
-        self.splits.retain(|split| split.weight() > 0);
+        self.splits.retain(|(_, split)| split.weight() > 0);
         let Some(index) = (!self.splits.is_empty()).then(|| outside.dice.below(self.splits.len() as u64))
         else {
             return Poll::Ready(Ok(ReaderStatus::EndOfData));
         };
-        let split = &mut self.splits[index as usize];
+        let (position, split) = &mut self.splits[index as usize];
+        self.current = Some(*position);
         let portion = outside.dice.between(1..=PORTION);
         let count = portion.min(split.weight()).min(limit as u64);
         let range = split.next as usize..(split.next + count) as usize;
         batch.records.extend_from_slice(&self.records[range]);
         split.next += count;
+        if split.weight() == 0 {
+            self.finished.push(*position);
+        }
         Poll::Ready(Ok(ReaderStatus::More))
     }
 
     fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<WorldSplit>> {
-        let unfinished = self.splits.iter().filter(|split| split.weight() > 0);
-        Ok(unfinished.cloned().collect())
+        let left = self.splits.iter().map(|(_, split)| split);
+        Ok(left.filter(|split| split.weight() > 0).cloned().collect())
+    }
+
+    fn current_split(&self) -> Option<usize> {
+        self.current
+    }
+
+    fn take_finished(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.finished)
     }
 }

@@ -25,3 +25,4 @@ mod support;
 mod timers;
 mod unaligned;
 mod valve;
+mod windows;

@@ -46,7 +46,7 @@ pub struct BackpressureReport {
 /// # Errors
 /// What made the job fail; `Unavailable` when it ended before there were enough checkpoints.
 pub async fn run_backpressure(options: &BackpressureOptions) -> Result<(BackpressureReport, Totals)> {
-    let env = environment(&options.job)?;
+    let env = environment(&options.job).await?;
     let (keys, clock, pace) = (options.keys, SystemClock::new(), Pace::start(options.sink_delay)?);
     let sink = SlowSink::new(pace.clone());
     let source = GeneratorSource::new(options.records, move |i| (mix(i) % keys, 1_u64));

@@ -90,7 +90,7 @@ async fn run_of<const WORDS: usize>(options: &ExchangeOptions) -> Result<(Report
 where
     [u64; WORDS]: Serialize + DeserializeOwned,
 {
-    let env = environment(&options.job)?;
+    let env = environment(&options.job).await?;
     let sink = CountingSink::default();
     let records = env.from_source(GeneratorSource::new(options.records, record::<WORDS>), "records");
     let dealt = match options.dealing {

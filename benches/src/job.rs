@@ -5,8 +5,6 @@ use crate::keys::Keys;
 use crate::random::mix;
 use crate::report::Report;
 use crate::usage::Usage;
-#[cfg(feature = "aws")]
-use futures::executor::block_on;
 use snapline::backends::file::FileStateBackend;
 #[cfg(feature = "aws")]
 use snapline::backends::object::ObjectCheckpointStorage;
@@ -64,7 +62,7 @@ pub enum LiveState {
 /// # Errors
 /// What made the job fail.
 pub async fn run_word_count(input: &Path, options: &JobOptions) -> Result<(Report, Totals)> {
-    let env = environment(options)?;
+    let env = environment(options).await?;
     let sink = CountingSink::default();
     env.from_source(TextFileSource::new(input), "lines")
         .flat_map(tokenize)
@@ -102,7 +100,7 @@ async fn run_sum_of(
     record: impl Fn(u64) -> (u64, u64) + Clone + Send + Sync + 'static,
     options: &JobOptions,
 ) -> Result<(Report, Totals)> {
-    let env = environment(options)?;
+    let env = environment(options).await?;
     let sink = CountingSink::default();
     env.from_source(GeneratorSource::new(records, record), "records")
         .key_by(|(key, _)| *key)
@@ -112,7 +110,7 @@ async fn run_sum_of(
     Ok(sink.report("keyed-sum", options, &status))
 }
 
-pub(crate) fn environment(options: &JobOptions) -> Result<StreamExecutionEnvironment> {
+pub(crate) async fn environment(options: &JobOptions) -> Result<StreamExecutionEnvironment> {
     let mut builder = StreamExecutionEnvironment::builder()
         .parallelism(options.parallelism)
         .fresh();
@@ -130,7 +128,7 @@ pub(crate) fn environment(options: &JobOptions) -> Result<StreamExecutionEnviron
     if options.checkpoint_interval_ms == 0 {
         return builder.build();
     }
-    let env = with_storage(builder, &options.checkpoint_dir)?.build()?;
+    let env = with_storage(builder, &options.checkpoint_dir).await?.build()?;
     let settings = CheckpointSettings {
         mode: options.mode,
         alignment: options.alignment,
@@ -144,13 +142,13 @@ pub(crate) fn environment(options: &JobOptions) -> Result<StreamExecutionEnviron
 
 /// A server of an object store on loopback may be one whose conditional creates are not atomic; nobody else writes
 /// here.
-fn with_storage(builder: EnvironmentBuilder, place: &Path) -> Result<EnvironmentBuilder> {
+async fn with_storage(builder: EnvironmentBuilder, place: &Path) -> Result<EnvironmentBuilder> {
     match place.to_str().filter(|text| text.contains("://")) {
         None => Ok(builder.checkpoint_storage(FileCheckpointStorage::open(place)?)),
         #[cfg(feature = "aws")]
         Some(url) => {
             let storage = ObjectCheckpointStorage::builder(url).single_writer();
-            Ok(builder.checkpoint_storage(block_on(storage.build())?))
+            Ok(builder.checkpoint_storage(storage.build().await?))
         }
         #[cfg(not(feature = "aws"))]
         Some(_) => Err(Error::unsupported("checkpoints at a URL need the feature `aws`")),

@@ -131,7 +131,7 @@ async fn measure_throughput(options: &LatencyOptions) -> Result<u64> {
 type Record = (u64, u64, u64);
 
 async fn run_job(options: &LatencyOptions, records: u64, pace: Pace) -> Result<(Arc<Seen>, JobStatus)> {
-    let env = environment(&options.job)?;
+    let env = environment(&options.job).await?;
     let keys = options.keys;
     let pace = Arc::new(pace);
     let seen = Arc::new(Seen::new(pace.clone(), options.warm_up));

@@ -53,7 +53,7 @@ impl Running {
     pub(super) fn start(options: &RecoveryOptions, start: Start, on_first: fn()) -> Result<Self> {
         let full_bytes = options.state_mb * 1_000_000;
         let keys = keys(full_bytes, options.job.parallelism);
-        let env = environment(&options.job)?;
+        let env = block_on(environment(&options.job))?;
         env.configure(|settings| {
             settings.fresh = start == Start::Fresh;
             // The first delay of the default, each time.

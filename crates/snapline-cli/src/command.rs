@@ -10,6 +10,7 @@ mod rescale;
 mod verify;
 
 use crate::arguments::{CheckpointVerb, Noun, SavepointVerb};
+use crate::location::Access;
 use crate::output::Output;
 use crate::stop::Outcome;
 use crate::subject::{Subject, store};
@@ -37,7 +38,7 @@ async fn checkpoint(verb: CheckpointVerb, output: &mut Output) -> Outcome {
             export::export(&subject, &arguments.selection, output).await
         }
         CheckpointVerb::Diff(arguments) => {
-            let store = store(&arguments.storage).await?;
+            let store = store(&arguments.storage, Access::Read).await?;
             let from = Subject::of(&store, Some(CheckpointId(arguments.from))).await?;
             let to = Subject::of(&store, Some(CheckpointId(arguments.to))).await?;
             diff::diff(&from, &to, &arguments.limit, output).await

@@ -16,6 +16,15 @@ pub(crate) struct Place {
     pub(crate) path: StorageKey,
 }
 
+/// What a command does with a storage.
+///
+/// An object store that is only read is opened without the check that writes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
 /// What a text may stand for.
 enum Kind {
     Directory(PathBuf),
@@ -34,11 +43,11 @@ fn kind(text: &str) -> Kind {
 ///
 /// # Errors
 /// `Invalid` when there is no such directory, `Unsupported` when URLs of this kind were not compiled in.
-pub(crate) async fn storage(text: &str) -> Result<Arc<dyn CheckpointStorage>> {
+pub(crate) async fn storage(text: &str, access: Access) -> Result<Arc<dyn CheckpointStorage>> {
     match kind(text) {
         Kind::Directory(path) if path.is_dir() => directory(&path),
         Kind::Directory(path) => Err(missing(&path)),
-        Kind::Url(url) => object(&url).await,
+        Kind::Url(url) => object(&url, access).await,
     }
 }
 
@@ -49,7 +58,7 @@ pub(crate) async fn storage(text: &str) -> Result<Arc<dyn CheckpointStorage>> {
 ///
 /// # Errors
 /// `Invalid` when a name cannot be that of a savepoint; otherwise as [`storage`].
-pub(crate) async fn place(text: &str) -> Result<Place> {
+pub(crate) async fn place(text: &str, access: Access) -> Result<Place> {
     match kind(text) {
         Kind::Directory(path) => {
             let path = std::path::absolute(&path).map_err(|error| {
@@ -68,7 +77,7 @@ pub(crate) async fn place(text: &str) -> Result<Place> {
                 return Err(Error::invalid("this URL names no folder").with("given", text));
             };
             Ok(Place {
-                storage: object(root).await?,
+                storage: object(root, access).await?,
                 path: StorageKey::new(name)?,
             })
         }
@@ -113,14 +122,17 @@ fn missing(path: &Path) -> Error {
 }
 
 #[cfg(feature = "object")]
-async fn object(url: &str) -> Result<Arc<dyn CheckpointStorage>> {
-    Ok(Arc::new(
-        snapline_state_object::ObjectCheckpointStorage::open(url).await?,
-    ))
+async fn object(url: &str, access: Access) -> Result<Arc<dyn CheckpointStorage>> {
+    let builder = snapline_state_object::ObjectCheckpointStorage::builder(url);
+    let builder = match access {
+        Access::Read => builder.read_only(),
+        Access::Write => builder,
+    };
+    Ok(Arc::new(builder.build().await?))
 }
 
 #[cfg(not(feature = "object"))]
-async fn object(url: &str) -> Result<Arc<dyn CheckpointStorage>> {
+async fn object(url: &str, _access: Access) -> Result<Arc<dyn CheckpointStorage>> {
     Err(Error::unsupported(
         "this build of snapline reads directories only; build it with the feature object, aws, azure or gcp",
     )

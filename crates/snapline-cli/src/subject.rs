@@ -1,7 +1,7 @@
 //! The checkpoint or savepoint that a command is about.
 
 use crate::arguments::{CheckpointArguments, StorageArguments};
-use crate::location;
+use crate::location::{self, Access};
 use snapline_coordinator::{CheckpointStore, Manifest, Savepoint, Verification, stored_jobs};
 use snapline_core::{CheckpointId, Error, JobId, Result};
 use snapline_state::{CheckpointStorage, StorageKey};
@@ -18,13 +18,13 @@ pub(crate) struct Subject {
 impl Subject {
     /// The savepoint in a folder.
     pub(crate) async fn savepoint(text: &str) -> Result<Self> {
-        let place = location::place(text).await?;
+        let place = location::place(text, Access::Read).await?;
         Self::read(place.storage, place.path).await
     }
 
     /// A checkpoint of a job, or its newest.
     pub(crate) async fn checkpoint(arguments: &CheckpointArguments) -> Result<Self> {
-        let store = store(&arguments.storage).await?;
+        let store = store(&arguments.storage, Access::Read).await?;
         Self::of(&store, arguments.checkpoint.map(CheckpointId)).await
     }
 
@@ -56,8 +56,8 @@ impl Subject {
 }
 
 /// The checkpoints of the job that was named, or of the only one.
-pub(crate) async fn store(arguments: &StorageArguments) -> Result<CheckpointStore> {
-    let storage = location::storage(&arguments.storage).await?;
+pub(crate) async fn store(arguments: &StorageArguments, access: Access) -> Result<CheckpointStore> {
+    let storage = location::storage(&arguments.storage, access).await?;
     let mut jobs = stored_jobs(&*storage).await?;
     let names = jobs.iter().map(JobId::as_str).collect::<Vec<_>>().join(", ");
     if let Some(wanted) = &arguments.job {

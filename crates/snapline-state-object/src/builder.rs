@@ -2,7 +2,7 @@
 
 use crate::io::Io;
 use crate::place::{Parts, Place};
-use crate::probe::{check_access, check_conditional_create};
+use crate::probe::{check_access, check_conditional_create, check_list};
 use crate::retries::Retries;
 use crate::sequential::Sequential;
 use crate::storage::{Creates, ObjectCheckpointStorage};
@@ -107,6 +107,15 @@ impl ObjectStorageBuilder {
         self
     }
 
+    /// Says that this handle writes nothing, so that keys that may only read are enough.
+    ///
+    /// Then opening writes nothing either: it looks whether the place can be listed. `create`, `put` and `delete` are
+    /// `Unsupported`.
+    pub fn read_only(mut self) -> Self {
+        self.creates = Creates::Refused;
+        self
+    }
+
     /// Uploads through this view of the store that was given, so that the parts of one object run in parallel
     /// and can be repeated one by one. Without effect on a URL, whose store has it already.
     pub fn parts(mut self, store: Arc<dyn MultipartStore>) -> Self {
@@ -118,7 +127,7 @@ impl ObjectStorageBuilder {
 
     /// Opens the storage, after a check that the store can be written and honours conditional creates.
     ///
-    /// The check writes two small objects of its own, and removes them.
+    /// The check writes two small objects of its own, and removes them; one that is [`Self::read_only`] is listed instead.
     ///
     /// # Errors
     /// `Invalid` when a setting, the bucket or the credentials are wrong, with what to do; `Unsupported` when the store
@@ -131,6 +140,7 @@ impl ObjectStorageBuilder {
             match creates {
                 Creates::Conditional => check_conditional_create(&quick.0).await,
                 Creates::InTurn => check_access(&quick.0).await,
+                Creates::Refused => check_list(&quick.0).await,
             }
         });
         let panicked = |error| Error::internal("the check of the object store has panicked").because(error);
@@ -207,7 +217,7 @@ impl ObjectStorageBuilder {
     fn capability(&self, kind: Kind) -> Result<StorageCapability> {
         let full = match self.creates {
             Creates::Conditional => StorageCapability::FULL,
-            Creates::InTurn => StorageCapability::FULL.single_process(),
+            Creates::InTurn | Creates::Refused => StorageCapability::FULL.single_process(),
         };
         let longest = full.limited_to(self.part_size as u64 * MAX_PARTS as u64);
         match kind {

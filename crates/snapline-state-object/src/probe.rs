@@ -67,6 +67,17 @@ pub(crate) async fn check_access(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// Checks that the place can be listed; it may be empty.
+///
+/// # Errors
+/// As [`check_conditional_create`].
+pub(crate) async fn check_list(place: &Place) -> Result<()> {
+    let prefix = (!place.prefix.as_ref().is_empty()).then_some(&place.prefix);
+    let list = || async { place.store.list(prefix).next().await.transpose() };
+    place.retries.run(list).await.map_err(cannot_open)?;
+    Ok(())
+}
+
 enum Verdict {
     OneWinner,
     Unknown,

@@ -57,6 +57,8 @@ pub(crate) enum Creates {
     Conditional,
     /// This handle and its clones, one after the other.
     InTurn,
+    /// Nobody: the storage is for reading.
+    Refused,
 }
 
 impl ObjectCheckpointStorage {
@@ -107,6 +109,16 @@ impl ObjectCheckpointStorage {
         }
     }
 
+    fn check_writable(&self) -> Result<()> {
+        match self.creates {
+            Creates::Conditional | Creates::InTurn => Ok(()),
+            Creates::Refused => Err(Error::unsupported(
+                "the object store was opened for reading; open it without `read_only()`",
+            )
+            .with("location", &self.location)),
+        }
+    }
+
     fn failed(&self, message: &'static str, at: &str) -> impl FnOnce(StoreError) -> Error {
         let at = format!("{}/{at}", self.location.trim_end_matches('/'));
         move |error| explain(Phase::InUse, message, error).with("object", at)
@@ -124,23 +136,23 @@ impl CheckpointStorage for ObjectCheckpointStorage {
     }
 
     async fn create(&self, key: &StorageKey, bytes: Bytes) -> Result<Created> {
+        self.check_writable()?;
         let (place, path) = (self.place.clone(), self.place.path(key));
-        let (creates, turn) = (self.creates, self.turn.clone());
+        let (alone, turn) = (self.creates == Creates::InTurn, self.turn.clone());
         // Not stopped when dropped: in turn, the next one must not begin while this one may still arrive.
         let create = self.io.spawn(async move {
-            match creates {
-                Creates::Conditional => create_if_absent(&place, &path, bytes).await,
-                Creates::InTurn => {
-                    let _turn = turn.lock().await;
-                    create_if_missing(&place, &path, bytes).await
-                }
+            if alone {
+                let _turn = turn.lock().await;
+                return create_if_missing(&place, &path, bytes).await;
             }
+            create_if_absent(&place, &path, bytes).await
         });
         let outcome = create.await.unwrap_or_else(|source| Err(source.into()));
         outcome.map_err(self.failed("cannot create the object", key.as_str()))
     }
 
     async fn put(&self, key: &StorageKey, mut content: ByteStream) -> Result<Stored> {
+        self.check_writable()?;
         let mut upload = Upload::new(self.place.clone(), self.io.clone(), self.place.path(key));
         while let Some(piece) = content.next().await {
             upload.write(piece?).await?;
@@ -165,6 +177,7 @@ impl CheckpointStorage for ObjectCheckpointStorage {
     }
 
     async fn delete(&self, keys: &[StorageKey]) -> Result<()> {
+        self.check_writable()?;
         let (place, first) = (self.place.clone(), keys.first().map_or("", StorageKey::as_str));
         let paths: Vec<Path> = keys.iter().map(|key| place.path(key)).collect();
         let delete = self.io.call(async move {

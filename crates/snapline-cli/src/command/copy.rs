@@ -1,6 +1,6 @@
 //! Copying to a folder of its own.
 
-use crate::location::{self, Place};
+use crate::location::{self, Access, Place};
 use crate::output::Output;
 use crate::stop::{Outcome, Verdict};
 use crate::subject::Subject;
@@ -19,7 +19,7 @@ pub(crate) async fn copy(subject: &Subject, to: &str, output: &mut Output) -> Ou
 
 /// A folder for a savepoint, in which there is none.
 pub(crate) async fn free_target(to: &str) -> Result<SavepointTarget> {
-    let Place { storage, path } = location::place(to).await?;
+    let Place { storage, path } = location::place(to, Access::Write).await?;
     let target = SavepointTarget { storage, path };
     target.check_free().await?;
     Ok(target)

@@ -1,7 +1,7 @@
 //! Deleting, after a question.
 
 use crate::arguments::{Consent, DeleteCheckpoint, DeleteSavepoint};
-use crate::location;
+use crate::location::{self, Access};
 use crate::output::Output;
 use crate::stop::{Outcome, Verdict};
 use crate::subject::{Subject, store};
@@ -11,7 +11,7 @@ use snapline_core::{CheckpointId, Error, Result};
 use std::io::{BufRead, IsTerminal, Write};
 
 pub(crate) async fn checkpoint(arguments: &DeleteCheckpoint, output: &mut Output) -> Outcome {
-    let store = store(&arguments.storage).await?;
+    let store = store(&arguments.storage, Access::Write).await?;
     let id = CheckpointId(arguments.checkpoint);
     let what = format!("checkpoint {id} of {}", store.job());
     Subject::of(&store, Some(id)).await?;
@@ -21,7 +21,7 @@ pub(crate) async fn checkpoint(arguments: &DeleteCheckpoint, output: &mut Output
 }
 
 pub(crate) async fn savepoint(arguments: &DeleteSavepoint, output: &mut Output) -> Outcome {
-    let place = location::place(&arguments.of.path).await?;
+    let place = location::place(&arguments.of.path, Access::Write).await?;
     let savepoint = Savepoint::new(place.storage, place.path);
     let manifest = savepoint.read(Verification::Manifest).await?;
     let folder = format!("{}/", savepoint.path());

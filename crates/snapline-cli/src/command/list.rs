@@ -1,7 +1,7 @@
 //! Which checkpoints and savepoints there are.
 
 use crate::arguments::{SavepointStorage, StorageArguments};
-use crate::location;
+use crate::location::{self, Access};
 use crate::output::{Cell, Output, Section};
 use crate::stop::{Outcome, Verdict};
 use crate::time::utc;
@@ -12,7 +12,7 @@ use snapline_core::{CheckpointId, Error, ErrorKind, JobId, Result};
 use snapline_state::StorageKey;
 
 pub(crate) async fn checkpoints(arguments: &StorageArguments, output: &mut Output) -> Outcome {
-    let storage = location::storage(&arguments.storage).await?;
+    let storage = location::storage(&arguments.storage, Access::Read).await?;
     let mut jobs = stored_jobs(&*storage).await?;
     if let Some(wanted) = &arguments.job {
         let names = jobs.iter().map(JobId::as_str).collect::<Vec<_>>().join(", ");
@@ -104,7 +104,7 @@ fn row(job: &JobId, id: CheckpointId, summary: Result<StoredCheckpoint>) -> [Cel
 }
 
 pub(crate) async fn savepoints(arguments: &SavepointStorage, output: &mut Output) -> Outcome {
-    let storage = location::storage(&arguments.storage).await?;
+    let storage = location::storage(&arguments.storage, Access::Read).await?;
     let mut section = Section::new(
         "savepoints",
         &["path", "job", "checkpoint", "created", "kind", "total", "state"],

@@ -146,6 +146,27 @@ fn the_check_at_the_opening_leaves_nothing_and_touches_nothing_else() {
 }
 
 #[test]
+fn a_storage_for_reading_needs_no_right_to_write_and_takes_nothing() {
+    let store = Double::with(Flaw::None);
+    put(&over(&store), "a", content(50_000)).unwrap();
+    let writes = [Operation::Create, Operation::Put, Operation::Delete];
+    store.become_(Flaw::Fails(Schedule::from(0).only(writes)));
+
+    let builder = ObjectCheckpointStorage::over(store.clone(), "some/prefix").read_only();
+    let storage = block_on(builder.build()).unwrap();
+    assert_eq!(get(&storage, "a"), Some(content(50_000)));
+    assert_eq!(block_on(storage.list("", None)).unwrap(), [key("a")]);
+    let refused = [
+        block_on(storage.create(&key("b"), "b".into())).err(),
+        put(&storage, "b", "b".into()).err(),
+        block_on(storage.delete(&[key("a")])).err(),
+    ];
+    for error in refused {
+        assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::Unsupported));
+    }
+}
+
+#[test]
 fn wrong_settings_are_told_with_what_to_do() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("file");

@@ -2,4 +2,5 @@
 
 pub(crate) mod exchange;
 pub(crate) mod keyed_sum;
+pub(crate) mod windowed;
 pub(crate) mod word_count;

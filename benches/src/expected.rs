@@ -1,6 +1,7 @@
 //! What a workload must arrive at, computed in another way.
 
 use crate::keys::Keys;
+use crate::windowed::{Timed, Windows, weight};
 use std::collections::HashMap;
 
 /// What a counting sink has seen.
@@ -67,6 +68,66 @@ pub fn expect_keyed_sum(records: u64, keys: Keys) -> Totals {
     }
     let counts = counts.into_iter().map(u64::from);
     counts.map(Totals::of_key).fold(Totals::default(), Totals::and)
+}
+
+/// The totals of counting records by key and window.
+pub fn expect_windows(windows: Windows, timed: Timed) -> Totals {
+    let keys = usize::try_from(timed.keys).unwrap_or(usize::MAX);
+    match windows {
+        Windows::Tumbling(size) => expect_sums(&slices(size, timed), 1),
+        Windows::Sliding(size, slide) => {
+            let in_window = usize::try_from(size / slide).unwrap_or(usize::MAX);
+            expect_sums(&slices(slide, timed), in_window)
+        }
+        Windows::Sessions(gap) => {
+            let mut totals = Totals::default();
+            let (mut last, mut counts) = (vec![0; keys], vec![0_u64; keys]);
+            for index in 0..timed.records {
+                let (key, at) = timed.record(index);
+                let key = key as usize;
+                if counts[key] > 0 && at - last[key] > gap {
+                    totals.add(weight(counts[key]));
+                    counts[key] = 0;
+                }
+                (last[key], counts[key]) = (at, counts[key] + 1);
+            }
+            counts
+                .into_iter()
+                .filter(|count| *count > 0)
+                .for_each(|count| totals.add(weight(count)));
+            totals
+        }
+    }
+}
+
+/// How often each key comes in each slice of time.
+fn slices(slice: u64, timed: Timed) -> Vec<Vec<u32>> {
+    let mut slices: Vec<Vec<u32>> = Vec::new();
+    for index in 0..timed.records {
+        let (key, at) = timed.record(index);
+        let at = (at / slice) as usize;
+        slices.resize_with(slices.len().max(at + 1), || vec![0; timed.keys as usize]);
+        slices[at][key as usize] += 1;
+    }
+    slices
+}
+
+/// The totals of windows of `in_window` slices each, one for each slice with which one may end.
+fn expect_sums(slices: &[Vec<u32>], in_window: usize) -> Totals {
+    let mut totals = Totals::default();
+    let keys = slices.first().map_or(0, Vec::len);
+    let mut sums = vec![0_u64; keys];
+    for end in 0..slices.len() + in_window - 1 {
+        for (key, sum) in sums.iter_mut().enumerate() {
+            *sum += slices.get(end).map_or(0, |slice| u64::from(slice[key]));
+            if *sum > 0 {
+                totals.add(weight(*sum));
+            }
+            let gone = (end + 1).checked_sub(in_window).and_then(|gone| slices.get(gone));
+            *sum -= gone.map_or(0, |slice| u64::from(slice[key]));
+        }
+    }
+    totals
 }
 
 #[cfg(test)]

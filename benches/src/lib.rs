@@ -16,13 +16,15 @@ mod recovery;
 mod report;
 mod text;
 mod usage;
+mod windowed;
 
 pub use backpressure::{BackpressureOptions, BackpressureReport, run_backpressure};
 pub use baseline::exchange::two_thread_exchange;
 pub use baseline::keyed_sum::{PlainSums, PrefetchedSums, naive_keyed_sum, prefetched_keyed_sum};
+pub use baseline::windowed::count_windows;
 pub use baseline::word_count::word_count;
 pub use exchange::{Dealing, ExchangeOptions, RecordSize, expect_exchange, run_exchange};
-pub use expected::{Totals, expect_keyed_sum, expect_word_count};
+pub use expected::{Totals, expect_keyed_sum, expect_windows, expect_word_count};
 pub use job::{JobOptions, LiveState, run_keyed_sum, run_word_count};
 pub use keys::Keys;
 pub use latency::{LatencyOptions, LatencyReport, Rate, run_latency};
@@ -32,3 +34,4 @@ pub use recovery::{RecoveryOptions, RecoveryReport, Start, run_recovery, serve_r
 pub use report::Report;
 pub use text::{TextSettings, write_text};
 pub use usage::Usage;
+pub use windowed::{Timed, Windows, run_windowed, weight};

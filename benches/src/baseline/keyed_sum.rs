@@ -36,7 +36,10 @@ pub fn prefetched_keyed_sum(records: u64, keys: u64, mut sink: impl FnMut(u64, u
 
 /// Sums by key in a plain map.
 #[derive(Default)]
-pub struct PlainSums(HashMap<u64, u64, BuildHasherDefault<FoldHasher>>);
+pub struct PlainSums(PlainMap<u64>);
+
+/// A map as one takes it where keys are numbers.
+pub(crate) type PlainMap<V> = HashMap<u64, V, BuildHasherDefault<FoldHasher>>;
 
 impl PlainSums {
     /// Adds 1 to the sum of each key and hands the key with its new sum to `sink`.
@@ -86,7 +89,7 @@ fn fold(key: u64) -> u64 {
 
 /// Multiplies to 128 bits and folds.
 #[derive(Default)]
-struct FoldHasher(u64);
+pub(crate) struct FoldHasher(u64);
 
 impl Hasher for FoldHasher {
     fn finish(&self) -> u64 {

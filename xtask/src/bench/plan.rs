@@ -2,6 +2,7 @@
 
 mod exchange;
 mod latency;
+mod windowed;
 
 use std::path::{Path, PathBuf};
 
@@ -122,6 +123,7 @@ pub(super) fn all(size: Size) -> Vec<Plan> {
     let mut plans = vec![word_count(text_bytes, rounds)];
     plans.extend(keys.iter().map(|keys| keyed_sum(records, *keys, rounds)));
     plans.push(proof(records, rounds));
+    plans.extend(windowed::plans(records, rounds));
     plans.extend(exchange::plans(records / 2, rounds));
     plans.extend(match size {
         Size::Quick => latency::plans(2, 1),

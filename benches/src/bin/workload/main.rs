@@ -12,6 +12,7 @@
 
 mod exchange;
 mod latency;
+mod windowed;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use exchange::Exchange;
@@ -32,6 +33,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use windowed::Windowed;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -52,6 +54,8 @@ enum Work {
     Wordcount(WordCount),
     /// Sums values by key and emits every update.
     KeyedSum(KeyedSum),
+    /// Counts by key in windows of event time.
+    Windowed(Windowed),
     /// Sends records from one subtask to another.
     Exchange(Exchange),
     /// Measures checkpoints while a slow sink lets records queue.
@@ -282,6 +286,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let line = match Arguments::parse().work {
         Work::Wordcount(work) => serde_json::to_string(&work.run()?)?,
         Work::KeyedSum(work) => serde_json::to_string(&work.run()?)?,
+        Work::Windowed(work) => serde_json::to_string(&work.run()?)?,
         Work::Exchange(work) => serde_json::to_string(&work.run()?)?,
         Work::Backpressure(work) => serde_json::to_string(&work.run()?)?,
         Work::Latency(work) => serde_json::to_string(&work.run()?)?,

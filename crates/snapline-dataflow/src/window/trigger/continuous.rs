@@ -30,6 +30,18 @@ impl Interval {
     fn after(self, time: Timestamp) -> Timestamp {
         self.0.next(time)
     }
+
+    /// What happens at a time for which a timer was set in a window with this end, and for when to set another.
+    fn on_time(self, time: Timestamp, end: Timestamp, next: &mut Next) -> (TriggerResult, Next) {
+        if time == end {
+            return (TriggerResult::Fire, None);
+        }
+        if *next != Some(time) {
+            return (TriggerResult::Continue, None);
+        }
+        *next = Some(self.after(time));
+        (TriggerResult::Fire, *next)
+    }
 }
 
 impl ContinuousEventTimeTrigger {
@@ -73,16 +85,11 @@ impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger {
         next: &mut Next,
         context: &mut TriggerContext,
     ) -> TriggerResult {
-        if time == window.max_timestamp() {
-            return TriggerResult::Fire;
+        let (result, following) = self.0.on_time(time, window.max_timestamp(), next);
+        if let Some(following) = following {
+            context.add_event_time_timer(following);
         }
-        if *next != Some(time) {
-            return TriggerResult::Continue;
-        }
-        let following = self.0.after(time);
-        context.add_event_time_timer(following);
-        *next = Some(following);
-        TriggerResult::Fire
+        result
     }
 
     fn on_merge(&self, window: &W, next: &mut Next, merged: Vec<Next>, context: &mut TriggerContext) {
@@ -119,16 +126,11 @@ impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger {
         next: &mut Next,
         context: &mut TriggerContext,
     ) -> TriggerResult {
-        if time == window.max_timestamp() {
-            return TriggerResult::Fire;
+        let (result, following) = self.0.on_time(time, window.max_timestamp(), next);
+        if let Some(following) = following {
+            context.add_processing_time_timer(following);
         }
-        if *next != Some(time) {
-            return TriggerResult::Continue;
-        }
-        let following = self.0.after(time);
-        context.add_processing_time_timer(following);
-        *next = Some(following);
-        TriggerResult::Fire
+        result
     }
 
     fn on_merge(&self, _: &W, next: &mut Next, merged: Vec<Next>, context: &mut TriggerContext) {

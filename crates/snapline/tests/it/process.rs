@@ -1,6 +1,6 @@
 //! Functions with state per key: what the states mean, and that failures leave no trace in them.
 
-use crate::support::{assert_exactly_once, environment, panic_at, run, wait_for};
+use crate::support::{assert_exactly_once, cancel_after_checkpoints, environment, panic_at, run};
 use futures::executor::block_on;
 use snapline::prelude::*;
 use snapline::state::Slot;
@@ -135,12 +135,7 @@ fn states_of_every_kind_go_on_at_any_parallelism() {
                 .uid("results");
             let handle = block_on(env.execute_async("test")).unwrap();
             if run + 1 < sequence.len() {
-                let has_begun = wait_for(&handle, |status| run == 0 || status.restored.is_some());
-                let before = has_begun.checkpoints.completed;
-                wait_for(&handle, |status| {
-                    status.checkpoints.completed >= before + 2 || status.state == JobState::Finished
-                });
-                handle.cancel();
+                cancel_after_checkpoints(&handle, run > 0);
             }
             let _ = block_on(handle.wait());
             assert_eq!(

@@ -93,3 +93,13 @@ pub(crate) fn wait_for(handle: &JobHandle, mut wanted: impl FnMut(&JobStatus) ->
     }
     panic!("the job never came to the wanted state: {:?}", handle.status());
 }
+
+/// Cancels a job when it has completed two checkpoints since it began, or has finished.
+pub(crate) fn cancel_after_checkpoints(handle: &JobHandle, is_resumed: bool) {
+    let has_begun = wait_for(handle, |status| !is_resumed || status.restored.is_some());
+    let before = has_begun.checkpoints.completed;
+    wait_for(handle, |status| {
+        status.checkpoints.completed >= before + 2 || status.state == JobState::Finished
+    });
+    handle.cancel();
+}

@@ -1,6 +1,6 @@
 //! Timers in whole jobs: each fires once, on one subtask, whatever fails and however often the job is rescaled.
 
-use crate::support::{environment, panic_at, run, wait_for};
+use crate::support::{cancel_after_checkpoints, environment, panic_at, run, wait_for};
 use futures::executor::block_on;
 use snapline::Result;
 use snapline::connector::ChannelSender;
@@ -101,12 +101,7 @@ fn each_timer_fires_once_at_any_parallelism() {
         remind(&env, NUMBERS, sink.clone());
         let handle = block_on(env.execute_async("test")).unwrap();
         if run + 1 < sequence.len() {
-            let has_begun = wait_for(&handle, |status| run == 0 || status.restored.is_some());
-            let before = has_begun.checkpoints.completed;
-            wait_for(&handle, |status| {
-                status.checkpoints.completed >= before + 2 || status.state == JobState::Finished
-            });
-            handle.cancel();
+            cancel_after_checkpoints(&handle, run > 0);
         }
         let _ = block_on(handle.wait());
     }

@@ -149,10 +149,12 @@ impl World {
         let mut overtaking = Overtaking::new();
         loop {
             for action in std::mem::take(&mut actions) {
+                self.tasks[index].check_not_over(&action)?;
                 self.note(|_| format!("    {}", in_words(action)));
                 self.act(index, action, &mut overtaking)?;
             }
             let Some((input, barrier, sent)) = overtaking.pop_front() else {
+                self.tasks[index].look_back();
                 return Ok(());
             };
             let receiver = &mut self.tasks[index].receivers[input];
@@ -200,6 +202,9 @@ impl World {
                     task.recorder.on_overtaken(checkpoint, channel, seq, record);
                 }
                 task.recorder.stop(checkpoint, channel);
+                if let Some(taken) = task.taken.get_mut(&checkpoint) {
+                    taken.sent[channel.as_usize()] = Some(sent);
+                }
             }
             AlignmentAction::Complete { checkpoint } => self.complete(index, checkpoint)?,
             AlignmentAction::DropRecording { checkpoint } => {

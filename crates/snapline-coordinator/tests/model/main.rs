@@ -28,15 +28,17 @@
 //! SNAPLINE_MODEL=full cargo nextest run --release -p snapline-coordinator --test model --no-capture
 //! ```
 //!
-//! which takes some minutes and less than a gigabyte. That is all of 2 checkpoints with 1 abort and 1 crash, but where
-//! barriers overtake in the shuffle or in a loop: there it is all of 1 checkpoint with 1 abort and 1 crash, because a
-//! second one multiplies the states by about a hundred, and the funnel stands in for the rest. Two checkpoints at
-//! a time come with an abort or a crash.
+//! which takes a quarter of an hour and less than two gigabytes. That is all of 2 checkpoints with 1 abort and
+//! 1 crash: aligned, unaligned, at least once, with and without a loop; 12.7 million states where barriers overtake in the
+//! shuffle. Where a checkpoint may turn unaligned at any moment, the shuffle is explored with 1 checkpoint,
+//! 1 abort and 1 crash, the loop with 2 checkpoints and 1 abort, and the funnel with all. Two checkpoints at a time
+//! come with an abort or a crash.
 //!
 //! States are told apart by fingerprints of 128 bits, see [`part`]: the chance that one is missed is far below
-//! that of a broken memory cell. Orders that nobody can tell apart are tried once, see [`order`]. Not in here: tasks
-//! that end, savepoints, regions that restart alone, several processes. Those are what the simulation and the
-//! property tests are for.
+//! that of a broken memory cell. What is left over from checkpoints that are over makes no difference, see
+//! [`normal`], and orders that nobody can tell apart are tried once, see [`order`]. Not in here: tasks that end,
+//! savepoints, regions that restart alone, several processes. Those are what the simulation and the property
+//! tests are for.
 //!
 //! [`BarrierAligner`]: snapline_barrier::BarrierAligner
 //! [`BarrierTracker`]: snapline_barrier::BarrierTracker
@@ -57,6 +59,7 @@ mod doubles;
 mod explore;
 mod flaw;
 mod job;
+mod normal;
 mod oracle;
 mod order;
 mod outside;
@@ -118,13 +121,14 @@ fn aligned_checkpoints_keep_every_promise() {
 
 #[test]
 fn unaligned_checkpoints_keep_every_promise() {
-    check(&Job::shuffle(UNALIGNED), &[budget(1, 0, 1)], &[ALL_OF_ONE]);
+    let always = [budget(2, 0, 0), budget(1, 0, 1)];
+    check(&Job::shuffle(UNALIGNED), &always, &[FULL]);
     check(&Job::funnel(UNALIGNED), &[ALL_OF_ONE], &[FULL]);
 }
 
 #[test]
 fn a_checkpoint_may_turn_unaligned_at_any_moment() {
-    check(&Job::shuffle(WITH_TIMEOUT), &[budget(1, 0, 0)], &[ALL_OF_ONE]);
+    check(&Job::shuffle(WITH_TIMEOUT), &[budget(1, 0, 1)], &[ALL_OF_ONE]);
     check(&Job::funnel(WITH_TIMEOUT), &[ALL_OF_ONE], &[FULL]);
 }
 
@@ -144,12 +148,13 @@ fn loops_keep_every_promise() {
 
 #[test]
 fn loops_with_unaligned_checkpoints_keep_every_promise() {
-    check(&Job::with_loop(UNALIGNED), &[budget(1, 0, 1)], &[ALL_OF_ONE]);
+    check(&Job::with_loop(UNALIGNED), &[budget(1, 0, 1)], &[FULL]);
 }
 
 #[test]
 fn a_checkpoint_of_a_loop_may_turn_unaligned_at_any_moment() {
-    check(&Job::with_loop(WITH_TIMEOUT), &[budget(1, 0, 1)], &[ALL_OF_ONE]);
+    let in_full = [budget(2, 1, 0), ALL_OF_ONE];
+    check(&Job::with_loop(WITH_TIMEOUT), &[budget(1, 0, 1)], &in_full);
 }
 
 #[test]
@@ -162,7 +167,7 @@ fn channels_that_stay_aligned_do_no_harm_to_an_unaligned_checkpoint() {
     let mut job = Job::shuffle(UNALIGNED);
     let to_sink = job.channels.iter_mut().filter(|edge| edge.to == 4);
     to_sink.for_each(|edge| edge.kind = EdgeKind::StaysAligned);
-    check(&job, &[budget(1, 0, 1)], &[ALL_OF_ONE]);
+    check(&job, &[budget(1, 0, 1)], &[budget(2, 0, 0), ALL_OF_ONE]);
 }
 
 #[test]

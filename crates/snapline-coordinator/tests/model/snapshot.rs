@@ -39,14 +39,9 @@ impl World {
             self.commit_all(&promised)?;
         }
         let task = &mut *self.tasks[index];
-        let exact = |receiver: &ChannelReceiver| {
-            let received = receiver.received();
-            let is_exact = is_head && receiver.check_cut(checkpoint).is_ok();
-            is_exact.then_some(ChannelCut {
-                received,
-                sent: received,
-                recorded: Vec::new(),
-            })
+        let sent = |receiver: &ChannelReceiver| {
+            let is_at_cut = receiver.check_cut(checkpoint).is_ok();
+            is_at_cut.then_some(receiver.received())
         };
         let taken = Taken {
             alignment,
@@ -57,7 +52,7 @@ impl World {
                 .iter()
                 .map(|receiver| receiver.received())
                 .collect(),
-            exact: task.receivers.iter().map(exact).collect(),
+            sent: task.receivers.iter().map(sent).collect(),
             clock: task.history.on_snapshot(),
         };
         task.taken.insert(checkpoint, taken);
@@ -112,15 +107,17 @@ impl World {
                 .find(|channel| channel.channel.as_usize() == input);
             let runs = runs.map_or_else(Vec::new, RecordedChannel::runs);
             let received = taken.received[input];
-            if let Some(exact) = &taken.exact[input] {
-                return Ok(exact.clone());
-            }
-            if self.job.net > Net::Task || taken.alignment == BarrierAlignment::AtLeastOnce {
-                return Ok(ChannelCut {
-                    received,
-                    sent: task.sent[input],
-                    recorded: runs,
-                });
+            let counted = |sent| ChannelCut {
+                received,
+                sent,
+                recorded: runs.clone(),
+            };
+            let is_unchecked = self.job.net > Net::Task || taken.alignment == BarrierAlignment::AtLeastOnce;
+            match taken.sent[input] {
+                sent if is_unchecked => return Ok(counted(sent.unwrap_or(task.sent[input]))),
+                // A newer barrier may have come since this one, while the task waited for a loop.
+                Some(sent) if task.handler.latest() > checkpoint => return Ok(counted(sent)),
+                _ => {}
             }
             task.receivers[input].recorded_cut(checkpoint, received, runs)
         };

@@ -5,8 +5,7 @@ use crate::job::{EdgeKind, Job, Role};
 use crate::record::{Bag, Record};
 use serde::{Deserialize, Serialize};
 use snapline_barrier::{
-    ChannelClock, ChannelCut, ChannelIndex, ChannelReceiver, ChannelSender, ChannelStateRecorder, TaskClock,
-    TaskHistory,
+    ChannelClock, ChannelIndex, ChannelReceiver, ChannelSender, ChannelStateRecorder, TaskClock, TaskHistory,
 };
 use snapline_core::{AttemptId, BarrierAlignment, CheckpointBarrier, CheckpointId, Frame, StreamElement};
 use std::collections::{BTreeMap, VecDeque};
@@ -44,12 +43,12 @@ pub(crate) struct Taken {
     pub(crate) state: TaskState,
     pub(crate) transactions: Vec<Transaction>,
     pub(crate) received: Vec<u64>,
-    /// Channels that stood at their barrier already, where others may go past the next one meanwhile.
-    pub(crate) exact: Vec<Option<ChannelCut>>,
+    /// How many batches were sent before the barrier, by input, where that is in.
+    pub(crate) sent: Vec<Option<u64>>,
     pub(crate) clock: Option<TaskClock>,
 }
 
-#[derive(Debug, Clone, Hash)]
+#[derive(Debug, Clone)]
 pub(crate) struct Task {
     pub(crate) state: TaskState,
     /// Of a sink: what came since the last snapshot, and what was pre-committed and is not complete.
@@ -64,6 +63,8 @@ pub(crate) struct Task {
     pub(crate) recorder: ChannelStateRecorder<Record>,
     pub(crate) taken: BTreeMap<CheckpointId, Taken>,
     pub(crate) control: VecDeque<Control>,
+    /// Up to here all checkpoints are over for the handler. It decides nothing about them any more.
+    pub(crate) over: CheckpointId,
 }
 
 /// A FIFO with what the gate does around it.
@@ -99,7 +100,16 @@ impl Task {
             recorder: ChannelStateRecorder::new(),
             taken: BTreeMap::new(),
             control: VecDeque::new(),
+            over: CheckpointId::NONE,
         }
+    }
+
+    /// Finds out which checkpoints are over, after each decision of the handler.
+    pub(crate) fn look_back(&mut self) {
+        self.over = match self.handler.pending().iter().min() {
+            Some(oldest) => CheckpointId(oldest.0 - 1),
+            None => self.handler.latest(),
+        };
     }
 
     /// A sink promises what has come so far.

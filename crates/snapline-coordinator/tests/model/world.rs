@@ -266,6 +266,7 @@ impl World {
                 let task = &mut *self.tasks[index];
                 task.control.pop_front();
                 task.handler.on_abort(checkpoint, now, &mut actions);
+                task.look_back();
                 if !actions.is_empty() {
                     return Err(Promise::Protocol
                         .broken(format!("an abort that comes too late leads to {actions:?}")));

@@ -60,7 +60,25 @@ async fn check_nothing_lost(objects: &Objects, promised: &Promised) {
         found.committed.map_or(0, |id| id.0) >= promised.committed,
         "{promised:?}"
     );
-    go_on(&store, attempt.0, found.last_used.0 + 1).await;
+    let next = found.last_used.0 + 1;
+    go_on(&store, attempt.0, next).await;
+    check_no_orphans(objects, attempt.0, next);
+}
+
+/// Once there is another checkpoint, a collection leaves what that one needs, whatever the crash has left.
+fn check_no_orphans(objects: &Objects, attempt: u64, id: u64) {
+    let own = [manifest_key(attempt, id), state_key(attempt, id)];
+    let own = own.map(|key| key.trim_start_matches("job/checkpoint/").to_owned());
+    assert_eq!(names(objects, "checkpoint"), own.into());
+    assert_eq!(numbers(objects, "epoch"), [id]);
+    assert_eq!(numbers(objects, "gc/boundary"), [id - 1]);
+    assert!(numbers(objects, "committed").len() <= 1);
+    // The one before may still have to be told that it does not lead any more.
+    let attempts = numbers(objects, "attempt");
+    assert!(
+        attempts.ends_with(&[attempt]) && attempts.len() <= 2,
+        "{attempts:?}"
+    );
 }
 
 fn check_found(found: &snapline_coordinator::Restored, promised: &Promised) {

@@ -115,6 +115,8 @@ struct Current {
 struct Known {
     records: BTreeMap<Epoch, EpochRecord>,
     files: BTreeMap<StorageKey, Arc<[StorageKey]>>,
+    /// Who has last deleted records, and up to where.
+    collected: Option<(AttemptId, Epoch)>,
 }
 
 impl CheckpointStore {

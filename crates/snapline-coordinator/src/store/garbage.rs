@@ -1,5 +1,6 @@
 //! Deleting what no checkpoint needs any more.
 
+use super::claim::Scan;
 use super::lead::led_by_another;
 use super::record::{Epoch, encode_boundary};
 use super::{Chain, CheckpointStore, layout, lock};
@@ -57,8 +58,9 @@ impl CheckpointStore {
         retained: usize,
     ) -> Result<GarbageReport> {
         let chain = self.chain()?;
-        let before = self.boundary().await?;
-        let Some(keep) = self.classify(&chain, retained.max(1), needed).await? else {
+        let scan = self.scan().await?;
+        let before = scan.boundary;
+        let Some(keep) = self.classify(&chain, scan, retained.max(1), needed).await? else {
             return Ok(GarbageReport {
                 boundary: chain.era.offset.checkpoint(before),
                 files: 0,
@@ -70,15 +72,27 @@ impl CheckpointStore {
         self.advance_boundary(before, boundary).await?;
         let files = self.unneeded_files(&chain, &keep).await?;
         self.storage.delete(&files).await?;
-        let records = self.unneeded_records(boundary, chain.attempt).await?;
-        self.storage.delete(&records).await?;
+        let records = self.delete_records(boundary, chain.attempt).await?;
         self.forget(&keep, boundary);
         self.delete_claimed(&chain, &keep).await?;
         Ok(GarbageReport {
             boundary: chain.era.offset.checkpoint(boundary),
             files: files.len(),
-            records: records.len(),
+            records,
         })
+    }
+
+    /// Deletes records, unless this leader has done so since the boundary was advanced: looking for them costs
+    /// more requests than all the rest. Returns how many there were.
+    async fn delete_records(&self, boundary: Epoch, attempt: AttemptId) -> Result<usize> {
+        let collected = Some((attempt, boundary));
+        if lock(&self.known).collected == collected {
+            return Ok(0);
+        }
+        let records = self.unneeded_records(boundary, attempt).await?;
+        self.storage.delete(&records).await?;
+        lock(&self.known).collected = collected;
+        Ok(records.len())
     }
 
     /// From the newest record to the oldest, until enough checkpoints are found; `None` when there
@@ -86,12 +100,13 @@ impl CheckpointStore {
     async fn classify(
         &self,
         chain: &Chain,
+        scan: Scan,
         retained: usize,
         needed: Option<CheckpointId>,
     ) -> Result<Option<Keep>> {
         let mut keep = Keep::default();
-        let epochs = self.scan().await?.epochs;
-        for id in epochs.into_iter().rev().take_while(|id| chain.era.includes(*id)) {
+        let epochs = scan.epochs.into_iter().rev();
+        for id in epochs.take_while(|id| chain.era.includes(*id)) {
             let record = match self.record(id).await {
                 Err(error) if error.kind() == ErrorKind::Corrupted => {
                     keep.unreadable.insert(chain.era.offset.checkpoint(id));
@@ -166,13 +181,20 @@ impl CheckpointStore {
         boundary: Epoch,
         attempt: AttemptId,
     ) -> Result<Vec<StorageKey>> {
-        let mut unneeded = self.storage.list(&self.layout.epochs(), None).await?;
-        unneeded.retain(|key| layout::number(key).is_some_and(|id| id <= boundary.0));
-        let mut attempts = self.storage.list(&self.layout.attempts(), None).await?;
+        let folders = [
+            self.layout.epochs(),
+            self.layout.attempts(),
+            self.layout.boundaries(),
+            self.layout.commits(),
+        ];
+        let [epochs, attempts, boundaries, commits] =
+            folders.each_ref().map(|folder| self.storage.list(folder, None));
+        let (mut epochs, mut attempts, boundaries, commits) =
+            futures::try_join!(epochs, attempts, boundaries, commits)?;
+        epochs.retain(|key| layout::number(key).is_some_and(|id| id <= boundary.0));
         attempts.retain(|key| layout::number(key).is_some_and(|old| old.saturating_add(1) < attempt.0));
-        unneeded.extend(attempts);
-        for folder in [self.layout.boundaries(), self.layout.commits()] {
-            let mut keys = self.storage.list(&folder, None).await?;
+        let mut unneeded = [epochs, attempts].concat();
+        for mut keys in [boundaries, commits] {
             keys.retain(|key| layout::number(key).is_some());
             keys.pop();
             unneeded.extend(keys);

@@ -3,10 +3,10 @@
 use crate::failure::{Phase, explain};
 use crate::io::{Call, Io};
 use crate::place::Place;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::{MultipartId, ObjectStoreExt, PutPayload, Result as StoreResult};
+use object_store::{MultipartId, ObjectStoreExt, PutPayload, PutPayloadMut, Result as StoreResult};
 use snapline_core::{Error, Result};
 use snapline_state::Stored;
 use std::collections::VecDeque;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// No store takes more parts for one object: S3 and Google Cloud Storage stop here.
 pub(crate) const MAX_PARTS: usize = 10_000;
 
-/// Longer content gets the memory of a whole part.
-const SMALL: usize = 64 << 10;
+/// Shorter pieces are copied together, so that a part has not too many of them.
+const SMALL: usize = 16 << 10;
 
 /// An object that is being written. It becomes visible in [`Upload::finish`]; dropped before, it is given up.
 ///
@@ -25,7 +25,7 @@ pub(crate) struct Upload {
     place: Arc<Place>,
     io: Io,
     path: Path,
-    part: BytesMut,
+    part: PutPayloadMut,
     stored: Stored,
     session: Option<Session>,
 }
@@ -36,7 +36,7 @@ impl Upload {
             place,
             io,
             path,
-            part: BytesMut::new(),
+            part: PutPayloadMut::new().with_block_size(SMALL),
             stored: Stored { len: 0, checksum: 0 },
             session: None,
         }
@@ -47,18 +47,24 @@ impl Upload {
         self.stored.len += piece.len() as u64;
         self.stored.checksum = crc32c::crc32c_append(self.stored.checksum, &piece);
         while !piece.is_empty() {
-            if self.part.len() == self.place.part_size {
+            if self.part.content_length() == self.place.part_size {
                 self.send_part().await?;
             }
-            let room = self.place.part_size - self.part.len();
-            if self.part.len() + piece.len() > SMALL {
-                // All at once: growing step by step would hold the old and the new memory in turn.
-                self.part.reserve(room);
-            }
+            let room = self.place.part_size - self.part.content_length();
             let fitting = piece.split_to(room.min(piece.len()));
-            self.part.extend_from_slice(&fitting);
+            if fitting.len() < SMALL {
+                self.part.extend_from_slice(&fitting);
+            } else {
+                self.part.push(fitting);
+            }
         }
         Ok(())
+    }
+
+    /// What the part consists of; the next one begins.
+    fn take_part(&mut self) -> PutPayload {
+        let next = PutPayloadMut::new().with_block_size(SMALL);
+        std::mem::replace(&mut self.part, next).freeze()
     }
 
     /// Makes the object visible.
@@ -78,7 +84,7 @@ impl Upload {
 
     async fn put_whole(&mut self) -> Result<()> {
         let (place, path) = (self.place.clone(), self.path.clone());
-        let payload = PutPayload::from(self.part.split().freeze());
+        let payload = self.take_part();
         let put = async move {
             let put = || place.store.put(&path, payload.clone());
             place.retries.run(put).await.map(drop)
@@ -103,7 +109,7 @@ impl Upload {
                     .with("part size", self.place.part_size),
             );
         }
-        let part = self.part.split().freeze().into();
+        let part = self.take_part();
         let sent = session.send(self.place.clone(), &self.io, self.path.clone(), part);
         let sent = sent.await;
         self.session = Some(session);

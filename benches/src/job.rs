@@ -13,6 +13,8 @@ use snapline::prelude::*;
 use snapline::{EnvironmentBuilder, Result};
 #[cfg(not(feature = "aws"))]
 use snapline_core::Error;
+#[cfg(feature = "aws")]
+use snapline_core::ErrorKind;
 use snapline_core::{AlignmentSettings, Batch, Clock, Codec, ConsistencyProof, SystemClock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -140,15 +142,21 @@ pub(crate) async fn environment(options: &JobOptions) -> Result<StreamExecutionE
     Ok(env)
 }
 
-/// A server of an object store on loopback may be one whose conditional creates are not atomic; nobody else writes
+/// A server of an object store on loopback may be one that does not honour conditional creates; nobody else writes
 /// here.
 async fn with_storage(builder: EnvironmentBuilder, place: &Path) -> Result<EnvironmentBuilder> {
     match place.to_str().filter(|text| text.contains("://")) {
         None => Ok(builder.checkpoint_storage(FileCheckpointStorage::open(place)?)),
         #[cfg(feature = "aws")]
         Some(url) => {
-            let storage = ObjectCheckpointStorage::builder(url).single_writer();
-            Ok(builder.checkpoint_storage(storage.build().await?))
+            let storage = match ObjectCheckpointStorage::open(url).await {
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    let alone = ObjectCheckpointStorage::builder(url).single_writer();
+                    alone.build().await?
+                }
+                storage => storage?,
+            };
+            Ok(builder.checkpoint_storage(storage))
         }
         #[cfg(not(feature = "aws"))]
         Some(_) => Err(Error::unsupported("checkpoints at a URL need the feature `aws`")),

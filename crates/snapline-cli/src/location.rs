@@ -18,7 +18,7 @@ pub(crate) struct Place {
 
 /// What a command does with a storage.
 ///
-/// An object store that is only read is opened without the check that writes to it.
+/// A storage that is only read is opened without the check that writes to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
@@ -45,7 +45,7 @@ fn kind(text: &str) -> Kind {
 /// `Invalid` when there is no such directory, `Unsupported` when URLs of this kind were not compiled in.
 pub(crate) async fn storage(text: &str, access: Access) -> Result<Arc<dyn CheckpointStorage>> {
     match kind(text) {
-        Kind::Directory(path) if path.is_dir() => directory(&path),
+        Kind::Directory(path) if path.is_dir() => directory(&path, access),
         Kind::Directory(path) => Err(missing(&path)),
         Kind::Url(url) => object(&url, access).await,
     }
@@ -68,7 +68,7 @@ pub(crate) async fn place(text: &str, access: Access) -> Result<Place> {
             })?;
             let (root, name) = split(&path)?;
             Ok(Place {
-                storage: directory(&root)?,
+                storage: directory(&root, access)?,
                 path: name,
             })
         }
@@ -112,8 +112,11 @@ fn split(path: &Path) -> Result<(PathBuf, StorageKey)> {
     }
 }
 
-fn directory(path: &Path) -> Result<Arc<dyn CheckpointStorage>> {
-    Ok(Arc::new(FileCheckpointStorage::open(path)?))
+fn directory(path: &Path, access: Access) -> Result<Arc<dyn CheckpointStorage>> {
+    Ok(Arc::new(match access {
+        Access::Read => FileCheckpointStorage::open_read_only(path)?,
+        Access::Write => FileCheckpointStorage::open(path)?,
+    }))
 }
 
 fn missing(path: &Path) -> Error {

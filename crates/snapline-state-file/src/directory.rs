@@ -1,6 +1,6 @@
 //! The objects in a directory, by blocking calls.
 
-use crate::failure::{of_folder, of_object};
+use crate::failure::{of_folder, of_object, of_reading};
 use crate::scratch::{InUse, Scratch, ScratchFile};
 use bytes::Bytes;
 use snapline_core::{Error, Result};
@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(crate) struct Directory {
     root: PathBuf,
-    scratch: Scratch,
+    /// Where objects are written; none when the directory is only read.
+    scratch: Option<Scratch>,
     /// Folders whose names are known to be durable. Forgetting one costs a sync.
     durable: HashSet<PathBuf>,
 }
@@ -33,10 +34,20 @@ impl Directory {
         let (scratch, in_use) = opened.map_err(|error| of_folder(&root, error))?;
         let directory = Self {
             root,
-            scratch,
+            scratch: Some(scratch),
             durable: HashSet::new(),
         };
         Ok((directory, in_use))
+    }
+
+    /// Opens a directory that is there and changes nothing in it.
+    pub(crate) fn open_read_only(root: PathBuf) -> Result<Self> {
+        fs::read_dir(&root).map_err(|error| of_reading(&root, error))?;
+        Ok(Self {
+            root,
+            scratch: None,
+            durable: HashSet::new(),
+        })
     }
 
     pub(crate) fn create(&mut self, key: &StorageKey, bytes: &Bytes) -> Result<Created> {
@@ -67,7 +78,7 @@ impl Directory {
 
     /// A file to write an object to.
     pub(crate) fn begin(&self) -> Result<ScratchFile> {
-        let file = self.scratch.file();
+        let file = self.scratch()?.file();
         file.map_err(|error| of_object("cannot write to the checkpoint directory", &self.root, error))
     }
 
@@ -103,6 +114,7 @@ impl Directory {
     }
 
     pub(crate) fn delete(&mut self, keys: &[StorageKey]) -> Result<()> {
+        self.scratch()?;
         for key in keys {
             let path = self.path(key);
             match fs::remove_file(&path) {
@@ -112,6 +124,13 @@ impl Directory {
             }
         }
         Ok(())
+    }
+
+    fn scratch(&self) -> Result<&Scratch> {
+        self.scratch.as_ref().ok_or_else(|| {
+            Error::unsupported("the checkpoint directory was opened for reading; open it with `FileCheckpointStorage::open`")
+                .with("path", self.root.display())
+        })
     }
 
     fn path(&self, key: &StorageKey) -> PathBuf {

@@ -51,3 +51,21 @@ pub(crate) fn of_folder(path: &Path, error: io::Error) -> Error {
     };
     error_of(message).with("path", path.display()).because(error)
 }
+
+/// When the storage is opened to be read.
+pub(crate) fn of_reading(path: &Path, error: io::Error) -> Error {
+    let (message, passes) = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::InvalidFilename | ErrorKind::InvalidInput => {
+            ("there is no such checkpoint directory", false)
+        }
+        ErrorKind::NotADirectory => ("the checkpoint directory is, or lies below, a file", false),
+        ErrorKind::PermissionDenied => ("no permission to read the checkpoint directory; allow it", false),
+        _ => ("cannot read the checkpoint directory", true),
+    };
+    let error_of = if passes {
+        Error::unavailable
+    } else {
+        Error::invalid
+    };
+    error_of(message).with("path", path.display()).because(error)
+}

@@ -39,8 +39,8 @@ use std::sync::Arc;
 pub struct FileCheckpointStorage {
     root: PathBuf,
     worker: Worker<Directory>,
-    /// As long as a handle is there, not until the thread has noticed that none is.
-    _in_use: Arc<InUse>,
+    /// As long as a handle is there, not until the thread has noticed that none is. A reader has none.
+    _in_use: Option<Arc<InUse>>,
 }
 
 impl FileCheckpointStorage {
@@ -52,18 +52,39 @@ impl FileCheckpointStorage {
     /// `Invalid` when the directory cannot be created or written, naming it and the reason;
     /// `Unavailable` when that may pass, as with a full disk.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let root = std::path::absolute(path.as_ref()).map_err(|error| {
-            Error::invalid("the checkpoint directory has no valid path")
-                .with("path", path.as_ref().display())
-                .because(error)
-        })?;
+        let root = absolute(path.as_ref())?;
         let (directory, in_use) = Directory::open(root.clone())?;
         Ok(Self {
             root,
             worker: Worker::start(directory)?,
-            _in_use: Arc::new(in_use),
+            _in_use: Some(Arc::new(in_use)),
         })
     }
+
+    /// Opens a directory that is there for looking only: nothing in it is changed, so it may be on a read-only file
+    /// system, or belong to somebody else.
+    ///
+    /// `create`, `put` and `delete` are `Unsupported`.
+    ///
+    /// # Errors
+    /// `Invalid` when it is no directory or may not be read; `Unavailable` when that may pass.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
+        let root = absolute(path.as_ref())?;
+        let directory = Directory::open_read_only(root.clone())?;
+        Ok(Self {
+            root,
+            worker: Worker::start(directory)?,
+            _in_use: None,
+        })
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| {
+        Error::invalid("the checkpoint directory has no valid path")
+            .with("path", path.display())
+            .because(error)
+    })
 }
 
 #[async_trait]

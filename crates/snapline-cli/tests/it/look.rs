@@ -61,6 +61,17 @@ fn all_checkpoints_are_listed_newest_first() {
 }
 
 #[test]
+fn looking_changes_nothing_in_the_directory() {
+    let home = two();
+    let unfinished = home.path("checkpoints/.tmp");
+    std::fs::remove_dir_all(&unfinished).unwrap();
+    for verb in ["list", "inspect", "verify", "export"] {
+        snapline(["checkpoint", verb, &home.checkpoints()]).with_code(0);
+    }
+    assert!(!unfinished.exists());
+}
+
+#[test]
 fn kinds_are_named_as_in_the_manifest() {
     let home = Home::new();
     let job = home.start(home.builder(), RARELY);

@@ -192,6 +192,45 @@ fn a_directory_that_cannot_be_used_is_a_clear_error() {
     }
 }
 
+#[test]
+fn a_directory_that_is_only_read_stays_as_it_was() {
+    let directory = TempDir::new().unwrap();
+    let root = directory.path();
+    fs::create_dir(root.join("job")).unwrap();
+    fs::write(root.join("job/a"), "content").unwrap();
+    fs::create_dir(root.join(".tmp")).unwrap();
+    fs::write(root.join(".tmp/4711-0"), "of a writer").unwrap();
+    let storage = FileCheckpointStorage::open_read_only(root).unwrap();
+    assert_eq!(block_on(storage.list("", None)).unwrap(), [key("job/a")]);
+    let read = block_on(storage.get(&key("job/a"), Some(0..4))).unwrap();
+    assert_eq!(read.as_deref(), Some(&b"cont"[..]));
+    for outcome in [
+        put(&storage, "job/b", "content").map(drop),
+        block_on(storage.create(&key("job/b"), "content".into())).map(drop),
+        block_on(storage.delete(&[key("job/a")])),
+    ] {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains("FileCheckpointStorage::open"), "{error}");
+    }
+    let left = |folder: &str| fs::read_dir(root.join(folder)).unwrap().count();
+    assert_eq!((left(""), left("job"), left(".tmp")), (2, 1, 1));
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_a_clear_error() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "content").unwrap();
+    let missing = directory.path().join("missing");
+    for (path, reason) in [(file, "a file"), (missing.clone(), "no such")] {
+        let error = FileCheckpointStorage::open_read_only(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+    assert!(!missing.exists());
+}
+
 /// Runs itself again in a process that may write only small files, for want of a full disk.
 #[test]
 #[cfg(unix)]

@@ -35,7 +35,8 @@ pub struct JobSettings {
     pub allow_non_restored_state: bool,
     /// Keeps the state of the newest checkpoint in memory as it is written, from which a failed task
     /// restarts without reading the storage. Takes as much memory as a checkpoint is long, and twice as much
-    /// while the next one is written. Without a restart strategy, or with a storage in memory, nothing is kept.
+    /// while the next one is written; but state of a backend that keeps files of its own for a restart, as that on disk
+    /// does, takes none. Without a restart strategy, or with a storage in memory, nothing is kept.
     pub local_recovery: bool,
     /// How many records a batch has at the most. At least 1.
     pub batch_records: usize,

@@ -128,8 +128,10 @@ impl Directory {
 
     fn scratch(&self) -> Result<&Scratch> {
         self.scratch.as_ref().ok_or_else(|| {
-            Error::unsupported("the checkpoint directory was opened for reading; open it with `FileCheckpointStorage::open`")
-                .with("path", self.root.display())
+            Error::unsupported(
+                "the checkpoint directory was opened for reading; open it with `FileCheckpointStorage::open`",
+            )
+            .with("path", self.root.display())
         })
     }
 

@@ -80,6 +80,11 @@ impl LocalCopies {
         self.copies().values().map(|copy| copy.pieces.len() as u64).sum()
     }
 
+    /// The storage of whose objects there are copies.
+    pub(crate) fn copied(&self) -> Arc<dyn CheckpointStorage> {
+        self.storage.clone()
+    }
+
     /// Begins a copy of an object that is stored compressed, if objects of this name are kept.
     pub(crate) fn copy_of(&self, key: &StorageKey) -> Option<Copying> {
         let is_kept = key.as_str().starts_with(&self.folder);

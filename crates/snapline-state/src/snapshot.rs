@@ -60,6 +60,17 @@ impl SnapshotTarget {
         Self { codec, ..self }
     }
 
+    /// The same, where no [copy in memory](crate::LocalCopies) is kept of what is written: for a backend that has its
+    /// state at hand after a failure anyway, or whose state is larger than memory.
+    #[must_use]
+    pub fn without_local_copies(self) -> Self {
+        let storage = match self.storage.local_copies() {
+            Some(copies) => copies.copied(),
+            None => self.storage,
+        };
+        Self { storage, ..self }
+    }
+
     /// Stores what a [`crate::BlockWriter`] writes as one object, or inline when it is short, compressed as the
     /// job wants it. A [copy in memory](crate::LocalCopies) stays as it was written.
     ///

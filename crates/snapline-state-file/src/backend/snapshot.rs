@@ -81,6 +81,8 @@ impl Snapshot for FileSnapshot {
             .name("snapline-snapshot".to_owned())
             .spawn(move || writing.write(entries))
             .map_err(|error| Error::unavailable("cannot start the thread of a snapshot").because(error))?;
+        // What is kept for a restart are the files.
+        let target = target.clone().without_local_copies();
         let handle = target
             .write_blocks("keyed", blocks, kind, Some(key_groups))
             .await?;

@@ -8,7 +8,10 @@ use snapline_core::{
     CheckpointId, Clock, ErrorKind, ManualClock, MaxParallelism, OperatorUid, StableHasher, SubtaskIndex,
     Timestamp,
 };
-use snapline_state::{SnapshotTarget, StateDescriptor, StateHandle, StateTtl, StorageKey, ValueState};
+use snapline_state::{
+    CheckpointStorage, LocalCopies, SnapshotTarget, StateDescriptor, StateHandle, StateLocation, StateTtl,
+    StorageKey, ValueState,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -90,7 +93,15 @@ impl Place {
     }
 
     pub(super) fn persist(&self, state: &mut FileKeyedState) -> Vec<StateHandle> {
-        let target = SnapshotTarget::new(self.storage(), StorageKey::new("s").unwrap());
+        self.persist_to(state, self.storage())
+    }
+
+    fn persist_to(
+        &self,
+        state: &mut FileKeyedState,
+        storage: Arc<dyn CheckpointStorage>,
+    ) -> Vec<StateHandle> {
+        let target = SnapshotTarget::new(storage, StorageKey::new("s").unwrap());
         let snapshot = state.freeze(CheckpointId(1), None).unwrap();
         let (persisted, advanced) = block_on(join(
             snapshot.persist(&target),
@@ -178,6 +189,17 @@ fn the_work_of_a_snapshot_is_spread_over_many_polls() {
         polls += 1;
     }
     assert!(polls > 8, "{polls}");
+}
+
+#[test]
+fn a_snapshot_leaves_no_copy_in_memory() {
+    let place = Place::new(1024 * 1024);
+    let (texts, mut state) = place.open(&[]);
+    (0..5_000).for_each(|key| set(&texts, &mut state, key, &format!("{key:0>50}")).unwrap());
+    let copies = Arc::new(LocalCopies::new(place.storage(), ""));
+    let handles = place.persist_to(&mut state, copies.clone());
+    assert!(matches!(handles[0].location, StateLocation::File { .. }));
+    assert_eq!(copies.bytes(), 0);
 }
 
 #[test]

@@ -211,7 +211,10 @@ fn a_directory_that_is_only_read_stays_as_it_was() {
     ] {
         let error = outcome.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-        assert!(error.to_string().contains("FileCheckpointStorage::open"), "{error}");
+        assert!(
+            error.to_string().contains("FileCheckpointStorage::open"),
+            "{error}"
+        );
     }
     let left = |folder: &str| fs::read_dir(root.join(folder)).unwrap().count();
     assert_eq!((left(""), left("job"), left(".tmp")), (2, 1, 1));

@@ -36,10 +36,13 @@ use store::Store;
 /// savepoint of one of them can be restored on the other.
 ///
 /// # What it takes
-/// Memory, for each subtask: `memory_bytes`, of which a quarter is for the indexes and filters of files, and for files
-/// that are being merged or read some megabytes more; for all together `cache_bytes`. While a task
+/// Memory, for each subtask: `memory_bytes`, which covers the entries in memory with their table, the changes that wait for the disk,
+/// and the indexes and filters of files, also of those that are being written. A quarter of it is for these. For all
+/// subtasks together: `cache_bytes`. Neither covers the buffers of a merge and of a snapshot, at most 8 MiB for each subtask,
+/// nor what the program and its allocator take beside what was allocated. While a task
 /// restores, some tens of megabytes. Disk: the state, as much again while files
-/// are merged, and the changes since the last complete checkpoint. Open files: some dozens for each subtask.
+/// are merged, and the changes since the last complete checkpoint; when it is full, writes and checkpoints fail as `Unavailable`
+/// and are tried again, and what is kept for restarts goes first. Open files: some dozens for each subtask.
 ///
 /// # Snapshots and restarts
 /// A snapshot stores entries, not files: those that have changed since its base, or all. Files are rewritten when they are merged, each

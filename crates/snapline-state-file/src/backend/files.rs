@@ -4,16 +4,20 @@
 //! order; there is no journal; what is read comes from one block, into a buffer that is used again. Nothing is held in memory but
 //! the index of each file and its filter, whose bytes are counted, and the shared cache of blocks.
 
+mod batch_file;
 mod block;
 mod cache;
 mod compaction;
+mod disk;
 mod filter;
 mod merge;
 mod sorted_file;
 mod version;
 mod writer;
 
+pub(super) use batch_file::BatchFile;
 pub(super) use cache::BlockCache;
+pub(super) use disk::Disk;
 pub(super) use merge::{EntryRef, Merged, Removed};
 pub(super) use sorted_file::SortedFile;
 pub(super) use version::Version;
@@ -23,7 +27,7 @@ use super::shelf::KeptFile;
 use compaction::{Compaction, Work};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use writer::FileWriter;
@@ -35,10 +39,13 @@ pub(super) struct Files {
     cache: Arc<BlockCache>,
     /// How many bytes filters may take.
     filter_bytes: usize,
+    disk: Disk,
     version: Mutex<Arc<Version>>,
     compaction: Mutex<Compaction>,
     changes: AtomicU64,
     resident: AtomicUsize,
+    /// How many bytes of files that are being written by a merge are in memory.
+    merging: AtomicUsize,
     next: AtomicU64,
 }
 
@@ -49,10 +56,12 @@ impl Files {
             folder,
             cache,
             filter_bytes,
+            disk: Disk::default(),
             version: Mutex::default(),
             compaction: Mutex::default(),
             changes: AtomicU64::new(0),
             resident: AtomicUsize::new(0),
+            merging: AtomicUsize::new(0),
             next: AtomicU64::new(0),
         }
     }
@@ -74,7 +83,13 @@ impl Files {
 
     /// How many bytes of them are in memory, beside the cache.
     pub(super) fn resident(&self) -> usize {
-        self.resident.load(Ordering::Relaxed)
+        self.resident.load(Ordering::Relaxed) + self.merging.load(Ordering::Relaxed)
+    }
+
+    /// Where they are written.
+    #[cfg(test)]
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// Writes changes that are in order, at least one, and are seen as a whole or not at all.
@@ -95,9 +110,7 @@ impl Files {
     pub(super) fn adopt(&self, kept: &[KeptFile]) -> io::Result<()> {
         let mut version = Version::default();
         for (level, len, path) in kept {
-            let own = self.next_path();
-            fs::hard_link(path, &own)?;
-            let file = SortedFile::open(own, self.cache.clone())?;
+            let file = self.reopen(path)?;
             if file.bytes() != *len {
                 return Err(io::ErrorKind::InvalidData.into());
             }
@@ -105,6 +118,13 @@ impl Files {
         }
         self.publish(version);
         Ok(())
+    }
+
+    /// Opens a file that is there, by a new name for it.
+    fn reopen(&self, path: &Path) -> io::Result<SortedFile> {
+        let own = self.next_path();
+        fs::hard_link(path, &own)?;
+        SortedFile::open(own, self.cache.clone())
     }
 
     /// Merges files until there is no reason to. What was merged is seen even if the rest fails.
@@ -117,9 +137,11 @@ impl Files {
             let gone: Vec<_> = work.inputs.iter().flatten().cloned().collect();
             let level = work.level;
             let new = match work.is_move {
-                true => gone.clone(),
-                false => self.merge(&version, work)?,
+                true => Ok(gone.clone()),
+                false => self.merge(&version, work),
             };
+            self.merging.store(0, Ordering::Relaxed);
+            let new = new?;
             self.publish(version.replaced(&gone, level, new));
         }
     }
@@ -143,17 +165,25 @@ impl Files {
         let mut done = Vec::new();
         let mut writing: Option<FileWriter> = None;
         let mut last = Vec::new();
+        let mut resident = 0;
         while let Some((key, value)) = merged.next_entry()? {
             if writing
                 .as_ref()
                 .is_some_and(|writer| writer.written() >= work.file_bytes)
                 && let Some(writer) = writing.take()
             {
-                done.push(writer.finish(&last)?);
+                let file = writer.finish(&last)?;
+                resident += file.resident();
+                done.push(file);
             }
             let writer = match &mut writing {
                 Some(writer) => writer,
-                none => none.insert(self.begin(has_filter.then_some(in_file))?),
+                none => {
+                    let writer = none.insert(self.begin(has_filter.then_some(in_file))?);
+                    self.merging
+                        .store(resident + writer.resident(), Ordering::Relaxed);
+                    writer
+                }
             };
             writer.push(key, value)?;
             last.clear();
@@ -166,7 +196,7 @@ impl Files {
     }
 
     fn begin(&self, filter_for: Option<u64>) -> io::Result<FileWriter> {
-        FileWriter::create(self.next_path(), filter_for, self.cache.clone())
+        FileWriter::create(&self.disk, self.next_path(), filter_for, self.cache.clone())
     }
 
     fn next_path(&self) -> PathBuf {

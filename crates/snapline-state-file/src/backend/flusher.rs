@@ -1,8 +1,9 @@
 //! The thread that writes batches of changes, so that no task waits for a disk unless it has to.
 
 use super::change::{Change, sort_batch};
-use super::files::{SortedFile, Version};
+use super::files::{BatchFile, Version};
 use super::store::{Entries, Store};
+use super::tier::Slot;
 use futures::channel::oneshot;
 use snapline_core::{Error, Result};
 use std::collections::VecDeque;
@@ -19,6 +20,20 @@ pub(super) struct Batch {
     pub(super) keep_since: u64,
     /// A freeze that comes after the changes.
     pub(super) freeze: Option<Freeze>,
+}
+
+impl Batch {
+    /// Adds an entry as it is.
+    pub(super) fn push(&mut self, slot: &Slot) {
+        // Some come twice: when they change after they were collected. Doubling the room for them would be too much.
+        if self.changes.len() == self.changes.capacity() {
+            self.changes.reserve_exact(self.changes.len() / 8 + 1);
+        }
+        self.changes.push(Change {
+            key: slot.key.clone(),
+            value: slot.value.clone(),
+        });
+    }
 }
 
 /// What a snapshot waits for.
@@ -52,9 +67,10 @@ pub(super) struct Flusher {
 struct Progress {
     flushed: AtomicU64,
     kept_bytes: AtomicU64,
-    kept_resident: AtomicUsize,
-    /// Room for the changes of later batches, so that it need not be found anew for each.
-    spare: Mutex<Vec<Vec<Change>>>,
+    /// How many bytes the spare room takes.
+    spare_bytes: AtomicUsize,
+    /// Room for the changes of a later batch, so that it need not be found anew for each.
+    spare: Mutex<Option<Vec<Change>>>,
     outcome: Mutex<Outcome>,
     changed: Condvar,
 }
@@ -123,14 +139,14 @@ impl Flusher {
         self.progress.kept_bytes.load(Ordering::Relaxed)
     }
 
-    /// How many bytes of the files of these changes are in memory.
-    pub(super) fn kept_resident(&self) -> usize {
-        self.progress.kept_resident.load(Ordering::Relaxed)
+    /// How many bytes are in memory for the changes of later batches.
+    pub(super) fn spare_bytes(&self) -> usize {
+        self.progress.spare_bytes.load(Ordering::Relaxed)
     }
 
     /// Room for so many changes.
     pub(super) fn room(&self, changes: usize) -> Vec<Change> {
-        let mut room = self.progress.spare().pop().unwrap_or_default();
+        let mut room = self.progress.take_spare();
         room.reserve_exact(changes);
         room
     }
@@ -169,16 +185,21 @@ impl Progress {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn spare(&self) -> MutexGuard<'_, Vec<Vec<Change>>> {
+    fn spare(&self) -> MutexGuard<'_, Option<Vec<Change>>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_spare(&self) -> Vec<Change> {
+        let spare = self.spare().take().unwrap_or_default();
+        self.spare_bytes.store(0, Ordering::Relaxed);
+        spare
     }
 
     fn reuse(&self, mut changes: Vec<Change>) {
         changes.clear();
-        let mut spare = self.spare();
-        if spare.len() < SPARE {
-            spare.push(changes);
-        }
+        let bytes = changes.capacity() * size_of::<Change>();
+        *self.spare() = Some(changes);
+        self.spare_bytes.store(bytes, Ordering::Relaxed);
     }
 
     fn flushed(&self, batch: u64) {
@@ -194,14 +215,11 @@ impl Progress {
     }
 }
 
-/// How many batches that were written leave their room to others.
-const SPARE: usize = 2;
-
 struct Thread {
     store: Store,
     progress: Arc<Progress>,
     /// The batches whose changes may still be asked for, from the oldest on, and their files.
-    kept: Vec<(u64, Arc<SortedFile>)>,
+    kept: Vec<(u64, BatchFile)>,
 }
 
 impl Thread {
@@ -234,17 +252,11 @@ impl Thread {
         self.kept.retain(|(number, _)| *number > keep_since);
         if !batch.changes.is_empty() {
             sort_batch(&mut batch.changes);
-            self.kept.push((batch.number, self.store.write(&batch.changes)?));
+            self.kept
+                .push((batch.number, self.store.write_batch(&batch.changes)?));
         }
-        let files = || self.kept.iter().map(|(_, file)| file);
-        let (bytes, resident) = (
-            files().map(|file| file.bytes()),
-            files().map(|file| file.resident()),
-        );
-        self.progress.kept_bytes.store(bytes.sum(), Ordering::Relaxed);
-        self.progress
-            .kept_resident
-            .store(resident.sum(), Ordering::Relaxed);
+        let bytes = self.kept.iter().map(|(_, file)| file.bytes()).sum();
+        self.progress.kept_bytes.store(bytes, Ordering::Relaxed);
         if let Some(freeze) = batch.freeze.take()
             && !freeze.frozen.is_canceled()
         {
@@ -266,9 +278,8 @@ impl Thread {
         let Some(since) = since else {
             return self.store.entries();
         };
-        let files = self.kept.iter().filter(|(number, _)| *number > since);
-        let files: Vec<_> = files.map(|(_, file)| file.clone()).collect();
-        self.store.merge(&files)
+        let since = self.kept.iter().filter(|(number, _)| *number > since);
+        self.store.merge(since.map(|(_, file)| file))
     }
 
     /// That files cannot be merged now is no loss: it is tried after the next batch.

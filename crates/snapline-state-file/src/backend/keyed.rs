@@ -110,13 +110,19 @@ impl FileKeyedState {
 
     /// How many bytes are in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.tier.bytes() + self.held
+        self.tier.bytes() + self.held + self.flusher.spare_bytes()
     }
 
     /// How many bytes were in memory at the most.
     #[cfg(test)]
     pub(super) fn peak(&self) -> usize {
         self.peak
+    }
+
+    /// The disk of the scratch folder.
+    #[cfg(test)]
+    pub(super) fn disk(&self) -> &super::files::Disk {
+        self.store.disk()
     }
 
     /// Ends the state and waits until nothing of it is left.
@@ -128,8 +134,8 @@ impl FileKeyedState {
 
     /// How many bytes entries may take. What files take is kept free from the start: the room of entries does not shrink.
     fn limit(&self) -> usize {
-        let files = self.store.resident() + self.flusher.kept_resident();
-        self.limit - files.clamp(self.limit / FILES_PART, self.limit / 2)
+        let files = self.store.resident();
+        self.limit - files.clamp(self.limit / FILES_PART, self.limit / FILES_PART * 3)
     }
 
     fn find(&mut self, group: KeyGroup, key: &[u8]) -> Option<u32> {
@@ -178,10 +184,7 @@ impl FileKeyedState {
         closed.held += bytes;
         self.held += bytes;
         if let Some(batch) = &mut closed.batch {
-            batch.changes.push(Change {
-                key: slot.key.clone(),
-                value: slot.value.clone(),
-            });
+            batch.push(slot);
         }
     }
 
@@ -248,14 +251,15 @@ impl FileKeyedState {
             bytes: 0,
         };
         let closed = std::mem::replace(&mut self.open, open);
-        let held = closed.slots.len() * size_of::<Change>();
+        let changes = self.flusher.room(closed.slots.len());
+        let held = changes.capacity() * size_of::<Change>() + closed.slots.capacity() * size_of::<u32>();
         self.held += held;
         self.closed.push_back(Closed {
             bytes: closed.bytes,
             held,
             batch: Some(Batch {
                 number,
-                changes: self.flusher.room(closed.slots.len()),
+                changes,
                 keep_since: self.tracked_since,
                 freeze,
             }),
@@ -279,10 +283,7 @@ impl FileKeyedState {
         for slot in closed.slots.drain(from..) {
             let slot = self.tier.slot(slot);
             if slot.batch == first + index as u64 {
-                batch.changes.push(Change {
-                    key: slot.key.clone(),
-                    value: slot.value.clone(),
-                });
+                batch.push(slot);
             }
         }
         if closed.slots.is_empty()

@@ -1,7 +1,7 @@
 //! The entries on disk, and what errors of the disk mean to users.
 
 use super::change::{Change, sort};
-use super::files::{BlockCache, EntryRef, Files, Merged, SortedFile, Version, merge_batches};
+use super::files::{BatchFile, BlockCache, EntryRef, Files, Merged, SortedFile, Version, merge_batches};
 use super::folder::Folder;
 use super::shelf::{Owner, Shelf};
 use byteview::ByteView;
@@ -93,8 +93,13 @@ impl Store {
     }
 
     /// What batches, from the oldest to the newest, say together.
-    pub(super) fn merge(&self, batches: &[Arc<SortedFile>]) -> Result<Entries> {
-        self.read(merge_batches(batches))
+    pub(super) fn merge<'a>(&self, batches: impl Iterator<Item = &'a BatchFile>) -> Result<Entries> {
+        let files = batches.map(|batch| self.files.open_batch(batch));
+        self.read(
+            files
+                .collect::<io::Result<Vec<_>>>()
+                .and_then(|files| merge_batches(&files)),
+        )
     }
 
     fn read(&self, merged: io::Result<Merged>) -> Result<Entries> {
@@ -105,14 +110,34 @@ impl Store {
     }
 
     /// Writes changes that are in order, at least one.
-    pub(super) fn write(&self, changes: &[Change]) -> Result<Arc<SortedFile>> {
-        self.files.write(changes).map_err(|error| self.error(error))
+    ///
+    /// On a disk that is full what is kept for restarts makes room: they can read the checkpoint.
+    fn write(&self, changes: &[Change]) -> Result<Arc<SortedFile>> {
+        let written = self.files.write(changes).or_else(|error| {
+            if !is_full(&error) {
+                return Err(error);
+            }
+            self.shelf.forget(&self.owner);
+            self.files.write(changes)
+        });
+        written.map_err(|error| self.error(error))
+    }
+
+    /// Writes a batch of changes that are in order, at least one, and keeps them apart too.
+    pub(super) fn write_batch(&self, changes: &[Change]) -> Result<BatchFile> {
+        Ok(self.files.keep(self.write(changes)?))
     }
 
     /// Puts changes in order and writes them.
     pub(super) fn write_unsorted(&self, mut changes: Vec<Change>) -> Result<()> {
         sort(&mut changes);
         self.write(&changes).map(drop)
+    }
+
+    /// The disk of the scratch folder.
+    #[cfg(test)]
+    pub(super) fn disk(&self) -> &super::files::Disk {
+        self.files.disk()
     }
 
     /// Merges files when there are many; some of this has to be done after each write.
@@ -182,6 +207,13 @@ impl Entries {
     }
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 fn is_damage(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -192,7 +224,7 @@ fn is_damage(error: &io::Error) -> bool {
 /// A scratch folder is made anew when a task restarts, so whatever happens to it may pass.
 fn of_disk(folder: &Path, error: io::Error) -> Error {
     let message = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+        _ if is_full(&error) => {
             "the disk of the scratch folder of live state is full; make room, or give `FileStateBackend::builder` a \
              folder on a larger disk"
         }

@@ -1,5 +1,6 @@
 //! What the suite cannot see: how much memory there is, how the work is spread, and what happens to the folder.
 
+use super::folder::KEPT;
 use super::*;
 use crate::FileCheckpointStorage;
 use futures::executor::block_on;
@@ -101,14 +102,22 @@ impl Place {
         state: &mut FileKeyedState,
         storage: Arc<dyn CheckpointStorage>,
     ) -> Vec<StateHandle> {
-        let target = SnapshotTarget::new(storage, StorageKey::new("s").unwrap());
-        let snapshot = state.freeze(CheckpointId(1), None).unwrap();
-        let (persisted, advanced) = block_on(join(
-            snapshot.persist(&target),
-            poll_fn(|cx| state.poll_advance(cx)),
-        ));
-        advanced.unwrap();
-        persisted.unwrap()
+        persist(
+            state,
+            &SnapshotTarget::new(storage, StorageKey::new("s").unwrap()),
+            1,
+        )
+        .unwrap()
+    }
+
+    fn persist_as(
+        &self,
+        state: &mut FileKeyedState,
+        name: &str,
+        checkpoint: u64,
+    ) -> Result<Vec<StateHandle>> {
+        let target = SnapshotTarget::new(self.storage(), StorageKey::new(name).unwrap());
+        persist(state, &target, checkpoint)
     }
 
     /// The folders of live state whose names begin so.
@@ -122,6 +131,16 @@ impl Place {
     fn scratch_folders(&self) -> usize {
         self.folders(SCRATCH).len()
     }
+}
+
+fn persist(state: &mut FileKeyedState, target: &SnapshotTarget, checkpoint: u64) -> Result<Vec<StateHandle>> {
+    let snapshot = state.freeze(CheckpointId(checkpoint), None)?;
+    let (persisted, advanced) = block_on(join(
+        snapshot.persist(target),
+        poll_fn(|cx| state.poll_advance(cx)),
+    ));
+    advanced?;
+    persisted
 }
 
 fn hash(key: u64) -> u64 {
@@ -282,6 +301,65 @@ fn a_disk_that_fails_is_unavailable_and_no_write_is_lost() {
     assert!(content(&texts, &mut state) == expected);
     let (texts, mut restored) = place.open(&handles);
     assert!(content(&texts, &mut restored) == expected);
+}
+
+/// Writes, reads and checkpoints while there is room for so many writes to the disk, then has room again. Says
+/// whether there was not enough.
+fn run_short_of_disk(place: &Place, backend: &FileStateBackend, writes: u64) -> bool {
+    let (texts, mut state) = place.open_on(backend, "texts".into(), (&[], None));
+    let text = |key: u64, round: u64| format!("{round}{key:0>200}");
+    let mut expected = BTreeMap::new();
+    let older = place.persist_as(&mut state, "older", 1).unwrap();
+    state.disk().set_room(writes);
+    for (number, key) in (0..2_000_u64).map(|number| (number, number % 700)) {
+        match set(&texts, &mut state, key, &text(key, number)) {
+            Ok(()) => _ = expected.insert(key, text(key, number)),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+                assert!(error.to_string().contains("is full; make room"), "{error}");
+                // The entry is as it was before.
+                let found = texts.value(&mut state, hash(key), &key).unwrap();
+                assert_eq!(found.as_ref(), expected.get(&key));
+            }
+        }
+    }
+    let persisted = place.persist_as(&mut state, "short", 2);
+    let was_short = state.disk().room() == 0;
+    assert!(persisted.is_ok() || was_short);
+    state.disk().set_room(u64::MAX);
+    let handles = place.persist_as(&mut state, "newer", 3).unwrap();
+    assert!(content(&texts, &mut state) == expected);
+    state.end();
+    for (handles, expected) in [(older, BTreeMap::new()), (handles, expected)] {
+        let (texts, mut state) = place.open_on(backend, "texts".into(), (&handles, None));
+        assert!(content(&texts, &mut state) == expected);
+        state.end();
+    }
+    was_short
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_write_says_so_and_no_entry_and_no_checkpoint_is_lost() {
+    let place = Place::new(128 * 1024);
+    let backend = place.backend();
+    let until = (0..).find(|writes| !run_short_of_disk(&place, &backend, *writes));
+    assert!(until > Some(20), "{until:?}");
+}
+
+#[test]
+fn files_that_are_kept_for_a_restart_make_room_on_a_full_disk() {
+    let place = Place::new(128 * 1024);
+    let backend = place.backend();
+    let (texts, mut state) = place.open_on(&backend, "texts".into(), (&[], None));
+    (0..2_000).for_each(|key| set(&texts, &mut state, key, &"text".repeat(50)).unwrap());
+    place.persist(&mut state);
+    let sets = || fs::read_dir(&place.folders(KEPT)[0]).unwrap().count();
+    let kept = sets();
+    state.disk().set_room(0);
+    while set(&texts, &mut state, 1, "text").is_ok() && sets() == kept {
+        place.persist_as(&mut state, "failed", 2).unwrap_err();
+    }
+    assert_eq!(sets(), kept - 1);
 }
 
 #[test]

@@ -40,8 +40,9 @@ struct Place {
 const SHARDS: usize = 64;
 const CHUNK: usize = 1024;
 
-/// What an entry takes beside its key and value: its slot, its place, and what a hash table leaves free.
-const ENTRY_BYTES: usize = size_of::<Slot>() + 2 * size_of::<Place>();
+/// What an entry takes beside its key and value: its slot, its place, and what a hash table leaves free, which is most
+/// when it has just grown.
+const ENTRY_BYTES: usize = size_of::<Slot>() + (size_of::<Place>() + 1) * 16 / 7;
 
 impl Tier {
     pub(super) fn new() -> Self {

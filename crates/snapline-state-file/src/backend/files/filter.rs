@@ -40,8 +40,16 @@ impl Filter {
         self.words.len() * 8
     }
 
-    pub(super) fn append(&self, out: &mut Vec<u8>) {
-        out.extend(self.words.iter().flat_map(|word| word.to_le_bytes()));
+    /// Its bytes, some at a time.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = [u8; LINE * 8]> {
+        let (lines, _) = self.words.as_chunks::<LINE>();
+        lines.iter().map(|line| {
+            let mut piece = [0; LINE * 8];
+            for (bytes, word) in piece.as_chunks_mut().0.iter_mut().zip(line) {
+                *bytes = word.to_le_bytes();
+            }
+            piece
+        })
     }
 
     /// `None` when these bytes are no filter.
@@ -72,8 +80,7 @@ mod tests {
         let hash = |number: u32| stable_hash_bytes(&number.to_le_bytes());
         let mut filter = Filter::with_room_for(10_000);
         (0..10_000).for_each(|number| filter.insert(hash(number)));
-        let mut bytes = Vec::new();
-        filter.append(&mut bytes);
+        let bytes: Vec<u8> = filter.pieces().flatten().collect();
         let filter = Filter::from_bytes(&bytes).unwrap();
         assert!((0..10_000).all(|number| filter.may_have(hash(number))));
         let wrong = (10_000..110_000).filter(|number| filter.may_have(hash(*number)));

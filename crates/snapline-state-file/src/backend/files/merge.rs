@@ -34,7 +34,8 @@ pub(in crate::backend) type EntryRef<'a> = (&'a [u8], Option<&'a [u8]>);
 impl Merged {
     /// Begins at the first key that is not less than `from`, with runs from the newest to the oldest.
     pub(super) fn new(runs: Vec<Run>, from: &[u8], removed: Removed) -> io::Result<Self> {
-        let readings = runs.into_iter().map(|run| Reading::begin(run, from));
+        let read_bytes = (READ_BYTES / runs.len().max(1) as u64).clamp(LEAST_READ, MOST_READ);
+        let readings = runs.into_iter().map(|run| Reading::begin(run, from, read_bytes));
         Ok(Self {
             readings: readings.collect::<io::Result<_>>()?,
             current: None,
@@ -82,14 +83,19 @@ impl Merged {
     }
 }
 
-/// So many bytes are read at a time, or one block that is longer.
-const READ_BYTES: u64 = 64 * 1024;
+/// All runs together read about so many bytes at a time.
+const READ_BYTES: u64 = 1024 * 1024;
+/// One of them reads at most so many, or one block that is longer, and not less than two blocks or so.
+const MOST_READ: u64 = 64 * 1024;
+const LEAST_READ: u64 = 8 * 1024;
 
 /// A run that is being read.
 #[derive(Debug)]
 struct Reading {
     files: std::vec::IntoIter<Arc<SortedFile>>,
     file: Option<Arc<SortedFile>>,
+    /// How much is read at a time.
+    read_bytes: u64,
     /// Some blocks of the file, the first of which is `first`.
     buffer: Vec<u8>,
     first: usize,
@@ -105,7 +111,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn begin(run: Run, from: &[u8]) -> io::Result<Self> {
+    fn begin(run: Run, from: &[u8], read_bytes: u64) -> io::Result<Self> {
         let skipped = run.iter().take_while(|file| file.last() < from).count();
         let mut files = run.into_iter();
         let file = files.by_ref().nth(skipped);
@@ -113,6 +119,7 @@ impl Reading {
         let mut reading = Self {
             files,
             file,
+            read_bytes,
             buffer: Vec::new(),
             first: 0,
             blocks: 0,
@@ -189,7 +196,7 @@ impl Reading {
         self.first = self.block;
         let fits = |blocks: &usize| {
             let (from, to) = file.span(self.block, self.block + blocks);
-            to - from <= READ_BYTES
+            to - from <= self.read_bytes
         };
         self.blocks = (2..=file.blocks() - self.block)
             .take_while(fits)

@@ -8,7 +8,7 @@ use super::cache::{BlockCache, BlockId};
 use super::filter::Filter;
 use byteview::ByteView;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,6 +75,12 @@ impl SortedFile {
         }
         let meta = Meta::decode(&bytes, filter_len, entries, len).ok_or_else(damaged)?;
         Ok(Self::new(path, file, meta, cache))
+    }
+
+    /// The same without its filter, to be read as a whole.
+    pub(super) fn without_filter(mut self) -> Self {
+        self.meta.filter = None;
+        self
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -194,14 +200,20 @@ impl Index {
         self.ends.is_empty()
     }
 
-    fn resident(&self) -> usize {
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.keys.shrink_to_fit();
+        self.key_ends.shrink_to_fit();
+        self.ends.shrink_to_fit();
+    }
+
+    pub(super) fn resident(&self) -> usize {
         self.keys.capacity() + 4 * self.key_ends.capacity() + 8 * self.ends.capacity()
     }
 }
 
 impl Meta {
-    /// What stands behind the blocks, which end at `at`.
-    pub(super) fn encode(&self, at: u64) -> Vec<u8> {
+    /// Writes what stands behind the blocks, which end at `at`, and says how long it is.
+    pub(super) fn write(&self, at: u64, out: &mut impl Write) -> io::Result<u64> {
         let mut bytes = Vec::new();
         append_len(self.index.ends.len() as u64, &mut bytes);
         for block in 0..self.index.ends.len() {
@@ -212,17 +224,19 @@ impl Meta {
         }
         append_len(self.last.len() as u64, &mut bytes);
         bytes.extend_from_slice(&self.last);
-        if let Some(filter) = &self.filter {
-            filter.append(&mut bytes);
+        out.write_all(&bytes)?;
+        let mut checksum = crc32c::crc32c(&bytes);
+        for piece in self.filter.iter().flat_map(Filter::pieces) {
+            out.write_all(&piece)?;
+            checksum = crc32c::crc32c_append(checksum, &piece);
         }
-        let checksum = crc32c::crc32c(&bytes);
         let filter_len = self.filter.as_ref().map_or(0, Filter::len) as u64;
         for word in [at, self.entries, filter_len, 0] {
-            bytes.extend_from_slice(&word.to_le_bytes());
+            out.write_all(&word.to_le_bytes())?;
         }
-        bytes.extend_from_slice(&MAGIC.to_le_bytes());
-        bytes.extend_from_slice(&checksum.to_le_bytes());
-        bytes
+        out.write_all(&MAGIC.to_le_bytes())?;
+        out.write_all(&checksum.to_le_bytes())?;
+        Ok(bytes.len() as u64 + filter_len + FOOT as u64)
     }
 
     fn decode(bytes: &[u8], filter_len: u64, entries: u64, file_len: u64) -> Option<Self> {

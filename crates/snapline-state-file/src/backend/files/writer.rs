@@ -2,10 +2,11 @@
 
 use super::block::BlockBuilder;
 use super::cache::BlockCache;
+use super::disk::{Disk, DiskFile};
 use super::filter::Filter;
 use super::sorted_file::{Index, Meta, SortedFile};
 use snapline_core::stable_hash_bytes;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 /// A file that is being written; if it is not finished it is removed.
 #[derive(Debug)]
 pub(super) struct FileWriter {
-    out: BufWriter<File>,
+    out: BufWriter<DiskFile>,
     unfinished: Unfinished,
     cache: Arc<BlockCache>,
     block: BlockBuilder,
@@ -32,14 +33,14 @@ const BUFFER: usize = 64 * 1024;
 
 impl FileWriter {
     /// Begins a file; `room` is for how many keys there is a filter.
-    pub(super) fn create(path: PathBuf, room: Option<u64>, cache: Arc<BlockCache>) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
+    pub(super) fn create(
+        disk: &Disk,
+        path: PathBuf,
+        room: Option<u64>,
+        cache: Arc<BlockCache>,
+    ) -> io::Result<Self> {
         Ok(Self {
-            out: BufWriter::with_capacity(BUFFER, file),
+            out: BufWriter::with_capacity(BUFFER, disk.create(&path)?),
             unfinished: Unfinished(path),
             cache,
             block: BlockBuilder::default(),
@@ -72,6 +73,11 @@ impl FileWriter {
         self.written
     }
 
+    /// How many bytes of it are in memory, but for some buffers.
+    pub(super) fn resident(&self) -> usize {
+        self.index.resident() + self.filter.as_ref().map_or(0, Filter::len)
+    }
+
     fn end_block(&mut self) -> io::Result<()> {
         let out = &mut self.out;
         self.written += self.block.finish(|block| {
@@ -87,6 +93,7 @@ impl FileWriter {
         if self.block.len() > 0 {
             self.end_block()?;
         }
+        self.index.shrink_to_fit();
         let mut meta = Meta {
             index: self.index,
             last: last.into(),
@@ -94,10 +101,9 @@ impl FileWriter {
             entries: self.entries,
             bytes: 0,
         };
-        let end = meta.encode(self.written);
-        meta.bytes = self.written + end.len() as u64;
-        self.out.write_all(&end)?;
+        meta.bytes = self.written + meta.write(self.written, &mut self.out)?;
         let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let file = file.into_file();
         let path = std::mem::take(&mut self.unfinished.0);
         Ok(Arc::new(SortedFile::new(path, file, meta, self.cache)))
     }

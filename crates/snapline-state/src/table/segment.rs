@@ -176,10 +176,6 @@ impl<K: Key, V: Data> Segment<K, V> {
         (self.changes.count_since(freeze).min(len), len)
     }
 
-    pub(super) fn forget_changes(&mut self) {
-        self.changes = Changes::new();
-    }
-
     /// Whether an insert needs [`Segment::resize`] or [`Segment::split`] first.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
@@ -267,8 +263,9 @@ impl<K: Key, V: Data> Segment<K, V> {
             return Ok(true);
         }
         run.work += 1;
+        // Also for a full snapshot: what it makes superfluous is freed here, a few segments at a time.
+        self.changes.settle(phase);
         if phase.only_changes {
-            self.changes.settle(phase);
             self.drain_removed(generation, run);
         }
         if let Some(frozen) = &mut self.frozen {

@@ -57,11 +57,6 @@ impl<K: Key, V: Data> Segments<K, V> {
         self.directory[self.slot(hash as u32)] as usize
     }
 
-    /// Forgets what has changed since any freeze.
-    pub(super) fn forget_changes(&mut self) {
-        self.segments.iter_mut().for_each(Segment::forget_changes);
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.segments.iter().flat_map(Segment::iter)
     }

@@ -49,6 +49,8 @@ pub struct RestoredState {
     pub base: Option<CheckpointId>,
     /// Operator state, dealt out for the parallelism of now.
     pub operator: OperatorState,
+    /// The operator state of all subtasks as each had stored it, for what concerns key groups.
+    pub operator_of_all: Arc<[OperatorState]>,
 }
 
 impl OperatorContext {

@@ -86,6 +86,9 @@ pub trait KeyedProcessFunction<K: Key, T: Data>: Send + 'static {
     /// goes on; at the end of the data the watermark passes all. Those of processing time come between two
     /// batches, and not after the end of the data.
     ///
+    /// When many are due, they fire about a millisecond at a time, and a checkpoint may be taken in between. A restore
+    /// goes on with those that are left.
+    ///
     /// # Errors
     /// The job restarts from the last checkpoint.
     fn on_timer(

@@ -11,9 +11,11 @@
 mod back_edges;
 mod overtaking;
 mod restored;
+mod signals;
 
 use crate::network::Network;
 use back_edges::BackEdges;
+use signals::is_signal;
 use snapline_core::{BoxedBatch, CheckpointBarrier, Frame, StreamElement, SubtaskId};
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
@@ -59,7 +61,7 @@ struct State {
     restored: usize,
     back_edges: BackEdges,
     receiver: Option<Waker>,
-    /// Waits for announcements alone.
+    /// Waits for announcements, and for what is no batch and has none before it.
     listener: Option<Waker>,
     closed: bool,
 }
@@ -117,7 +119,7 @@ impl InputGate {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(usize, Frame<BoxedBatch>)> {
         let mut state = self.shared.lock();
         let turn = ready!(state.turn(self.network.as_ref(), self.shared.limit, cx));
-        let Some(index) = state.ready.remove(turn) else {
+        let Some((index, frame)) = self.shared.take(&mut state, turn) else {
             state.receiver = Some(cx.waker().clone());
             if !state.announcements.is_empty() {
                 cx.waker().wake_by_ref();
@@ -125,25 +127,11 @@ impl InputGate {
             return Poll::Pending;
         };
         let channel = &mut state.channels[index];
-        channel.listed = false;
-        let Some(frame) = channel.queue.pop_front() else {
-            debug_assert!(false, "an empty channel was listed");
-            return Poll::Pending;
-        };
-        channel.bytes -= size(&frame);
-        if is_marker(&frame) {
-            self.shared.on_marker_taken(&mut state, index);
-        }
-        if state.restored > 0 {
-            state.on_restored_taken(index);
-        }
-        let channel = &mut state.channels[index];
         let waiting = if channel.bytes <= self.shared.limit / 2 {
             channel.sender.take()
         } else {
             None
         };
-        state.list(index);
         drop(state);
         if let Some(waiting) = waiting {
             waiting.wake();
@@ -205,14 +193,17 @@ impl GateSender {
             channel.queue.pop_back();
         }
         channel.bytes += size(&frame);
-        let is_marker = is_marker(&frame);
+        let (is_marker, is_signal) = (is_marker(&frame), is_signal(&frame));
         channel.queue.push_back(frame);
         let spare = channel.spare.pop();
         let newly_ready = state.list(self.channel);
         let is_announced = is_marker && self.shared.on_marker_sent(&mut state, self.channel);
         let wake = newly_ready || is_announced;
         let receiver = if wake { state.receiver.take() } else { None };
-        let listener = if is_announced { state.listener.take() } else { None };
+        let listener = match is_announced || (is_signal && newly_ready) {
+            true => state.listener.take(),
+            false => None,
+        };
         drop(state);
         receiver.into_iter().chain(listener).for_each(Waker::wake);
         spare
@@ -241,6 +232,27 @@ impl GateSender {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the next frame of the channel at this position among those that are ready.
+    #[inline]
+    fn take(&self, state: &mut State, position: usize) -> Option<(usize, Frame<BoxedBatch>)> {
+        let index = state.ready.remove(position)?;
+        let channel = &mut state.channels[index];
+        channel.listed = false;
+        let Some(frame) = channel.queue.pop_front() else {
+            debug_assert!(false, "an empty channel was listed");
+            return None;
+        };
+        channel.bytes -= size(&frame);
+        if is_marker(&frame) {
+            self.on_marker_taken(state, index);
+        }
+        if state.restored > 0 {
+            state.on_restored_taken(index);
+        }
+        state.list(index);
+        Some((index, frame))
     }
 }
 

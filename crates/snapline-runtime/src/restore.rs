@@ -81,6 +81,10 @@ async fn states_of(
         Some(stored) => operator_states(stored, storage).await?,
         None => Vec::new(),
     };
+    let operator_of_all: Arc<[OperatorState]> = match &node.node.factory {
+        NodeFactory::Operator(_) => old.as_slice().into(),
+        _ => Arc::default(),
+    };
     let operator = match &node.node.factory {
         NodeFactory::Source(source) if old.is_empty() => source.discover(parallelism).await?,
         NodeFactory::Source(source) => source.resume(old, parallelism).await?,
@@ -100,6 +104,7 @@ async fn states_of(
             keyed,
             keyed_of_all: keyed_of_all.clone(),
             operator,
+            operator_of_all: operator_of_all.clone(),
             base: None,
         });
     }

@@ -4,7 +4,7 @@ use crate::context::OperatorContext;
 use crate::link::Next;
 use crate::snapshot::{OperatorSnapshot, TaskSnapshot};
 use snapline_core::{Error, OperatorUid, Result};
-use snapline_state::{KeyedStateBackend, TableSpec};
+use snapline_state::{KeyedStateBackend, OperatorState, TableSpec};
 use std::task::{Context, Poll};
 
 /// The keyed state of one operator in one subtask.
@@ -34,11 +34,20 @@ impl KeyedState {
     /// # Errors
     /// As [`KeyedStateBackend::freeze`].
     pub(super) fn freeze(&mut self, snapshot: &mut TaskSnapshot) -> Result<()> {
+        self.freeze_with(OperatorState::new(), snapshot)
+    }
+
+    /// The same with what is not keyed.
+    ///
+    /// # Errors
+    /// As [`KeyedStateBackend::freeze`].
+    pub(super) fn freeze_with(&mut self, state: OperatorState, snapshot: &mut TaskSnapshot) -> Result<()> {
         let barrier = snapshot.barrier;
         let keyed = self.backend.freeze(barrier.checkpoint, barrier.options.base)?;
+        let frozen = OperatorSnapshot::of(&self.operator);
         snapshot
             .operators
-            .push(OperatorSnapshot::of(&self.operator).with_keyed(keyed));
+            .push(frozen.with_keyed(keyed).with_state(state));
         Ok(())
     }
 

@@ -105,7 +105,7 @@ where
             function,
             keyed,
             timers,
-            event_time: EventTime::new(),
+            event_time: EventTime::restore(&context)?,
             event_clock,
             has_ended: false,
             clock: context.clock,
@@ -156,7 +156,7 @@ impl<K: Key, T: Data, P: KeyedProcessFunction<K, T>> ProcessLink<K, T, P> {
         if let Some(clock) = &self.event_clock {
             clock.on_watermark(self.event_time.watermark());
         }
-        self.event_time.pass_on(&mut self.next)
+        self.event_time.pass_on(&mut *self.next)
     }
 
     /// Fires all timers of event time that are due, however many there are.
@@ -252,7 +252,10 @@ where
                 return Ok(());
             }
             Signal::ProcessingTime(alarm) => self.on_processing_time(alarm)?,
-            Signal::Barrier(snapshot) => self.keyed.freeze(snapshot)?,
+            Signal::Barrier(snapshot) => {
+                let held = self.event_time.frozen(snapshot.barrier.options.alignment)?;
+                self.keyed.freeze_with(held, snapshot)?;
+            }
             Signal::EndOfData => {
                 self.catch_up()?;
                 self.has_ended = true;

@@ -12,7 +12,9 @@ use crate::context::{OperatorContext, TaskCounters};
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Signal};
 use crate::operator::collector::Collector;
+use crate::operator::event_time::EventTime;
 use crate::operator::keyed_state::{KeyedState, no_hashes};
+use crate::operator::timers::Quantum;
 use crate::operator::window::no_timestamp;
 use crate::operator::window::outlet::{LateRecords, Outlet, outlet};
 use crate::window::Window;
@@ -59,8 +61,7 @@ where
             state,
             ends: Ends::default(),
             starts: Vec::new(),
-            watermark: Watermark::MIN,
-            behind: false,
+            event_time: EventTime::restore(&context)?,
             clock: context.clock,
             counters: context.counters,
             limit: context.batch_records,
@@ -83,9 +84,8 @@ struct SlicedLink<W, C: Contents<T, W>, F, K, T, U> {
     ends: Ends<K>,
     /// Where the slices of the records of a batch begin.
     starts: Vec<i64>,
-    watermark: Watermark,
-    /// Whether windows have to be emitted before the watermark goes on.
-    behind: bool,
+    /// Watermarks go on when the windows that have ended are emitted.
+    event_time: EventTime,
     clock: Arc<dyn Clock>,
     counters: Arc<TaskCounters>,
     limit: usize,
@@ -94,8 +94,8 @@ struct SlicedLink<W, C: Contents<T, W>, F, K, T, U> {
     outlet: Box<dyn Outlet<T, U>>,
 }
 
-/// So many windows are emitted before the task looks after other work.
-const WINDOWS_PER_TURN: usize = 1024;
+/// So many windows are emitted at once.
+const WINDOWS_AT_ONCE: u32 = 128;
 
 impl<W, C, F, K, T, U> SlicedLink<W, C, F, K, T, U>
 where
@@ -143,7 +143,7 @@ where
             let at = timestamps[index];
             if *keep {
                 batch.records.push(keyed);
-            } else if at <= self.watermark.0 {
+            } else if at <= self.event_time.watermark().0 {
                 self.counters.late_records.fetch_add(1, Ordering::Relaxed);
                 self.late.records.push(keyed.record);
                 self.late.timestamps.get_or_insert_default().push(at);
@@ -162,14 +162,14 @@ where
     /// Whether a slice is in a window that has not ended.
     fn fits(&self, start: i64) -> bool {
         let last = self.slicing.last_end(start);
-        last.is_some_and(|end| end - 1 > self.watermark.0.0)
+        last.is_some_and(|end| end - 1 > self.event_time.watermark().0.0)
     }
 
     /// Adds the records of a batch to their slices.
     fn add(&mut self, batch: &mut Batch<Keyed<K, T>>) -> Result<()> {
         let hashes = batch.hashes.as_deref().ok_or_else(no_hashes)?;
         let (contents, slicing, ends) = (&self.contents, &self.slicing, &mut self.ends);
-        let watermark = self.watermark;
+        let watermark = self.event_time.watermark();
         let timestamps = batch.timestamps.iter().flatten();
         let places = self.starts.iter().zip(hashes).zip(timestamps);
         let entries = batch.records.drain(..).zip(places).map(|(keyed, place)| {
@@ -205,22 +205,21 @@ where
         )
     }
 
-    /// Emits windows that have ended, so many at the most, and then passes the watermark on.
-    fn catch_up(&mut self, windows: usize) -> Result<()> {
-        let mut left = windows;
-        while self.behind && left > 0 {
-            let Some((end, keys)) = self.ends.take(self.watermark, left) else {
-                self.behind = false;
-                break;
-            };
-            left = left.saturating_sub(keys.len());
-            self.emit(end, keys)?;
+    /// Emits some of the windows that have ended, and passes the watermark on when none are left.
+    fn catch_up(&mut self) -> Result<()> {
+        let (clock, watermark) = (self.clock.clone(), self.event_time.watermark());
+        let (mut quantum, mut is_done) = (Quantum::new(&*clock), !self.event_time.is_held());
+        while !is_done && quantum.has_room_for(WINDOWS_AT_ONCE) {
+            match self.ends.take(watermark, WINDOWS_AT_ONCE as usize) {
+                Some((end, keys)) => self.emit(end, keys)?,
+                None => is_done = true,
+            }
         }
         self.send()?;
-        if self.behind {
-            return Ok(());
+        if is_done {
+            self.event_time.pass_on(&mut *self.outlet)?;
         }
-        self.outlet.on_signal(&mut Signal::Watermark(self.watermark))
+        Ok(())
     }
 
     /// Emits the windows of these keys that end here.
@@ -228,7 +227,7 @@ where
         let (contents, slicing, ends, function) =
             (&self.contents, &self.slicing, &mut self.ends, &mut self.function);
         let (window, start) = (slicing.window(end), slicing.start_of(end));
-        let context = WindowContext::new(&window, self.watermark, self.clock.now());
+        let context = WindowContext::new(&window, self.event_time.watermark(), self.clock.now());
         let mut out = Collector::new(&mut self.emitted, self.outlet.results(), self.limit);
         out.at(Some(window.max_timestamp()));
         let hashes: Vec<u64> = keys.iter().map(|(hash, _)| *hash).collect();
@@ -297,12 +296,25 @@ where
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
         match signal {
             Signal::Watermark(watermark) => {
-                self.watermark = self.watermark.max(*watermark);
-                self.behind = true;
-                return self.catch_up(WINDOWS_PER_TURN);
+                self.event_time.on_watermark(*watermark);
+                if !self.ends.has_ended(self.event_time.watermark()) {
+                    self.event_time.pass_on(&mut *self.outlet)?;
+                }
+                return Ok(());
             }
-            Signal::EndOfData if self.behind => self.catch_up(usize::MAX)?,
-            Signal::Barrier(snapshot) => self.keyed.freeze(snapshot)?,
+            Signal::Idle | Signal::Active if self.event_time.is_held() => {
+                self.event_time.hold(signal);
+                return Ok(());
+            }
+            Signal::EndOfData => {
+                while self.event_time.is_held() {
+                    self.catch_up()?;
+                }
+            }
+            Signal::Barrier(snapshot) => {
+                let held = self.event_time.frozen(snapshot.barrier.options.alignment)?;
+                self.keyed.freeze_with(held, snapshot)?;
+            }
             _ => {}
         }
         self.outlet.on_signal(signal)
@@ -310,13 +322,16 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.outlet.poll_ready(cx))?;
-        if !self.behind {
+        if !self.event_time.is_held() {
             return Poll::Ready(Ok(()));
         }
-        self.catch_up(WINDOWS_PER_TURN)?;
-        // What was emitted may have filled what is behind; who asks again is told.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        self.catch_up()?;
+        if self.event_time.is_held() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // What was emitted may have filled what is behind.
+        self.outlet.poll_ready(cx)
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {

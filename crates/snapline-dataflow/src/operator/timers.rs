@@ -92,14 +92,27 @@ impl<'a> Quantum<'a> {
     }
 
     /// Whether one more may be done.
-    fn has_room(&mut self) -> bool {
-        let is_late =
-            || self.done.is_multiple_of(UNSEEN) && self.done > 0 && self.clock.monotonic() >= self.end;
-        if self.done == MOST || is_late() {
+    pub(super) fn has_room(&mut self) -> bool {
+        let looks = self.done.is_multiple_of(UNSEEN);
+        if self.done >= MOST || (looks && self.is_late()) {
             return false;
         }
         self.done += 1;
         true
+    }
+
+    /// Whether these may be done at once.
+    pub(super) fn has_room_for(&mut self, many: u32) -> bool {
+        if self.done >= MOST || self.is_late() {
+            return false;
+        }
+        self.done += many;
+        true
+    }
+
+    /// Something is always done.
+    fn is_late(&self) -> bool {
+        self.done > 0 && self.clock.monotonic() >= self.end
     }
 }
 
@@ -119,5 +132,10 @@ mod tests {
             quantum.has_room()
         };
         assert_eq!((0..5_000).filter(slow).count(), UNSEEN as usize);
+        let mut quantum = Quantum::new(&clock);
+        assert_eq!((0..5_000).filter(|_| quantum.has_room_for(100)).count(), 11);
+        let mut quantum = Quantum::new(&clock);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!((0..5_000).filter(|_| quantum.has_room_for(100)).count(), 1);
     }
 }

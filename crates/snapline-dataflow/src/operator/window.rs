@@ -10,6 +10,7 @@ pub(crate) mod outlet;
 use crate::context::{OperatorContext, TaskCounters};
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Signal};
+use crate::operator::event_time::EventTime;
 use crate::operator::keyed_state::{KeyedState, no_hashes};
 use crate::process::TimeDomain;
 use crate::window::Window;
@@ -21,7 +22,7 @@ use async_trait::async_trait;
 pub(crate) use element::no_timestamp;
 use outlet::{LateRecords, Outlet, outlet};
 use serde::{Deserialize, Serialize};
-use snapline_core::{Batch, Clock, Data, Key, Keyed, Result, Timestamp, Watermark};
+use snapline_core::{Batch, Clock, Data, Key, Keyed, Result, Timestamp};
 use snapline_state::{NamespacedState, TableSpec, TimerState};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -68,6 +69,7 @@ where
         let panes = NamespacedState::register("windows", &mut tables, max);
         let mut event_timers = TimerState::register("event-timers", &mut tables, max);
         let mut processing_timers = TimerState::register("processing-timers", &mut tables, max);
+        let event_time = EventTime::restore(&context)?;
         let mut keyed = KeyedState::open(&context, tables).await?;
         event_timers.restore(keyed.backend())?;
         processing_timers.restore(keyed.backend())?;
@@ -77,10 +79,10 @@ where
             panes,
             event_timers,
             processing_timers,
-            moment: TriggerContext::new(),
+            moment: TriggerContext::at(event_time.watermark()),
             assigned: Vec::new(),
             late: Batch::new(),
-            behind: None,
+            event_time,
             clock: context.clock,
             counters: context.counters,
             limit: context.batch_records,
@@ -114,17 +116,14 @@ where
     moment: TriggerContext,
     assigned: Vec<A::Window>,
     late: Batch<T>,
-    /// A watermark that goes on when all that is due has fired.
-    behind: Option<Watermark>,
+    /// Watermarks go on when all that is due has fired.
+    event_time: EventTime,
     clock: Arc<dyn Clock>,
     counters: Arc<TaskCounters>,
     limit: usize,
     emitted: Batch<U>,
     outlet: Box<dyn Outlet<T, U>>,
 }
-
-/// So many timers fire before the task looks after other work.
-const TIMERS_PER_TURN: usize = 1024;
 
 impl<A, G, C, F, K, T, U> WindowLink<A, G, C, F, K, T, U>
 where
@@ -136,13 +135,10 @@ where
     C: Contents<T, A::Window>,
     F: WindowFunction<K, A::Window, C::Output, U>,
 {
-    /// Fires what a watermark has brought about, and then passes it on.
-    fn catch_up(&mut self, timers: usize) -> Result<()> {
-        if let Some(watermark) = self.behind
-            && self.fire_event_time(watermark, timers)?
-        {
-            self.behind = None;
-            self.outlet.on_signal(&mut Signal::Watermark(watermark))?;
+    /// Fires some of what a watermark has brought about, and passes it on when nothing is left.
+    fn catch_up(&mut self) -> Result<()> {
+        if self.event_time.is_held() && self.fire_event_time(self.event_time.watermark())? {
+            self.event_time.pass_on(&mut *self.outlet)?;
         }
         Ok(())
     }
@@ -186,9 +182,17 @@ where
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
         match signal {
             Signal::Watermark(watermark) => {
-                self.moment.watermark = self.moment.watermark.max(*watermark);
-                self.behind = Some(self.moment.watermark);
-                return self.catch_up(TIMERS_PER_TURN);
+                self.event_time.on_watermark(*watermark);
+                self.moment.watermark = self.event_time.watermark();
+                let next = self.event_timers.next_time();
+                if next.is_none_or(|next| next > self.moment.watermark.0) {
+                    self.event_time.pass_on(&mut *self.outlet)?;
+                }
+                return Ok(());
+            }
+            Signal::Idle | Signal::Active if self.event_time.is_held() => {
+                self.event_time.hold(signal);
+                return Ok(());
             }
             Signal::ProcessingTime(alarm) => {
                 self.fire_processing_time(alarm.now())?;
@@ -197,8 +201,15 @@ where
                     alarm.wake_at(next);
                 }
             }
-            Signal::EndOfData => self.catch_up(usize::MAX)?,
-            Signal::Barrier(snapshot) => self.keyed.freeze(snapshot)?,
+            Signal::EndOfData => {
+                while self.event_time.is_held() {
+                    self.catch_up()?;
+                }
+            }
+            Signal::Barrier(snapshot) => {
+                let held = self.event_time.frozen(snapshot.barrier.options.alignment)?;
+                self.keyed.freeze_with(held, snapshot)?;
+            }
             _ => {}
         }
         self.outlet.on_signal(signal)
@@ -206,13 +217,16 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.outlet.poll_ready(cx))?;
-        if self.behind.is_none() {
+        if !self.event_time.is_held() {
             return Poll::Ready(Ok(()));
         }
-        self.catch_up(TIMERS_PER_TURN)?;
-        // What has fired may have filled what is behind; who asks again is told.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        self.catch_up()?;
+        if self.event_time.is_held() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // What has fired may have filled what is behind.
+        self.outlet.poll_ready(cx)
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {

@@ -44,7 +44,8 @@ impl<K> ProcessContext<'_, K> {
     }
 
     /// How far event time has come: no record with this timestamp or an earlier one is waited for.
-    /// [`Watermark::MIN`] before the first watermark, also after a failure.
+    /// [`Watermark::MIN`] before the first watermark, also after a failure, unless timers were firing when the
+    /// checkpoint was taken.
     pub fn current_watermark(&self) -> Watermark {
         self.watermark
     }

@@ -155,9 +155,9 @@ pub(crate) enum Change {
 }
 
 impl TriggerContext {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn at(watermark: Watermark) -> Self {
         Self {
-            watermark: Watermark::MIN,
+            watermark,
             processing_time: Timestamp::MIN,
             timestamp: None,
             timers: Vec::new(),

@@ -126,6 +126,39 @@ fn a_sleeping_receiver_is_woken_once_and_a_dropped_one_frees_its_senders() {
 }
 
 #[test]
+fn what_is_no_batch_is_taken_alone_when_none_stands_before_it_on_an_open_channel() {
+    let (mut gate, senders) = input_gate(3, 1024);
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let cx = &mut Context::from_waker(&waker);
+    let mut signal = |gate: &mut InputGate| {
+        let _ = gate.poll_announcement(cx);
+        let (channel, frame) = gate.next_signal()?;
+        Some((channel, is_marker(&frame)))
+    };
+    senders[0].send(numbered(0));
+    senders[0].send(aligned(1, 1));
+    assert_eq!(signal(&mut gate), None, "a batch stands before it");
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
+    senders[1].send(Frame {
+        element: StreamElement::Idle,
+        ..numbered(0)
+    });
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 1, "who waits is told");
+    senders[1].send(aligned(1, 0));
+    assert_eq!(signal(&mut gate), Some((1, false)));
+    assert_eq!(signal(&mut gate), Some((1, true)));
+    gate.block(2);
+    senders[2].send(aligned(1, 0));
+    assert_eq!(signal(&mut gate), None, "its channel is blocked");
+    gate.unblock(2);
+    assert_eq!(signal(&mut gate), Some((2, true)));
+    assert!(gate.poll_next(&mut Context::from_waker(Waker::noop())).is_ready());
+    assert_eq!(signal(&mut gate), Some((0, true)));
+    assert_eq!(signal(&mut gate), None);
+}
+
+#[test]
 fn an_emptied_batch_goes_back_to_its_sender() {
     let (mut gate, senders) = input_gate(1, 1024);
     assert!(senders[0].send(frame(1)).is_none());
@@ -227,14 +260,15 @@ fn a_barrier_that_may_overtake_is_announced_once_and_an_aligned_one_never() {
     let cx = &mut Context::from_waker(&waker);
     assert_eq!(announced(&mut gate, cx), None);
     senders[0].send(numbered(0));
-    senders[1].send(aligned(1, 0));
+    senders[1].send(numbered(0));
+    senders[1].send(aligned(1, 1));
     assert!(!gate.has_announcements() && wakes.0.load(Ordering::SeqCst) == 0);
     senders[0].send(barrier(1, 1));
     assert!(gate.has_announcements() && wakes.0.load(Ordering::SeqCst) == 1);
     assert_eq!(announced(&mut gate, cx), Some((0, 1)));
     assert_eq!(announced(&mut gate, cx), None);
     assert!(!gate.has_announcements());
-    assert_eq!(drain(&mut gate), ["0:0", "1:b1", "0:b1"]);
+    assert_eq!(drain(&mut gate), ["0:0", "1:0", "0:b1", "1:b1"]);
 }
 
 #[test]

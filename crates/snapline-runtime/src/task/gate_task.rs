@@ -144,12 +144,17 @@ impl GateTask {
                 self.hear_announcements(cx)?;
             }
             if self.head.poll_ready(cx)?.is_pending() {
-                // Barriers that may overtake do not wait for room.
+                // Barriers wait neither for room nor for timers that are due: not those that may overtake, nor those
+                // that need not.
                 self.hear_announcements(cx)?;
+                self.take_signals(cx)?;
                 return Poll::Pending;
             }
             if std::mem::take(&mut self.is_ending_data) {
                 self.finish_data()?;
+                if self.is_finished() {
+                    return self.poll_end(cx);
+                }
             }
             match self.gate.poll_next(cx) {
                 Poll::Ready((channel, frame)) => self.on_frame(channel, frame)?,
@@ -171,6 +176,7 @@ impl GateTask {
     /// checkpoints closed.
     fn is_finished(&self) -> bool {
         self.open_inputs == 0
+            && !self.is_ending_data
             && (!self.is_loop_entry || self.has_ended_data)
             && self.handler.pending().is_empty()
     }
@@ -198,6 +204,19 @@ impl GateTask {
         }
         if is_news {
             // A snapshot may have been taken, and the task may be about to sleep.
+            self.reporter.note(self.head.poll_advance(cx));
+        }
+        Ok(())
+    }
+
+    /// Takes all that no records stand before.
+    fn take_signals(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let mut is_news = false;
+        while let Some((channel, frame)) = self.gate.next_signal() {
+            is_news = true;
+            self.on_frame(channel, frame)?;
+        }
+        if is_news {
             self.reporter.note(self.head.poll_advance(cx));
         }
         Ok(())

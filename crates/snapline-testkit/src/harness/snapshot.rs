@@ -75,7 +75,8 @@ impl HarnessSnapshot {
         let lists = states
             .iter()
             .map(|state| self.lists(state))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?;
+        let operator_of_all = lists.as_slice().into();
         let mut dealt = OperatorState::redistribute(lists, parallelism as usize);
         if subtask.as_usize() >= dealt.len() {
             return Err(Error::internal("a subtask has no operator state"));
@@ -85,6 +86,7 @@ impl HarnessSnapshot {
             keyed_of_all: states.iter().flat_map(|state| &state.keyed).cloned().collect(),
             base: None,
             operator: dealt.swap_remove(subtask.as_usize()),
+            operator_of_all,
         })
     }
 

@@ -100,9 +100,13 @@ impl Tasks {
     pub(super) fn settle(&mut self, now: Timestamp) -> Result<()> {
         self.flush()?;
         for key in self.keys() {
-            let mut alarm = Alarm::new(now);
-            self.task(key)?.signal(&mut Signal::ProcessingTime(&mut alarm))?;
-            self.deliver()?;
+            let mut is_due = true;
+            while is_due {
+                let mut alarm = Alarm::new(now);
+                self.task(key)?.signal(&mut Signal::ProcessingTime(&mut alarm))?;
+                self.deliver()?;
+                is_due = alarm.next().is_some_and(|next| next <= now);
+            }
         }
         self.flush()
     }

@@ -84,4 +84,6 @@ jobs! { jobs:
 jobs! { timers:
     held_by_the_clock,
     fired_by_the_watermark,
+    many_at_one_watermark,
+    many_overtaken_by_barriers,
 }

@@ -7,7 +7,7 @@ use snapline::connector::ChannelSender;
 use snapline::core::{Key, Timestamp};
 use snapline::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const KEYS: u64 = 97;
 
@@ -278,4 +278,132 @@ fn keys_of_another_type_find_their_states_and_timers_at_another_parallelism() {
             .into_iter()
             .eq((0..KEYS).map(|key| (2 * visits(key), key as i64)))
     );
+}
+
+/// Emits each timer that fires. It adds the next one, until somebody has seen enough: all of them are due by one
+/// watermark, which comes once.
+#[derive(Clone)]
+struct Endless {
+    has_enough: Arc<AtomicBool>,
+    is_to_fail: Arc<AtomicBool>,
+}
+
+/// The time of the first timer of each key, of the record behind which all are due, and of one behind that.
+const FIRST: i64 = 1_000;
+const LAST: u64 = 1_000_000_000;
+const LATE: u64 = KEYS + 5;
+
+impl KeyedProcessFunction<u64, u64> for Endless {
+    type Output = (u64, i64);
+
+    fn process_element(
+        &mut self,
+        number: u64,
+        context: &mut ProcessContext<'_, u64>,
+        out: &mut Collector<'_, (u64, i64)>,
+    ) -> Result<()> {
+        match number {
+            0..KEYS => context.register_event_time_timer(Timestamp(FIRST))?,
+            LATE => out.collect((*context.current_key(), -1)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_timer(
+        &mut self,
+        time: Timestamp,
+        _: TimeDomain,
+        context: &mut ProcessContext<'_, u64>,
+        out: &mut Collector<'_, (u64, i64)>,
+    ) -> Result<()> {
+        assert!(!self.is_to_fail.swap(false, Ordering::SeqCst), "planned");
+        out.collect((*context.current_key(), time.0));
+        if !self.has_enough.load(Ordering::SeqCst) {
+            context.register_event_time_timer(time.plus_millis(1))?;
+        }
+        Ok(())
+    }
+}
+
+fn fire_endlessly(
+    env: &StreamExecutionEnvironment,
+    source: ChannelSource<u64>,
+    function: Endless,
+    sink: CollectSink<(u64, i64)>,
+) -> JobHandle {
+    let strategy = WatermarkStrategy::for_monotonous_timestamps()
+        .with_timestamp_assigner(|number: &u64| Timestamp(*number as i64));
+    env.from_source(source, "numbers")
+        .assign_timestamps_and_watermarks(strategy)
+        .key_by(|number| number % KEYS)
+        .process(function)
+        .uid("timers")
+        .sink_to(sink)
+        .uid("results");
+    block_on(env.execute_async("test")).unwrap()
+}
+
+/// The watermark that brings them about comes in the first run alone, in which a task panics. The second one is sent
+/// nothing, the third one a late record, which has to wait until the timers have fired.
+#[test]
+fn checkpoints_complete_while_timers_fire_and_have_those_that_are_left_with_their_watermark() {
+    let storage = MemoryCheckpointStorage::new();
+    let function = Endless {
+        has_enough: Arc::default(),
+        is_to_fail: Arc::default(),
+    };
+    let (sink, fired) = CollectSink::new();
+    let wait_for_two = |handle: &JobHandle| {
+        let before = handle.status().checkpoints.completed;
+        wait_for(handle, |status| status.checkpoints.completed >= before + 2);
+    };
+    for (run, parallelism) in [1, 3, 2].into_iter().enumerate() {
+        let env = environment(parallelism, storage.clone());
+        let (feed, source) = ChannelSource::bounded(1 << 10);
+        let handle = fire_endlessly(&env, source, function.clone(), sink.clone());
+        let send = |numbers: &mut dyn Iterator<Item = u64>| {
+            let sent = numbers.map(|number| block_on(feed.send(number)).unwrap()).count();
+            wait_for(&handle, |status| status.records >= sent as u64);
+        };
+        match run {
+            0 => send(&mut (0..KEYS).chain([LAST])),
+            _ => _ = wait_for(&handle, |status| status.restored.is_some()),
+        }
+        wait_for_two(&handle);
+        if run == 0 {
+            function.is_to_fail.store(true, Ordering::SeqCst);
+            wait_for(&handle, |status| status.restarts == 1);
+            wait_for_two(&handle);
+        }
+        if run < 2 {
+            handle.cancel();
+        } else {
+            send(&mut [LATE].into_iter());
+            function.has_enough.store(true, Ordering::SeqCst);
+            drop(feed);
+        }
+        let _ = block_on(handle.wait());
+    }
+    let fired = fired.take();
+    for key in 0..KEYS {
+        let times: Vec<i64> = fired
+            .iter()
+            .filter(|(of, _)| *of == key)
+            .map(|(_, time)| *time)
+            .collect();
+        let late = times
+            .iter()
+            .rposition(|time| *time != -1)
+            .map_or(0, |last| last + 1);
+        assert!(
+            times[late..].iter().eq((key == LATE % KEYS).then_some(&-1)),
+            "{key}: {late}"
+        );
+        assert!(late > 3, "{key}: {late} timers in three runs");
+        assert!(
+            times[..late].iter().copied().eq(FIRST..FIRST + late as i64),
+            "key {key}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 use super::element::outcome;
 use super::{Pane, WindowLink};
 use crate::operator::collector::Collector;
+use crate::operator::timers::Quantum;
 use crate::process::TimeDomain;
 use crate::window::Window;
 use crate::window::assigner::WindowAssigner;
@@ -22,8 +23,8 @@ where
     C: Contents<T, A::Window>,
     F: WindowFunction<K, A::Window, C::Output, U>,
 {
-    /// Fires timers up to a watermark, so many at the most. Returns whether none are left.
-    pub(super) fn fire_event_time(&mut self, watermark: Watermark, timers: usize) -> Result<bool> {
+    /// Fires some of the timers up to a watermark. Returns whether none are left.
+    pub(super) fn fire_event_time(&mut self, watermark: Watermark) -> Result<bool> {
         self.moment.timestamp = None;
         if self
             .event_timers
@@ -32,8 +33,9 @@ where
         {
             self.moment.processing_time = self.clock.now();
         }
-        let mut is_done = false;
-        for _ in 0..timers {
+        let clock = self.clock.clone();
+        let (mut quantum, mut is_done) = (Quantum::new(&*clock), false);
+        while quantum.has_room() {
             match self.event_timers.take_due(self.keyed.backend(), watermark.0)? {
                 Some(timer) => self.fire(timer, TimeDomain::EventTime)?,
                 None => {
@@ -46,11 +48,15 @@ where
         Ok(is_done)
     }
 
-    /// Fires all timers up to a time of the clock.
+    /// Fires some of the timers up to a time of the clock.
     pub(super) fn fire_processing_time(&mut self, now: Timestamp) -> Result<()> {
         self.moment.timestamp = None;
         self.moment.processing_time = now;
-        while let Some(timer) = self.processing_timers.take_due(self.keyed.backend(), now)? {
+        let clock = self.clock.clone();
+        let mut quantum = Quantum::new(&*clock);
+        while quantum.has_room()
+            && let Some(timer) = self.processing_timers.take_due(self.keyed.backend(), now)?
+        {
             self.fire(timer, TimeDomain::ProcessingTime)?;
         }
         self.send()

@@ -278,7 +278,10 @@ fn a_table_that_loses_much_more_than_it_keeps_asks_for_a_full_snapshot() {
             assert!(key > super::super::FEW_REMOVALS as u64);
             subject.freeze(Some(0));
             subject.finish();
-            assert!(subject.newest_len() < 400, "keys that are gone stand in the full snapshot");
+            assert!(
+                subject.newest_len() < 400,
+                "keys that are gone stand in the full snapshot"
+            );
             subject.put(3, 3);
             subject.freeze(Some(0));
             subject.finish();

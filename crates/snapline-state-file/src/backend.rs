@@ -45,8 +45,10 @@ use store::Store;
 /// and are tried again, and what is kept for restarts goes first. Open files: some dozens for each subtask.
 ///
 /// # Snapshots and restarts
-/// A snapshot stores entries, not files: those that have changed since its base, or all. Files are rewritten when they are merged, each
-/// entry some times in its life, so storing the files that are new would store more than what has changed.
+/// A snapshot stores entries, not files: those that have changed since its base, or all, in the order of the files. Files are
+/// rewritten when they are merged, each entry some times in its life, so storing the files that are new would store more than
+/// what has changed. Snapshots of changes become one when there are many of them, and a full snapshot comes when together they are a quarter
+/// as long. A restore writes the entries of full snapshots as they come, without putting them in order or merging them.
 ///
 /// But the files of the last checkpoints are kept beside the scratch folder, by hard links. A task that restarts, in this process or after the
 /// process was killed, links them again, opens them and goes on, however large they are. They are used for the very
@@ -110,6 +112,8 @@ pub struct FileStateBackendBuilder {
 
 /// Filters of files take this part of the memory at the most.
 const FILTER_PART: usize = 8;
+/// A batch of changes takes about this part of it on the disk, where entries are shorter.
+const BATCH_PART: usize = 32;
 
 impl FileStateBackend {
     /// A backend with scratch folders below this folder, which should be on a fast local disk. It is made when a job
@@ -154,7 +158,10 @@ impl FileStateBackend {
         let store = Store::create(
             Folder::create(&self.folder, SCRATCH)?,
             self.cache.clone(),
-            self.memory_bytes / FILTER_PART,
+            (
+                self.memory_bytes / FILTER_PART,
+                (self.memory_bytes / BATCH_PART) as u64,
+            ),
             self.shelf.clone(),
             Owner::new(&context),
         );

@@ -9,6 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A chain with so many deltas is not made longer: each of them is read after a failure.
 const MOST_DELTAS: usize = 24;
 
+/// So many deltas of about the same length become one, where a backend can do that.
+const MERGED_DELTAS: usize = 8;
+
+/// A delta that is so many times as long as the next will be is not of about the same length.
+const ABOUT: u64 = 4;
+
 /// The snapshots of one subtask that were stored, shared with those that are being stored.
 ///
 /// A backend that stores deltas asks it on which snapshot the next one is to build, and lets each snapshot that
@@ -30,6 +36,10 @@ pub struct SnapshotChain {
     pub freeze: u64,
     /// The files that the snapshot consists of.
     pub handles: Vec<StateHandle>,
+    /// For each file the freeze after which it was stored, if it is known.
+    freezes: Vec<Option<u64>>,
+    /// Whether the last file has what others had.
+    is_merged: bool,
 }
 
 impl SnapshotChains {
@@ -43,8 +53,7 @@ impl SnapshotChains {
         };
         let chains = Self::default();
         if let Some(base) = context.base.filter(|_| context.restore.iter().all(is_own)) {
-            let handles = context.restore.clone();
-            chains.insert(base, SnapshotChain { freeze: 0, handles });
+            chains.insert(base, SnapshotChain::new(0, context.restore.clone()));
         }
         chains
     }
@@ -52,7 +61,8 @@ impl SnapshotChains {
     /// A snapshot is stored.
     pub fn insert(&self, checkpoint: CheckpointId, chain: SnapshotChain) {
         let mut known = self.known();
-        if let Some(delta) = chain.handles.last().filter(|last| last.kind == HandleKind::Delta) {
+        let delta = chain.handles.last().filter(|last| last.kind == HandleKind::Delta);
+        if let Some(delta) = delta.filter(|_| !chain.is_merged) {
             known.expected = delta.len;
         }
         known.chains.insert(checkpoint, chain);
@@ -68,10 +78,30 @@ impl SnapshotChains {
     /// The snapshot on which the next one is to build, if it is [worth it](SnapshotChain::may_grow), going by the
     /// deltas before. Those before it are forgotten.
     pub fn base(&self, checkpoint: CheckpointId) -> Option<SnapshotChain> {
+        self.grown(checkpoint, |chain, _| chain)
+    }
+
+    /// The same for a backend that still has all changes after some freeze: when there are many deltas, the last of them
+    /// are left out of the chain, so that the next one has what they have and takes their place.
+    ///
+    /// So a chain grows until its deltas are long, and not only until there are many, and what a snapshot stores follows from
+    /// what has changed also where that is little.
+    pub fn base_of_all_since(&self, checkpoint: CheckpointId, freeze: u64) -> Option<SnapshotChain> {
+        self.grown(checkpoint, |chain, expected| chain.merging(expected, freeze))
+    }
+
+    fn grown(
+        &self,
+        checkpoint: CheckpointId,
+        merging: impl FnOnce(SnapshotChain, u64) -> SnapshotChain,
+    ) -> Option<SnapshotChain> {
         let chain = self.of(checkpoint)?;
         let mut known = self.known();
-        if chain.may_grow(known.expected) {
-            return Some(chain);
+        if chain.has_room(known.expected) {
+            let chain = merging(chain, known.expected);
+            if chain.may_grow(0) {
+                return Some(chain);
+            }
         }
         // By and by a delta is tried again: it may have become shorter.
         known.expected /= 2;
@@ -84,6 +114,75 @@ impl SnapshotChains {
 }
 
 impl SnapshotChain {
+    /// A snapshot of this freeze that consists of these files.
+    pub fn new(freeze: u64, handles: Vec<StateHandle>) -> Self {
+        let mut freezes = vec![None; handles.len()];
+        if let Some(last) = freezes.last_mut() {
+            *last = Some(freeze);
+        }
+        Self {
+            freeze,
+            handles,
+            freezes,
+            is_merged: false,
+        }
+    }
+
+    /// The snapshot of a later freeze, with one more file if there is something to store.
+    #[must_use]
+    pub fn followed_by(mut self, freeze: u64, handle: Option<StateHandle>) -> Self {
+        self.freeze = freeze;
+        if let Some(handle) = handle {
+            self.handles.push(handle);
+            self.freezes.push(Some(freeze));
+        }
+        self
+    }
+
+    /// Of the freezes after one of which changes are needed, to be able to merge deltas, the first.
+    pub fn first_freeze(&self) -> u64 {
+        self.freezes
+            .iter()
+            .flatten()
+            .min()
+            .copied()
+            .unwrap_or(self.freeze)
+    }
+
+    /// Without the deltas that are to be merged with the next one, all changes after `since` being there.
+    fn merging(mut self, expected: u64, since: u64) -> Self {
+        self.is_merged = false;
+        let is_delta = |handle: &&StateHandle| handle.kind == HandleKind::Delta;
+        let deltas = self.handles.iter().rev().take_while(is_delta).count();
+        let is_alike =
+            |handle: &&StateHandle| is_delta(handle) && handle.len <= expected.saturating_mul(ABOUT);
+        let alike = self.handles.iter().rev().take_while(is_alike).count();
+        if alike < MERGED_DELTAS {
+            return self;
+        }
+        let merged = match deltas - alike >= MERGED_DELTAS {
+            true => deltas,
+            false => alike,
+        };
+        let len = self.handles.len();
+        let is_there = |end: &usize| {
+            let freeze = end.checked_sub(1).and_then(|last| self.freezes[last]);
+            freeze.is_some_and(|freeze| freeze >= since)
+        };
+        match (len - merged..=len - MERGED_DELTAS).find(is_there) {
+            Some(end) => self.cut(end),
+            None => self,
+        }
+    }
+
+    fn cut(mut self, end: usize) -> Self {
+        self.handles.truncate(end);
+        self.freezes.truncate(end);
+        self.freeze = self.freezes.last().copied().flatten().unwrap_or(self.freeze);
+        self.is_merged = true;
+        self
+    }
+
     /// How many bytes the full snapshot has, with which the chain begins.
     pub fn full_bytes(&self) -> u64 {
         let full = self
@@ -102,8 +201,17 @@ impl SnapshotChain {
             .handles
             .iter()
             .filter(|handle| handle.kind == HandleKind::Delta);
-        let (count, bytes) = deltas.fold((0, 0), |(count, bytes), delta| (count + 1, bytes + delta.len));
-        count < MOST_DELTAS && (bytes + expected) * 4 <= self.full_bytes()
+        deltas.count() < MOST_DELTAS && self.has_room(expected)
+    }
+
+    /// Whether it is with a delta of about so many bytes, however many there are.
+    fn has_room(&self, expected: u64) -> bool {
+        let deltas = self
+            .handles
+            .iter()
+            .filter(|handle| handle.kind == HandleKind::Delta);
+        let bytes: u64 = deltas.map(|delta| delta.len).sum();
+        (bytes + expected) * 4 <= self.full_bytes()
     }
 }
 
@@ -120,12 +228,72 @@ mod tests {
 
     fn chain(full: u64, deltas: &[u64]) -> SnapshotChain {
         let deltas = deltas.iter().map(|len| handle(HandleKind::Delta, *len));
-        SnapshotChain {
-            freeze: 1,
-            handles: std::iter::once(handle(HandleKind::Full, full))
-                .chain(deltas)
-                .collect(),
+        let full = std::iter::once(handle(HandleKind::Full, full));
+        SnapshotChain::new(1, full.chain(deltas).collect())
+    }
+
+    /// Lets snapshots of this length build on each other; the lengths of the files of each.
+    fn grow(chains: &SnapshotChains, full: u64, delta: u64, count: u64) -> Vec<Vec<u64>> {
+        chains.insert(
+            CheckpointId(0),
+            SnapshotChain::new(0, vec![handle(HandleKind::Full, full)]),
+        );
+        let one = |freeze: u64| {
+            let base = chains.base_of_all_since(CheckpointId(freeze - 1), 0);
+            let chain = match base {
+                Some(base) => {
+                    let len = (freeze - base.freeze) * delta;
+                    base.followed_by(freeze, Some(handle(HandleKind::Delta, len)))
+                }
+                None => SnapshotChain::new(freeze, vec![handle(HandleKind::Full, full)]),
+            };
+            let lengths = chain.handles.iter().map(|handle| handle.len).collect();
+            chains.insert(CheckpointId(freeze), chain);
+            lengths
+        };
+        (1..=count).map(one).collect()
+    }
+
+    #[test]
+    fn many_short_deltas_become_few_and_what_is_stored_follows_from_what_has_changed() {
+        let grown = grow(&SnapshotChains::default(), 1_000_000, 1_000, 1_000);
+        let stored: u64 = grown.iter().filter_map(|lengths| lengths.last()).sum();
+        let fulls = grown.iter().filter(|lengths| lengths.len() == 1).count();
+        assert_eq!(fulls, 3, "one for each quarter of the state");
+        assert!(stored < 9 * 1_000 * 1_000, "{stored}");
+        assert!(grown.iter().all(|lengths| lengths.len() <= 2 * MERGED_DELTAS + 1));
+        let covered = |lengths: &Vec<u64>| lengths.iter().skip(1).sum::<u64>();
+        assert_eq!(
+            covered(&grown[199]),
+            200_000,
+            "nothing is left out or stored twice"
+        );
+    }
+
+    #[test]
+    fn deltas_from_before_a_restart_are_not_merged() {
+        let chains = SnapshotChains::default();
+        let before = chain(1_000_000, &[1; 12]);
+        chains.insert(CheckpointId(1), SnapshotChain::new(0, before.handles));
+        for freeze in 1..=MERGED_DELTAS as u64 {
+            let base = chains.base_of_all_since(CheckpointId(freeze), 0).unwrap();
+            assert_eq!(base.handles.len() as u64, 12 + freeze);
+            let next = base.followed_by(freeze, Some(handle(HandleKind::Delta, 1)));
+            chains.insert(CheckpointId(freeze + 1), next);
         }
+        let base = chains.base_of_all_since(CheckpointId(MERGED_DELTAS as u64 + 1), 0);
+        assert_eq!(base.map(|base| (base.freeze, base.handles.len())), Some((0, 13)));
+    }
+
+    #[test]
+    fn what_is_not_kept_any_more_is_not_merged() {
+        let chains = SnapshotChains::default();
+        grow(&chains, 1_000_000, 10, MERGED_DELTAS as u64);
+        let last = CheckpointId(MERGED_DELTAS as u64);
+        let merged = chains.base_of_all_since(last, 0).unwrap();
+        assert_eq!((merged.freeze, merged.handles.len()), (0, 1));
+        let base = chains.base_of_all_since(last, 1).unwrap();
+        assert_eq!(base.freeze, MERGED_DELTAS as u64);
     }
 
     #[test]

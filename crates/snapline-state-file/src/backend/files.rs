@@ -10,6 +10,7 @@ mod cache;
 mod compaction;
 mod disk;
 mod filter;
+mod loading;
 mod merge;
 mod sorted_file;
 mod version;
@@ -17,7 +18,9 @@ mod writer;
 
 pub(super) use batch_file::BatchFile;
 pub(super) use cache::BlockCache;
-pub(super) use disk::Disk;
+#[cfg(test)]
+pub(super) use disk::Disk as TestDisk;
+pub(super) use loading::Loading;
 pub(super) use merge::{EntryRef, Merged, Removed};
 pub(super) use sorted_file::SortedFile;
 pub(super) use version::Version;
@@ -25,6 +28,7 @@ pub(super) use version::Version;
 use super::change::Change;
 use super::shelf::KeptFile;
 use compaction::{Compaction, Work};
+use disk::Disk;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -50,15 +54,20 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Begins with nothing, in a folder that is there.
-    pub(super) fn new(folder: PathBuf, cache: Arc<BlockCache>, filter_bytes: usize) -> Self {
+    /// Begins with nothing, in a folder that is there; batches are expected to be about so long.
+    pub(super) fn new(
+        folder: PathBuf,
+        cache: Arc<BlockCache>,
+        filter_bytes: usize,
+        batch_bytes: u64,
+    ) -> Self {
         Self {
             folder,
             cache,
             filter_bytes,
             disk: Disk::default(),
             version: Mutex::default(),
-            compaction: Mutex::default(),
+            compaction: Mutex::new(Compaction::expecting(batch_bytes)),
             changes: AtomicU64::new(0),
             resident: AtomicUsize::new(0),
             merging: AtomicUsize::new(0),

@@ -119,9 +119,15 @@ impl FileKeyedState {
         self.peak
     }
 
+    /// The files of this moment.
+    #[cfg(test)]
+    pub(super) fn version(&self) -> std::sync::Arc<super::files::Version> {
+        self.store.version()
+    }
+
     /// The disk of the scratch folder.
     #[cfg(test)]
-    pub(super) fn disk(&self) -> &super::files::Disk {
+    pub(super) fn disk(&self) -> &super::files::TestDisk {
         self.store.disk()
     }
 
@@ -310,10 +316,13 @@ impl FileKeyedState {
 
     /// From when on changes have to be kept: not if they become longer than the state.
     fn limit_changes(&mut self, batch: u64) {
-        let kept = self.flusher.kept_bytes();
-        if kept > KEPT_CHANGES.max(self.store.bytes()) {
+        if self.flusher.kept_bytes() > self.most_kept() {
             self.tracked_since = batch;
         }
+    }
+
+    fn most_kept(&self) -> u64 {
+        KEPT_CHANGES.max(self.store.bytes())
     }
 }
 
@@ -328,12 +337,17 @@ impl KeyedStateBackend for FileKeyedState {
 
     fn freeze(&mut self, checkpoint: CheckpointId, base: Option<CheckpointId>) -> Result<Box<dyn Snapshot>> {
         let complete = base;
-        let base = base.and_then(|base| self.chains.base(base));
+        let base = base.and_then(|base| self.chains.base_of_all_since(base, self.tracked_since));
         let base = base.filter(|base| base.freeze >= self.tracked_since);
         let (sender, frozen) = oneshot::channel();
         let since = base.as_ref().map(|base| base.freeze);
-        if let Some(since) = since {
-            self.tracked_since = since;
+        if let Some(base) = &base {
+            // To merge deltas, the changes of all of them are kept, unless they have become long.
+            let first = match self.flusher.kept_bytes() > self.most_kept() / 2 {
+                true => base.freeze,
+                false => base.first_freeze(),
+            };
+            self.tracked_since = self.tracked_since.max(first);
         }
         let freeze = self.close(Some(Freeze {
             since,

@@ -1,12 +1,16 @@
 //! From the files of a checkpoint to the disk of a subtask.
 
 use super::change::{Change, encode_key, encode_value};
+use super::files::Loading;
 use super::store::Store;
 use snapline_core::Result;
-use snapline_state::{StateContext, StoredEntries, TableId, TableMeta};
+use snapline_state::{HandleKind, StateContext, StoredEntries, TableId, TableMeta};
 
 /// So many bytes of entries are put in order and written at a time.
 const CHUNK_BYTES: usize = 16 * 1024 * 1024;
+
+/// So often entries of full snapshots may be out of order: where there are several, each begins anew.
+const MOST_BREAKS: usize = 32;
 
 /// What a checkpoint was found to have.
 #[derive(Debug, Default)]
@@ -20,33 +24,58 @@ pub(super) struct Restored {
 /// Writes all entries of a checkpoint that the subtask owns.
 pub(super) async fn restore(context: &StateContext, store: &Store) -> Result<Restored> {
     let mut is_migrated = false;
+    let context = &fulls_first(context.clone());
+    let mut intake = Intake::new(context, store);
     let unclaimed = context
         .restore_tables(&mut |stored| {
             is_migrated |= stored.is_migrated();
-            Chunk::new(context, store, stored.table()).restore(&stored)
+            intake.take(&stored)
         })
         .await?;
+    intake.finish()?;
     Ok(Restored {
         unclaimed,
         is_migrated,
     })
 }
 
-struct Chunk<'a> {
+/// The snapshots of different subtasks have no key in common, so their order is free.
+fn fulls_first(mut context: StateContext) -> StateContext {
+    context
+        .restore
+        .sort_by_key(|handle| handle.kind == HandleKind::Delta);
+    context
+}
+
+/// Entries on their way to files.
+///
+/// Those of full snapshots that a disk has written come in the order of files, and are written as they come. Others, and
+/// changes, are put in order some megabytes at a time, and merged.
+struct Intake<'a> {
     context: &'a StateContext,
     store: &'a Store,
+    loading: Option<Loading<'a>>,
+    /// How often entries were out of order.
+    breaks: usize,
     table: TableId,
     changes: Vec<Change>,
     bytes: usize,
     key: Vec<u8>,
 }
 
-impl<'a> Chunk<'a> {
-    fn new(context: &'a StateContext, store: &'a Store, table: TableId) -> Self {
+impl<'a> Intake<'a> {
+    fn new(context: &'a StateContext, store: &'a Store) -> Self {
+        let fulls = context
+            .restore
+            .iter()
+            .filter(|handle| handle.kind == HandleKind::Full);
+        let (count, bytes) = fulls.fold((0, 0), |(count, bytes), full| (count + 1, bytes + full.len));
         Self {
             context,
             store,
-            table,
+            loading: Some(store.load(count, bytes)),
+            breaks: 0,
+            table: TableId(0),
             changes: Vec::new(),
             bytes: 0,
             key: Vec::new(),
@@ -54,7 +83,11 @@ impl<'a> Chunk<'a> {
     }
 
     /// A key that is removed and has an entry came back, so what is removed comes first.
-    fn restore(&mut self, stored: &StoredEntries) -> Result<()> {
+    fn take(&mut self, stored: &StoredEntries) -> Result<()> {
+        self.table = stored.table();
+        if stored.is_delta() {
+            self.end_loading()?;
+        }
         stored.for_each_removed(&mut |hash, key| self.push(hash, key, None))?;
         stored.for_each(&mut |restored| {
             let entry = restored.entry;
@@ -67,6 +100,18 @@ impl<'a> Chunk<'a> {
         let group = self.context.max_parallelism.key_group(hash);
         encode_key(self.table, group, key, &mut self.key);
         let value = encode_value(key, value);
+        if let (Some(value), Some(loading)) = (&value, &mut self.loading) {
+            if !loading.is_next(&self.key) {
+                self.breaks += 1;
+                let ended = loading.end_file();
+                self.store.checked(ended)?;
+            }
+            if self.breaks <= MOST_BREAKS {
+                let pushed = loading.push(&self.key, value);
+                return self.store.checked(pushed);
+            }
+            self.end_loading()?;
+        }
         self.bytes += size_of::<Change>() + self.key.len() + value.as_ref().map_or(0, |value| value.len());
         self.changes.push(Change {
             key: self.key[..].into(),
@@ -85,6 +130,19 @@ impl<'a> Chunk<'a> {
             return Ok(());
         }
         self.store.write_unsorted(changes)?;
+        self.store.compact()
+    }
+
+    /// From now on nothing comes in order.
+    fn end_loading(&mut self) -> Result<()> {
+        match self.loading.take() {
+            Some(loading) => self.store.checked(loading.finish()),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(mut self) -> Result<()> {
+        self.end_loading()?;
         self.store.compact()
     }
 }

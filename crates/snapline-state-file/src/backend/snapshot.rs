@@ -86,15 +86,10 @@ impl Snapshot for FileSnapshot {
         let handle = target
             .write_blocks("keyed", blocks, kind, Some(key_groups))
             .await?;
-        let mut handles = base.map_or_else(Vec::new, |base| base.handles);
         let is_inline = matches!(handle.location, StateLocation::Inline(_));
-        if !is_inline || has_entries.load(Ordering::Acquire) {
-            handles.push(handle);
-        }
-        let chain = SnapshotChain {
-            freeze,
-            handles: handles.clone(),
-        };
+        let handle = (!is_inline || has_entries.load(Ordering::Acquire)).then_some(handle);
+        let chain = base.unwrap_or_default().followed_by(freeze, handle);
+        let handles = chain.handles.clone();
         chains.insert(checkpoint, chain);
         if can_keep {
             store.keep((checkpoint, complete), &handles, &version);

@@ -1,7 +1,9 @@
 //! The entries on disk, and what errors of the disk mean to users.
 
 use super::change::{Change, sort};
-use super::files::{BatchFile, BlockCache, EntryRef, Files, Merged, SortedFile, Version, merge_batches};
+use super::files::{
+    BatchFile, BlockCache, EntryRef, Files, Loading, Merged, SortedFile, Version, merge_batches,
+};
 use super::folder::Folder;
 use super::shelf::{Owner, Shelf};
 use byteview::ByteView;
@@ -24,16 +26,21 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Begins with nothing; filters of files may take so many bytes.
+    /// Begins with nothing; filters of files may take so many bytes, and batches about so many.
     pub(super) fn create(
         folder: Folder,
         cache: Arc<BlockCache>,
-        filter_bytes: usize,
+        (filter_bytes, batch_bytes): (usize, u64),
         shelf: Shelf,
         owner: Owner,
     ) -> Self {
         Self {
-            files: Arc::new(Files::new(folder.path().to_owned(), cache, filter_bytes)),
+            files: Arc::new(Files::new(
+                folder.path().to_owned(),
+                cache,
+                filter_bytes,
+                batch_bytes,
+            )),
             folder: Arc::new(folder),
             shelf,
             owner: Arc::new(owner),
@@ -128,6 +135,16 @@ impl Store {
         Ok(self.files.keep(self.write(changes)?))
     }
 
+    /// Begins to load about so many bytes of so many snapshots.
+    pub(super) fn load(&self, snapshots: usize, bytes: u64) -> Loading<'_> {
+        self.files.load(snapshots, bytes)
+    }
+
+    /// Explains an error of the disk.
+    pub(super) fn checked<T>(&self, outcome: io::Result<T>) -> Result<T> {
+        outcome.map_err(|error| self.error(error))
+    }
+
     /// Puts changes in order and writes them.
     pub(super) fn write_unsorted(&self, mut changes: Vec<Change>) -> Result<()> {
         sort(&mut changes);
@@ -136,7 +153,7 @@ impl Store {
 
     /// The disk of the scratch folder.
     #[cfg(test)]
-    pub(super) fn disk(&self) -> &super::files::Disk {
+    pub(super) fn disk(&self) -> &super::files::TestDisk {
         self.files.disk()
     }
 

@@ -7,11 +7,11 @@ use futures::executor::block_on;
 use futures::future::{join, poll_fn};
 use snapline_core::{
     CheckpointId, Clock, ErrorKind, ManualClock, MaxParallelism, OperatorUid, StableHasher, SubtaskIndex,
-    Timestamp,
+    Timestamp, encode_into,
 };
 use snapline_state::{
-    CheckpointStorage, LocalCopies, SnapshotTarget, StateDescriptor, StateHandle, StateLocation, StateTtl,
-    StorageKey, ValueState,
+    BlockWriter, CheckpointStorage, Entry, HandleKind, LocalCopies, SnapshotTarget, StateDescriptor,
+    StateHandle, StateLocation, StateTtl, StorageKey, TableId, ValueState, block_channel,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -219,6 +219,57 @@ fn a_snapshot_leaves_no_copy_in_memory() {
     let handles = place.persist_to(&mut state, copies.clone());
     assert!(matches!(handles[0].location, StateLocation::File { .. }));
     assert_eq!(copies.bytes(), 0);
+}
+
+#[test]
+fn a_full_snapshot_is_restored_as_it_comes_and_nothing_is_merged() {
+    let place = Place::new(128 * 1024);
+    let (texts, mut state) = place.open(&[]);
+    let text = |key: u64| format!("{key:0>200}");
+    (0..20_000).for_each(|key| set(&texts, &mut state, key, &text(key)).unwrap());
+    let handles = place.persist(&mut state);
+    state.end();
+    let (texts, mut restored) = place.open(&handles);
+    let version = restored.version();
+    let levels: Vec<_> = version.files().map(|(level, _)| level).collect();
+    assert!(levels[0].is_some() && levels.iter().all(|level| *level == levels[0]));
+    let expected = (0..20_000).map(|key| (key, text(key))).collect();
+    assert!(content(&texts, &mut restored) == expected);
+    assert_eq!(texts.value(&mut restored, hash(7), &7).unwrap(), Some(text(7)));
+    assert_eq!(texts.value(&mut restored, hash(20_000), &20_000).unwrap(), None);
+}
+
+#[test]
+fn a_full_snapshot_in_any_order_is_restored() {
+    let place = Place::new(128 * 1024);
+    let mut tables = Vec::new();
+    Texts::register("texts", &mut tables, MaxParallelism::DEFAULT);
+    let (sender, blocks) = block_channel();
+    let mut writer = BlockWriter::new(sender);
+    writer.begin_table(TableId(0), tables[0].meta()).unwrap();
+    let expected: BTreeMap<u64, String> = (0..5_000).map(|key| (key, format!("{key:0>30}"))).collect();
+    let all = MaxParallelism::DEFAULT.full_range();
+    for (key, text) in &expected {
+        let (mut payload, mut value, mut encoded) = (Vec::new(), Vec::new(), Vec::new());
+        encode_into(key, &mut encoded).unwrap();
+        encode_into(text, &mut value).unwrap();
+        Entry {
+            key: &encoded,
+            value: &value,
+        }
+        .append(&mut payload);
+        writer.append(TableId(0), all, 1, &payload);
+    }
+    writer.finish();
+    let target = SnapshotTarget::new(place.storage(), StorageKey::new("s").unwrap());
+    let written = target.write_blocks("keyed", blocks, HandleKind::Full, Some(all));
+    let handle = block_on(written).unwrap();
+    let (texts, mut restored) = place.open(&[handle]);
+    assert!(content(&texts, &mut restored) == expected);
+    assert_eq!(
+        texts.value(&mut restored, hash(7), &7).unwrap().as_ref(),
+        expected.get(&7)
+    );
 }
 
 #[test]

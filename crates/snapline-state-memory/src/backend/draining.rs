@@ -178,10 +178,7 @@ impl Snapshot for MemorySnapshot {
             Some(blocks) => blocks.persist(target).await?,
             None => Vec::new(),
         };
-        let chain = SnapshotChain {
-            freeze,
-            handles: handles.clone(),
-        };
+        let chain = SnapshotChain::new(freeze, handles.clone());
         chains.insert(checkpoint, chain);
         Ok(handles)
     }

@@ -36,6 +36,19 @@ pub(super) struct Compaction {
 }
 
 impl Compaction {
+    /// Expects batches of about so many bytes.
+    pub(super) fn expecting(batch_bytes: u64) -> Self {
+        Self {
+            batch_bytes,
+            ..Self::default()
+        }
+    }
+
+    /// The first level that may be so long.
+    pub(super) fn level_for(&self, bytes: u64) -> usize {
+        (0..).find(|level| self.level_bytes(*level) >= bytes).unwrap_or(0)
+    }
+
     /// What should be done, if anything.
     pub(super) fn choose(&mut self, version: &Version) -> Option<Work> {
         let longest = version.fresh.iter().map(|file| file.bytes()).max();

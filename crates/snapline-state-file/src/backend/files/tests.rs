@@ -47,7 +47,7 @@ fn read(mut merged: Merged) -> Model {
 
 fn files(folder: &tempfile::TempDir) -> Files {
     let cache = Arc::new(BlockCache::new(256 * 1024));
-    Files::new(folder.path().to_owned(), cache, 8 * 1024)
+    Files::new(folder.path().to_owned(), cache, 8 * 1024, 0)
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Version {
     }
 
     /// All files, each with its level; fresh ones have none.
-    pub(super) fn files(&self) -> impl Iterator<Item = (Option<usize>, &Arc<SortedFile>)> {
+    pub(in crate::backend) fn files(&self) -> impl Iterator<Item = (Option<usize>, &Arc<SortedFile>)> {
         let levels = self.levels.iter().enumerate();
         let in_levels = levels.flat_map(|(level, run)| run.iter().map(move |file| (Some(level), file)));
         self.fresh.iter().map(|file| (None, file)).chain(in_levels)

@@ -1,5 +1,6 @@
 //! Where a program begins.
 
+use crate::explain::ExplainedJob;
 use crate::factory::OutputOf;
 use crate::graph::{NodeFactory, NodeId, StreamGraph, StreamNode};
 use crate::job::{JobHandle, JobResult, JobRunner};
@@ -178,6 +179,33 @@ impl StreamExecutionEnvironment {
             (std::mem::take(&mut state.graph), state.settings.clone())
         };
         JobGraph::plan(graph, name, settings, self.shared.components.clone())
+    }
+
+    /// How what was described since the last call that took it would run. The description stays for `execute`.
+    ///
+    /// ```
+    /// use snapline_connector::{DiscardSink, SequenceSource};
+    /// use snapline_core::Result;
+    /// use snapline_dataflow::StreamExecutionEnvironment;
+    ///
+    /// fn show(env: &StreamExecutionEnvironment) -> Result<()> {
+    ///     env.from_source(SequenceSource::new(0..10), "numbers").sink_to(DiscardSink);
+    ///     let plan = env.explain("numbers")?;
+    ///     println!("{plan}");
+    ///     println!("{}", plan.to_mermaid());
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// A mistake in the description, as `execute` would find it.
+    pub fn explain(&self, name: &str) -> Result<ExplainedJob> {
+        let (graph, settings) = {
+            let state = self.state();
+            (state.graph.clone(), state.settings.clone())
+        };
+        let job = JobGraph::plan(graph, name, settings, self.shared.components.clone())?;
+        Ok(job.explain())
     }
 
     pub(crate) fn add(&self, node: StreamNode) -> NodeId {

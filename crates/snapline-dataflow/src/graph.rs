@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub struct NodeId(pub usize);
 
 /// The operators of a program and how records flow between them, as the user wrote it.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct StreamGraph {
     nodes: Vec<StreamNode>,
     /// Nodes that only take a part of the output of another, and which that is.
@@ -22,7 +22,7 @@ pub struct StreamGraph {
 }
 
 /// A stream beside the one that a node makes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SideOutput {
     of: NodeId,
     name: String,

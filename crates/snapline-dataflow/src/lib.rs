@@ -11,6 +11,7 @@
 mod alarm;
 mod context;
 mod environment;
+mod explain;
 mod factory;
 mod graph;
 mod head;
@@ -32,6 +33,7 @@ mod window;
 pub use alarm::Alarm;
 pub use context::{OperatorContext, RestoredState, TaskCounters};
 pub use environment::{Components, StreamExecutionEnvironment};
+pub use explain::{ExplainedEdge, ExplainedJob, ExplainedOperator, ExplainedTask};
 pub use factory::{ErasedCommitter, ErasedLink, OperatorFactory, OutputFactory, SinkFactory, SourceFactory};
 pub use graph::{NodeFactory, NodeId, StreamEdge, StreamGraph, StreamNode};
 pub use head::{SourceHead, TaskHead};
@@ -40,8 +42,8 @@ pub use job::{
     JobRunner, JobState, JobStatus, SavepointInfo, SavepointKind, SavepointRequest,
 };
 pub use link::{Link, Next, Signal};
+pub use operator::accumulate::Emit;
 pub use operator::collector::Collector;
-pub use operator::reduce::Emit;
 pub use output::{OutputPort, Partitioning, PortSignal};
 pub use output_tag::OutputTag;
 pub use plan::{JobGraph, JobLoop, JobNode, JobVertex, OutputEdge};

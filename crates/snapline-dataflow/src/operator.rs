@@ -1,11 +1,13 @@
 //! The operators, one per file.
 
+pub(crate) mod accumulate;
 pub(crate) mod aggregate;
 pub(crate) mod assign;
 pub(crate) mod collector;
 mod event_time;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
+pub(crate) mod fold;
 pub(crate) mod iterate;
 pub(crate) mod key_by;
 mod keyed_state;

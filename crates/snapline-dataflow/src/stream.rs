@@ -1,5 +1,6 @@
 //! Streams of records.
 
+mod aggregates;
 mod iterate;
 mod keyed;
 mod side_output;

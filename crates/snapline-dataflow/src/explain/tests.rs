@@ -1,0 +1,115 @@
+//! Tests of explained plans.
+
+use crate::StreamExecutionEnvironment;
+use crate::testing::environment;
+use snapline_connector::{DiscardSink, SequenceSource};
+
+/// Numbers, counted by their last digit, with two subtasks.
+fn job() -> StreamExecutionEnvironment {
+    let env = environment(2);
+    let numbers = env
+        .from_source(SequenceSource::new(0..10), "numbers")
+        .uid("numbers");
+    numbers
+        .map(|number| (number % 10, 1))
+        .key_by(|pair| pair.0)
+        .sum(|pair| &mut pair.1)
+        .uid("sums")
+        .sink_to(DiscardSink)
+        .name("the \"end\"");
+    env
+}
+
+#[test]
+fn a_plan_as_text_names_tasks_uids_and_edges() {
+    let expected = "\
+digits (at most 128 subtasks per operator)
+
+[0] numbers > map > key-by x2
+    uid numbers
+    uid map-1 (by position)
+    uid key-by-2 (by position)
+    --> [1] hash
+
+[1] sum > the \"end\" x2
+    uid sums
+    uid the--end--4 (by position)
+";
+    assert_eq!(job().explain("digits").unwrap().to_string(), expected);
+}
+
+#[test]
+fn a_plan_as_json_has_the_fields_of_its_types() {
+    let json = job().explain("digits").unwrap().to_json().unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let expected = serde_json::json!({
+        "from": 0, "output_of": "key-by-2", "to": 1, "partitioning": "hash", "is_back_edge": false
+    });
+    assert_eq!(json["edges"], serde_json::json!([expected]));
+    let map = &json["tasks"][0]["operators"][1];
+    assert_eq!(map["chained_to"], serde_json::json!(["numbers"]));
+    assert_eq!(map["has_own_uid"], false);
+}
+
+#[test]
+fn a_plan_as_a_diagram_quotes_what_names_contain() {
+    let plan = job().explain("digits").unwrap();
+    let mermaid = "\
+flowchart LR
+    t0[\"numbers<br/>map<br/>key-by<br/>x2\"]
+    t1[\"sum<br/>the #quot;end#quot;<br/>x2\"]
+    t0 -->|hash| t1
+";
+    assert_eq!(plan.to_mermaid(), mermaid);
+    let dot = "\
+digraph \"digits\" {
+    rankdir=LR;
+    node [shape=box];
+    t0 [label=\"numbers\\nmap\\nkey-by\\nx2\"];
+    t1 [label=\"sum\\nthe \\\"end\\\"\\nx2\"];
+    t0 -> t1 [label=\"hash\"];
+}
+";
+    assert_eq!(plan.to_dot(), dot);
+}
+
+#[test]
+fn an_edge_back_into_a_loop_is_marked() {
+    let env = environment(1);
+    let numbers = env.from_source(SequenceSource::new(1..5), "numbers");
+    let done = numbers.iterate(|numbers| {
+        let smaller = numbers.map(|number| number - 1);
+        (
+            smaller.filter(|number| *number > 0),
+            smaller.filter(|number| *number == 0),
+        )
+    });
+    done.sink_to(DiscardSink);
+    let plan = env.explain("countdown").unwrap();
+    let back: Vec<(usize, usize)> = plan
+        .edges
+        .iter()
+        .filter(|edge| edge.is_back_edge)
+        .map(|edge| (edge.from, edge.to))
+        .collect();
+    let [(from, to)] = back[..] else { panic!("{plan}") };
+    assert!(from >= to);
+    assert!(plan.to_string().contains("back into the loop"));
+    assert!(plan.to_mermaid().contains("-.->"));
+    assert!(plan.to_dot().contains("style=dashed"));
+}
+
+#[test]
+fn explaining_leaves_the_job_as_it_is_and_its_mistakes_too() {
+    let env = job();
+    assert_eq!(
+        env.explain("digits").unwrap(),
+        env.plan("digits").unwrap().explain()
+    );
+
+    let env = environment(1);
+    let numbers = env.from_source(SequenceSource::new(0..1), "numbers");
+    numbers.parallelism(0).sink_to(DiscardSink);
+    let explained = env.explain("job").unwrap_err().to_string();
+    assert_eq!(explained, env.plan("job").unwrap_err().to_string());
+}

@@ -4,7 +4,7 @@ use crate::fault::{Operation, Schedule};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
 
 /// A port on loopback that passes connections on to a server, or breaks them off.
@@ -22,6 +22,7 @@ struct State {
     schedule: Schedule,
     is_cut: AtomicBool,
     accepted: AtomicU64,
+    open: Mutex<Vec<Weak<TcpStream>>>,
     refused: Mutex<u64>,
     changed: Condvar,
 }
@@ -39,6 +40,7 @@ impl Unreliable {
             schedule,
             is_cut: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
+            open: Mutex::default(),
             refused: Mutex::new(0),
             changed: Condvar::new(),
         });
@@ -47,6 +49,7 @@ impl Unreliable {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let state = shared.clone();
+                let client = Arc::new(client);
                 thread::spawn(move || state.serve(&client));
             }
         });
@@ -58,9 +61,12 @@ impl Unreliable {
         format!("http://{}", self.address)
     }
 
-    /// Breaks off all connections that come from now on.
+    /// Breaks off all connections: those that there are, and those that come from now on.
     pub fn cut(&self) {
         self.state.is_cut.store(true, Ordering::SeqCst);
+        for client in self.state.open().drain(..).filter_map(|client| client.upgrade()) {
+            let _ = client.shutdown(Shutdown::Both);
+        }
     }
 
     /// Passes connections on again.
@@ -84,8 +90,9 @@ impl Unreliable {
 }
 
 impl State {
-    fn serve(&self, client: &TcpStream) {
+    fn serve(&self, client: &Arc<TcpStream>) {
         let number = self.accepted.fetch_add(1, Ordering::SeqCst);
+        self.note_open(client);
         let strikes = self.schedule.strikes(Operation::Get);
         let is_cut = self.is_cut.load(Ordering::SeqCst);
         // A broken connection is what this is about.
@@ -93,7 +100,7 @@ impl State {
             (true, ..) | (_, true, 0) => Ok(()),
             (_, true, _) => self.pass_on(client, |_| ()),
             _ => self.pass_on(client, |server| {
-                let _ = io::copy(&mut &*server, &mut &*client);
+                let _ = io::copy(&mut &*server, &mut &**client);
             }),
         };
         if is_cut || strikes {
@@ -111,6 +118,19 @@ impl State {
         server.peek(&mut [0])?;
         answer(&server);
         server.shutdown(Shutdown::Both)
+    }
+
+    /// Before anybody looks whether the network is cut, so that none is missed.
+    fn note_open(&self, client: &Arc<TcpStream>) {
+        let mut open = self.open();
+        open.retain(|client| client.strong_count() > 0);
+        open.push(Arc::downgrade(client));
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, Vec<Weak<TcpStream>>> {
+        self.open
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn refused(&self) -> std::sync::MutexGuard<'_, u64> {

@@ -110,11 +110,18 @@ fn advice(error: &StoreError) -> (Kind, &'static str) {
             "the bucket is in another region; set AWS_REGION or the option `region`",
         );
     }
+    if says(&["/latest/api/token", "/latest/meta-data/"]) {
+        return (
+            Kind::Settings,
+            "no keys are set, and this machine has none of its own; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        );
+    }
     let refused = matches!(
         error,
         StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. }
     );
-    if refused || says(&["ExpiredToken", "InvalidToken"]) {
+    // A list that is refused comes without a type of its own.
+    if refused || matches!(status(error), Some(401 | 403)) || says(&["ExpiredToken", "InvalidToken"]) {
         return (
             Kind::Settings,
             "the store refuses the credentials; check the keys and what they are allowed",

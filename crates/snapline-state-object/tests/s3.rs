@@ -236,6 +236,74 @@ fn a_bucket_that_does_not_exist_is_a_clear_error() {
 }
 
 #[test]
+fn keys_that_are_missing_are_told() {
+    if std::env::var_os("AWS_ACCESS_KEY_ID").is_some() {
+        return skip("there are keys in the environment".to_owned());
+    }
+    let nobody = answering(404, "NotFound");
+    let builder = ObjectCheckpointStorage::builder("s3://bucket/prefix")
+        .option("aws_endpoint", &nobody)
+        .option("metadata_endpoint", &nobody)
+        .option("allow_http", "true")
+        .retries(Retries::none());
+    let error = block_on(builder.build()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("set AWS_ACCESS_KEY_ID"), "{error}");
+}
+
+#[test]
+fn keys_that_a_server_refuses_are_told() {
+    let Ok(server) = S3::start("snapline").map_err(skip) else {
+        return;
+    };
+    if server.is_own() {
+        return skip("moto takes any keys; cargo xtask deep runs it on a server that does not".to_owned());
+    }
+    let place = Place::on(&server);
+    for builder in [
+        place.builder(),
+        place.builder().single_writer(),
+        place.builder().read_only(),
+    ] {
+        let error = place.refusal(builder.option("secret_access_key", "wrong"));
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(error.to_string().contains("refuses the credentials"), "{error}");
+    }
+}
+
+#[test]
+fn an_unfit_server_is_refused_and_serves_a_single_writer() {
+    let server = (
+        std::env::var("SNAPLINE_UNFIT_S3_ENDPOINT"),
+        std::env::var("SNAPLINE_UNFIT_S3_BUCKET"),
+    );
+    let (Ok(endpoint), Ok(bucket)) = server else {
+        return skip("no server is named that is unfit; cargo xtask deep runs it on one".to_owned());
+    };
+    let place = Place {
+        url: format!("s3://{bucket}/tests"),
+        ..Place::at(endpoint)
+    };
+    let error = place.refusal(place.builder());
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    for part in [
+        "does not honour conditional creates",
+        "single_writer()",
+        "racing writers won",
+    ] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let storage = block_on(place.builder().single_writer().build()).unwrap();
+    let pieces = megabytes(20);
+    put(&storage, "large", pieces.clone()).unwrap();
+    assert!(get(&storage, "large") == Some(pieces.concat().into()));
+    assert_eq!(create(&storage, "epoch/1", "one").unwrap(), Created::New);
+    let taken = Created::AlreadyExists("one".into());
+    assert_eq!(create(&storage, "epoch/1", "two").unwrap(), taken);
+    assert_eq!(block_on(storage.list("epoch/", None)).unwrap(), [key("epoch/1")]);
+}
+
+#[test]
 fn what_a_server_answers_is_told_with_what_to_do() {
     let cases = [
         (501, "NotImplemented", ErrorKind::Unsupported, "single_writer()"),

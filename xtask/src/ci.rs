@@ -12,7 +12,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(40 * 60);
 
 /// What brings an HTTP client and TLS: about two minutes of processor time, and so in no other step.
-const CLOUDS: &str = "--features=aws,azure,gcp";
+pub(crate) const CLOUDS: &str = "--features=aws,azure,gcp";
 
 struct Step {
     name: &'static str,

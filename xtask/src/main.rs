@@ -1,4 +1,4 @@
-//! The tasks of this repository: `cargo xtask ci | tidy | examples | plugins | bench | instructions | chaos | sim`.
+//! The tasks of this repository: `cargo xtask ci | tidy | examples | plugins | bench | instructions | chaos | sim | deep`.
 
 #![allow(
     clippy::print_stdout,
@@ -9,6 +9,8 @@
 mod bench;
 mod chaos;
 mod ci;
+mod debian;
+mod deep;
 mod examples;
 mod instructions;
 mod plugins;
@@ -46,6 +48,8 @@ enum Task {
     Chaos(chaos::Options),
     /// Runs the simulated jobs with many seeds.
     Sim(sim::Options),
+    /// Runs the tests of object storage on servers that take too long to install for CI.
+    Deep(deep::Options),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Task::Instructions(options) => instructions::run(&options),
         Task::Chaos(options) => chaos::run(&options),
         Task::Sim(options) => sim::run(&options),
+        Task::Deep(options) => deep::run(&options),
     };
     match outcome {
         Ok(report) => {

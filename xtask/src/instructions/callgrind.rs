@@ -1,9 +1,8 @@
 //! Valgrind's callgrind, which counts instructions.
 
-use crate::process::capture;
+use crate::debian::{install, works};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 /// On which the counts are recorded.
 const ARCHITECTURE: &str = "x86_64";
@@ -27,35 +26,11 @@ pub(super) fn find() -> Found {
         let here = std::env::consts::ARCH;
         return Found::Missing(format!("they are recorded on {ARCHITECTURE}, and this is {here}"));
     }
-    if works("valgrind", &["--version"]) || install() {
+    let is_here = || works("valgrind", &["--version"]);
+    if is_here() || install(&["valgrind"]) && is_here() {
         return Found::Here(Callgrind(()));
     }
     Found::Missing("valgrind is not installed (Debian: apt-get install valgrind)".to_owned())
-}
-
-/// Only where CI runs in a container of its own: as root, with Debian's packages.
-fn install() -> bool {
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| owner(&process) == Some(0));
-    let install = ["install", "--yes", "--no-install-recommends", "valgrind"];
-    is_root
-        && (works("apt-get", &install) || works("apt-get", &["update"]) && works("apt-get", &install))
-        && works("valgrind", &["--version"])
-}
-
-#[cfg(unix)]
-fn owner(process: &std::fs::Metadata) -> Option<u32> {
-    Some(std::os::unix::fs::MetadataExt::uid(process))
-}
-
-#[cfg(not(unix))]
-fn owner(_: &std::fs::Metadata) -> Option<u32> {
-    None
-}
-
-fn works(program: &str, arguments: &[&str]) -> bool {
-    let mut command = Command::new(program);
-    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-    capture(&mut command, Duration::from_secs(180)).is_ok_and(|output| output.status.success())
 }
 
 impl Callgrind {

@@ -1,8 +1,9 @@
 //! Standard output: aligned tables for people, JSON for programs.
 
-use crate::time::bytes;
+use crate::time::{bytes, seconds};
 use serde_json::Value;
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::time::Duration;
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) enum Cell {
     Text(String),
     Count(u64),
     Bytes(u64),
+    /// In JSON, milliseconds.
+    Duration(Duration),
 }
 
 impl Section {
@@ -80,6 +83,7 @@ impl Cell {
             Self::Text(text) => text.clone(),
             Self::Count(count) => count.to_string(),
             Self::Bytes(len) => bytes(*len),
+            Self::Duration(duration) => seconds(*duration),
         }
     }
 
@@ -88,6 +92,7 @@ impl Cell {
             Self::None => Value::Null,
             Self::Text(text) => text.as_str().into(),
             Self::Count(number) | Self::Bytes(number) => (*number).into(),
+            Self::Duration(duration) => u64::try_from(duration.as_millis()).ok().into(),
         }
     }
 }

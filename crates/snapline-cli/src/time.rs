@@ -1,6 +1,7 @@
 //! Times for people.
 
 use snapline_core::Timestamp;
+use std::time::Duration;
 
 const DAY: i64 = 86_400_000;
 
@@ -23,6 +24,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let date = day - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
     (year + era * 400 + i64::from(month <= 2), month, date)
+}
+
+/// How long something took.
+pub(crate) fn seconds(duration: Duration) -> String {
+    format!("{:.3} s", duration.as_secs_f64())
 }
 
 /// A length in bytes.
@@ -56,6 +62,13 @@ mod tests {
             (-1000, "1969-12-31 23:59:59"),
         ] {
             assert_eq!(utc(Timestamp(ms)), text);
+        }
+    }
+
+    #[test]
+    fn durations_are_exact_to_a_millisecond() {
+        for (ms, text) in [(0, "0.000 s"), (7, "0.007 s"), (61_500, "61.500 s")] {
+            assert_eq!(seconds(Duration::from_millis(ms)), text);
         }
     }
 

@@ -122,6 +122,7 @@ fn checkpoints_in_a_bucket_are_listed_shown_verified_exported_copied_and_deleted
 
     let ids = place.snapline(0, &["checkpoint", "list", url, "--json"]);
     let ids: serde_json::Value = serde_json::from_str(&ids).unwrap();
+    assert!(ids["checkpoints"][0]["took"].is_u64(), "{ids}");
     let older = ids["checkpoints"][1]["checkpoint"].to_string();
     place.snapline(0, &["checkpoint", "delete", url, &older, "--yes"]);
     of("verify");

@@ -11,6 +11,7 @@ use snapline_core::{
 };
 use snapline_state::{Committable, StateHandle, StateLocation, StorageKey, SubtaskState};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub(crate) const FORMAT: DocumentFormat = DocumentFormat {
     name: "snapline-manifest",
@@ -39,6 +40,9 @@ pub struct Manifest {
     pub finished: bool,
     /// When it was started, in milliseconds since the Unix epoch.
     pub created: Timestamp,
+    /// How many milliseconds later all tasks had stored their state; manifests of earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
     /// How many key groups the job has.
     pub max_parallelism: MaxParallelism,
     /// How much there is.
@@ -97,6 +101,12 @@ pub struct SubtaskCut {
 }
 
 impl Manifest {
+    /// How long it took until all tasks had stored their state, if it is known.
+    #[must_use]
+    pub fn took(&self) -> Option<Duration> {
+        self.took_ms.map(Duration::from_millis)
+    }
+
     /// The manifest as a JSON document with a checksum.
     ///
     /// # Errors

@@ -81,6 +81,7 @@ impl CoordinatorContext {
             alignment: barrier.options.alignment,
             finished: barrier.options.kind.ends_data(),
             created: barrier.created,
+            took_ms: u64::try_from(collected.until_acknowledged.as_millis()).ok(),
             max_parallelism: self.max_parallelism,
             sizes: ManifestSizes::default(),
             operators,

@@ -33,6 +33,7 @@ pub(crate) async fn checkpoints(arguments: &StorageArguments, output: &mut Outpu
             "checkpoint",
             "attempt",
             "created",
+            "took",
             "kind",
             "total",
             "written",
@@ -48,6 +49,7 @@ pub(crate) async fn checkpoints(arguments: &StorageArguments, output: &mut Outpu
             let none = || Cell::None;
             section.push([
                 Cell::text_of(&job),
+                none(),
                 none(),
                 none(),
                 none(),
@@ -71,7 +73,7 @@ pub(crate) async fn checkpoints(arguments: &StorageArguments, output: &mut Outpu
     Ok(verdict)
 }
 
-fn row(job: &JobId, id: CheckpointId, summary: Result<StoredCheckpoint>) -> [Cell; 8] {
+fn row(job: &JobId, id: CheckpointId, summary: Result<StoredCheckpoint>) -> [Cell; 9] {
     let (job, id) = (Cell::text_of(job), Cell::Count(id.0));
     match summary {
         Ok(stored) => [
@@ -79,6 +81,7 @@ fn row(job: &JobId, id: CheckpointId, summary: Result<StoredCheckpoint>) -> [Cel
             id,
             Cell::Count(stored.attempt.0),
             Cell::Text(utc(stored.created)),
+            stored.took.map_or(Cell::None, Cell::Duration),
             Cell::word(serde_json::to_value(stored.kind)),
             Cell::Bytes(stored.sizes.total),
             Cell::Bytes(stored.sizes.written),
@@ -97,6 +100,7 @@ fn row(job: &JobId, id: CheckpointId, summary: Result<StoredCheckpoint>) -> [Cel
                 Cell::None,
                 Cell::None,
                 Cell::None,
+                Cell::None,
                 Cell::Text(state),
             ]
         }
@@ -107,7 +111,16 @@ pub(crate) async fn savepoints(arguments: &SavepointStorage, output: &mut Output
     let storage = location::storage(&arguments.storage, Access::Read).await?;
     let mut section = Section::new(
         "savepoints",
-        &["path", "job", "checkpoint", "created", "kind", "total", "state"],
+        &[
+            "path",
+            "job",
+            "checkpoint",
+            "created",
+            "took",
+            "kind",
+            "total",
+            "state",
+        ],
     );
     let mut verdict = Verdict::Fine;
     let keys = storage.list("", None).await?;
@@ -126,7 +139,7 @@ pub(crate) async fn savepoints(arguments: &SavepointStorage, output: &mut Output
     Ok(verdict)
 }
 
-fn savepoint_row(path: &StorageKey, read: Result<Manifest>) -> [Cell; 7] {
+fn savepoint_row(path: &StorageKey, read: Result<Manifest>) -> [Cell; 8] {
     let path = Cell::text_of(path);
     match read {
         Ok(manifest) => [
@@ -134,12 +147,14 @@ fn savepoint_row(path: &StorageKey, read: Result<Manifest>) -> [Cell; 7] {
             Cell::text_of(&manifest.job),
             Cell::Count(manifest.checkpoint.0),
             Cell::Text(utc(manifest.created)),
+            manifest.took().map_or(Cell::None, Cell::Duration),
             Cell::word(serde_json::to_value(manifest.kind)),
             Cell::Bytes(manifest.sizes.total),
             "readable".into(),
         ],
         Err(error) => [
             path,
+            Cell::None,
             Cell::None,
             Cell::None,
             Cell::None,

@@ -60,6 +60,7 @@ fn sample() -> Manifest {
         kind: CheckpointKind::Checkpoint,
         alignment: BarrierAlignment::Aligned,
         finished: false,
+        took_ms: None,
         created: Timestamp(1_700_000_000_000),
         max_parallelism: MaxParallelism::DEFAULT,
         sizes: ManifestSizes {

@@ -6,6 +6,7 @@ use crate::manifest::{Manifest, ManifestSizes};
 use snapline_core::{AttemptId, CheckpointId, CheckpointKind, Error, ErrorKind, JobId, Result, Timestamp};
 use snapline_state::{CheckpointStorage, StorageKey};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// One of the checkpoints from which a job can resume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct StoredCheckpoint {
     pub finished: bool,
     /// When it was started, in milliseconds since the Unix epoch.
     pub created: Timestamp,
+    /// How long it took until all tasks had stored their state, if the manifest knows.
+    pub took: Option<Duration>,
     /// The completed checkpoint before it.
     pub parent: Option<CheckpointId>,
     /// How much there is.
@@ -99,6 +102,7 @@ fn summary(manifest: &Manifest, key: &StorageKey) -> Result<StoredCheckpoint> {
         kind: manifest.kind,
         finished: manifest.finished,
         created: manifest.created,
+        took: manifest.took(),
         parent: manifest.parent,
         sizes: manifest.sizes,
         path: StorageKey::new(folder)?,

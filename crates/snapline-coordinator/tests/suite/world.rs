@@ -83,6 +83,7 @@ pub(crate) fn manifest(attempt: AttemptId, id: u64, keyed: Vec<StateHandle>) -> 
         alignment: BarrierAlignment::Aligned,
         finished: false,
         created: Timestamp(0),
+        took_ms: None,
         max_parallelism: MaxParallelism::DEFAULT,
         sizes: ManifestSizes::default(),
         operators: BTreeMap::from([(OperatorUid::new("op").unwrap(), operator)]),

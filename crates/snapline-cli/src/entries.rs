@@ -2,14 +2,18 @@
 
 use crate::arguments::Selection;
 use crate::stop::Outcome;
+use bytes::Bytes;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use snapline_coordinator::{Manifest, OperatorManifest};
 use snapline_core::{Error, KeyGroupRange, MaxParallelism, OperatorUid, Result, stable_hash_bytes};
 use snapline_state::{
     Block, CheckpointStorage, Entry, HandleKind, StateHandle, TableId, TableMeta, read_blocks,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// One entry of a state.
 #[derive(Debug, Clone, Copy)]
@@ -27,12 +31,29 @@ pub(crate) async fn for_each_entry(
     max_parallelism: MaxParallelism,
     operator: &OperatorManifest,
     selection: &Selection,
-    visit: &mut dyn FnMut(StateEntry<'_>) -> Outcome<()>,
+    visitor: &mut dyn Visitor,
 ) -> Outcome<()> {
     for subtask in &operator.subtasks {
-        for_each_of_subtask(storage, max_parallelism, &subtask.keyed, selection, visit).await?;
+        for_each_of_subtask(storage, max_parallelism, &subtask.keyed, selection, visitor).await?;
     }
     Ok(())
+}
+
+/// Takes entries.
+pub(crate) trait Visitor {
+    /// Takes the next one.
+    fn visit(&mut self, entry: StateEntry<'_>) -> Outcome<()>;
+
+    /// Ready when there is room for the entries of another block.
+    fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+impl<F: FnMut(StateEntry<'_>) -> Outcome<()>> Visitor for F {
+    fn visit(&mut self, entry: StateEntry<'_>) -> Outcome<()> {
+        self(entry)
+    }
 }
 
 /// The same for the handles of one subtask.
@@ -41,7 +62,7 @@ pub(crate) async fn for_each_of_subtask(
     max_parallelism: MaxParallelism,
     handles: &[StateHandle],
     selection: &Selection,
-    visit: &mut dyn FnMut(StateEntry<'_>) -> Outcome<()>,
+    visitor: &mut dyn Visitor,
 ) -> Outcome<()> {
     let mut replaced = Replaced::default();
     // The newest file knows best.
@@ -49,13 +70,14 @@ pub(crate) async fn for_each_of_subtask(
         let groups = handle.key_groups.unwrap_or(max_parallelism.full_range());
         let mine = |key: &[u8]| groups.contains(max_parallelism.key_group(stable_hash_bytes(key)));
         let mut newer = Replaced::default();
-        for_each_block(storage, handle, &mut |table, block| {
+        let mut blocks = FileBlocks::of(storage, handle)?;
+        while let Some((table, content)) = blocks.next().await? {
             if selection.state.as_ref().is_some_and(|name| *name != table.name) {
-                return Ok(());
+                continue;
             }
-            match block {
+            match content {
                 Content::Entries(payload) => {
-                    for entry in Entry::iter(payload) {
+                    for entry in Entry::iter(&payload) {
                         let entry = entry?;
                         if !mine(entry.key) || replaced.contains(&table.name, entry.key) {
                             continue;
@@ -63,18 +85,18 @@ pub(crate) async fn for_each_of_subtask(
                         if older > 0 && handle.kind == HandleKind::Delta {
                             newer.insert(&table.name, entry.key);
                         }
-                        visit(StateEntry { table, entry })?;
+                        let table = &table;
+                        visitor.visit(StateEntry { table, entry })?;
                     }
+                    poll_fn(|cx| visitor.poll_room(cx)).await;
                 }
                 Content::Removed(payload) => {
-                    for key in Entry::removed(payload) {
+                    for key in Entry::removed(&payload) {
                         newer.insert(&table.name, key?);
                     }
                 }
             }
-            Ok(())
-        })
-        .await?;
+        }
         replaced.add(newer);
     }
     Ok(())
@@ -108,43 +130,55 @@ impl Replaced {
 }
 
 /// What a block of a table holds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Content<'a> {
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
     /// Encoded entries.
-    Entries(&'a [u8]),
+    Entries(Bytes),
     /// Encoded keys.
-    Removed(&'a [u8]),
+    Removed(Bytes),
 }
 
-/// Hands out the blocks of a file of tables, whose checksums are checked.
-pub(crate) async fn for_each_block(
-    storage: &dyn CheckpointStorage,
-    handle: &StateHandle,
-    visit: &mut dyn FnMut(&Arc<TableMeta>, Content<'_>) -> Outcome<()>,
-) -> Outcome<()> {
-    if !matches!(handle.kind, HandleKind::Full | HandleKind::Delta) {
-        let kind = format!("{:?}", handle.kind);
-        return Err(Error::unsupported("keyed state of this kind cannot be read")
-            .with("kind", kind)
-            .into());
-    }
-    let mut tables: BTreeMap<TableId, Arc<TableMeta>> = BTreeMap::new();
-    let none = || Error::corrupted("entries come before their table");
-    let mut blocks = read_blocks(storage, handle);
-    while let Some(block) = blocks.next().await {
-        match block? {
-            Block::Meta(id, meta) => {
-                tables.insert(id, Arc::new(meta));
-            }
-            Block::Entries { table, payload, .. } => {
-                visit(tables.get(&table).ok_or_else(none)?, Content::Entries(&payload))?;
-            }
-            Block::Removed { table, payload, .. } => {
-                visit(tables.get(&table).ok_or_else(none)?, Content::Removed(&payload))?;
-            }
+/// The blocks of a file of tables, whose checksums are checked.
+pub(crate) struct FileBlocks<'a> {
+    blocks: BoxStream<'a, Result<Block>>,
+    tables: BTreeMap<TableId, Arc<TableMeta>>,
+}
+
+impl<'a> FileBlocks<'a> {
+    /// Reads them one after the other.
+    ///
+    /// # Errors
+    /// `Unsupported` when the file holds something else.
+    pub(crate) fn of(storage: &'a dyn CheckpointStorage, handle: &'a StateHandle) -> Result<Self> {
+        if !matches!(handle.kind, HandleKind::Full | HandleKind::Delta) {
+            let kind = format!("{:?}", handle.kind);
+            return Err(Error::unsupported("keyed state of this kind cannot be read").with("kind", kind));
         }
+        Ok(Self {
+            blocks: read_blocks(storage, handle),
+            tables: BTreeMap::new(),
+        })
     }
-    Ok(())
+
+    /// The next one, and what its table is.
+    pub(crate) async fn next(&mut self) -> Result<Option<(Arc<TableMeta>, Content)>> {
+        while let Some(block) = self.blocks.next().await {
+            let (table, content) = match block? {
+                Block::Meta(id, meta) => {
+                    self.tables.insert(id, Arc::new(meta));
+                    continue;
+                }
+                Block::Entries { table, payload, .. } => (table, Content::Entries(payload)),
+                Block::Removed { table, payload, .. } => (table, Content::Removed(payload)),
+            };
+            let none = || Error::corrupted("entries come before their table");
+            return Ok(Some((
+                self.tables.get(&table).cloned().ok_or_else(none)?,
+                content,
+            )));
+        }
+        Ok(None)
+    }
 }
 
 /// The operators of a checkpoint that a user wants to see.

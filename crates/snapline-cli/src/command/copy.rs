@@ -2,6 +2,7 @@
 
 use crate::location::{self, Access, Place};
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::stop::{Outcome, Verdict};
 use crate::subject::Subject;
 use serde_json::json;
@@ -12,8 +13,11 @@ use snapline_state::StorageKey;
 pub(crate) async fn copy(subject: &Subject, to: &str, output: &mut Output) -> Outcome {
     let target = free_target(to).await?;
     let prefix = state_folder(&target.path, &subject.manifest)?;
+    let progress = Progress::new("copying", &[subject], 1, output);
+    let subject = &progress.watch(subject);
     let copy = copy_checkpoint(&subject.manifest, &subject.storage, &*target.storage, &prefix).await?;
     target.write_manifest(&copy).await?;
+    drop(progress);
     told(&target, &copy, output)
 }
 

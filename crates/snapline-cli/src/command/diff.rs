@@ -2,7 +2,7 @@
 
 use crate::arguments::{DiffLimit, Selection};
 use crate::command::export::{key, value};
-use crate::entries::{for_each_entry, selected};
+use crate::entries::{StateEntry, for_each_entry, selected};
 use crate::hex::hex;
 use crate::output::{Cell, Output, Section};
 use crate::progress::Progress;
@@ -33,19 +33,18 @@ struct Comparison<'a> {
     to: &'a Subject,
     limit: &'a DiffLimit,
     output: &'a mut Output,
-    progress: Progress,
     shown: u64,
     differs: bool,
     totals: Section,
 }
 
 pub(crate) async fn diff(from: &Subject, to: &Subject, limit: &DiffLimit, output: &mut Output) -> Outcome {
+    let progress = Progress::beside_lines("comparing", &[from, to], output);
     let mut comparison = Comparison {
-        from,
-        to,
+        from: &progress.watch(from),
+        to: &progress.watch(to),
         limit,
         output,
-        progress: Progress::new("comparing"),
         shown: 0,
         differs: false,
         totals: Section::new(
@@ -79,35 +78,41 @@ impl Comparison<'_> {
         let max = self.to.manifest.max_parallelism;
         let (to, limit) = (self.to, self.limit);
         if let Some(operator) = to.manifest.operators.get(uid) {
-            for_each_entry(&*to.storage, max, operator, &limit.selection, &mut |found| {
-                self.progress.step();
-                let (table, entry) = (found.table, found.entry);
-                let totals = totals.entry(table.name.clone()).or_default();
-                let before = older.get_mut(&table.name);
-                let before = before.and_then(|(table, keys)| Some((table.clone(), keys.remove(entry.key)?)));
-                match before {
-                    None => {
-                        totals.added += 1;
-                        self.show("added", uid, table, entry.key, None, Some((table, entry.value)))
+            for_each_entry(
+                &*to.storage,
+                max,
+                operator,
+                &limit.selection,
+                &mut |found: StateEntry<'_>| {
+                    let (table, entry) = (found.table, found.entry);
+                    let totals = totals.entry(table.name.clone()).or_default();
+                    let before = older.get_mut(&table.name);
+                    let before =
+                        before.and_then(|(table, keys)| Some((table.clone(), keys.remove(entry.key)?)));
+                    match before {
+                        None => {
+                            totals.added += 1;
+                            self.show("added", uid, table, entry.key, None, Some((table, entry.value)))
+                        }
+                        Some((_, before)) if before == entry.value => {
+                            totals.same += 1;
+                            Ok(())
+                        }
+                        Some((was, before)) => {
+                            totals.changed += 1;
+                            let before = Some((&was, &before[..]));
+                            self.show(
+                                "changed",
+                                uid,
+                                table,
+                                entry.key,
+                                before,
+                                Some((table, entry.value)),
+                            )
+                        }
                     }
-                    Some((_, before)) if before == entry.value => {
-                        totals.same += 1;
-                        Ok(())
-                    }
-                    Some((was, before)) => {
-                        totals.changed += 1;
-                        let before = Some((&was, &before[..]));
-                        self.show(
-                            "changed",
-                            uid,
-                            table,
-                            entry.key,
-                            before,
-                            Some((table, entry.value)),
-                        )
-                    }
-                }
-            })
+                },
+            )
             .await?;
         }
         for (name, (table, keys)) in older {
@@ -130,15 +135,20 @@ impl Comparison<'_> {
         };
         let max = self.from.manifest.max_parallelism;
         let storage = &*self.from.storage;
-        for_each_entry(storage, max, operator, &self.limit.selection, &mut |found| {
-            self.progress.step();
-            let (table, entry) = (found.table, found.entry);
-            let keys = older
-                .entry(table.name.clone())
-                .or_insert_with(|| (table.clone(), BTreeMap::new()));
-            keys.1.insert(entry.key.to_vec(), entry.value.to_vec());
-            Ok(())
-        })
+        for_each_entry(
+            storage,
+            max,
+            operator,
+            &self.limit.selection,
+            &mut |found: StateEntry<'_>| {
+                let (table, entry) = (found.table, found.entry);
+                let keys = older
+                    .entry(table.name.clone())
+                    .or_insert_with(|| (table.clone(), BTreeMap::new()));
+                keys.1.insert(entry.key.to_vec(), entry.value.to_vec());
+                Ok(())
+            },
+        )
         .await?;
         Ok(older)
     }

@@ -12,17 +12,23 @@ use snapline_state::TableMeta;
 
 /// One JSON object for each entry.
 pub(crate) async fn export(subject: &Subject, selection: &Selection, output: &mut Output) -> Outcome {
-    let mut progress = Progress::new("exporting");
+    let progress = Progress::beside_lines("exporting", &[subject], output);
+    let subject = &progress.watch(subject);
     let max = subject.manifest.max_parallelism;
     for (uid, operator) in selected(&subject.manifest, selection)? {
-        for_each_entry(&*subject.storage, max, operator, selection, &mut |entry| {
-            progress.step();
-            let mut object = Map::new();
-            object.insert("operator".to_owned(), uid.as_str().into());
-            object.insert("state".to_owned(), entry.table.name.as_str().into());
-            explain(entry, &mut object);
-            Ok(output.json(&Value::Object(object))?)
-        })
+        for_each_entry(
+            &*subject.storage,
+            max,
+            operator,
+            selection,
+            &mut |entry: StateEntry<'_>| {
+                let mut object = Map::new();
+                object.insert("operator".to_owned(), uid.as_str().into());
+                object.insert("state".to_owned(), entry.table.name.as_str().into());
+                explain(entry, &mut object);
+                Ok(output.json(&Value::Object(object))?)
+            },
+        )
         .await?;
     }
     Ok(Verdict::Fine)

@@ -1,12 +1,12 @@
 //! What a checkpoint consists of.
 
 use crate::arguments::Selection;
-use crate::entries::for_each_entry;
+use crate::entries::{StateEntry, for_each_entry};
 use crate::output::{Cell, Output, Section};
 use crate::progress::Progress;
 use crate::stop::{Outcome, Verdict};
 use crate::subject::Subject;
-use crate::time::utc;
+use crate::time::{seconds, utc};
 use snapline_coordinator::{Manifest, OperatorManifest};
 use snapline_core::OperatorUid;
 use snapline_state::{ChannelState, Committable, OperatorState, StateHandle, StateLocation, TableMeta};
@@ -61,15 +61,17 @@ pub(crate) async fn inspect(subject: &Subject, output: &mut Output) -> Outcome {
             &["operator", "subtask", "checkpoint", "count", "bytes"],
         ),
     };
-    let mut progress = Progress::new("reading");
+    let progress = Progress::new("reading", &[subject], 1, output);
+    let subject = &progress.watch(subject);
     for (uid, operator) in &subject.manifest.operators {
         report.operator(uid, operator);
-        report.states(subject, uid, operator, &mut progress).await?;
+        report.states(subject, uid, operator).await?;
         report.lists(subject, uid, operator).await?;
         report.files(subject, uid, operator);
         report.channels(subject, uid, operator).await?;
     }
     report.committables(&subject.manifest);
+    drop(progress);
     output.sections(&[
         head(subject),
         report.operators,
@@ -88,6 +90,7 @@ fn head(subject: &Subject) -> Section {
     let parent = manifest
         .parent
         .map_or_else(|| "-".to_owned(), |parent| parent.to_string());
+    let took = manifest.took().map_or_else(|| "-".to_owned(), seconds);
     let text = |value: &dyn std::fmt::Display| value.to_string();
     for (name, value) in [
         ("job", text(&manifest.job)),
@@ -98,6 +101,7 @@ fn head(subject: &Subject) -> Section {
         ("alignment", format!("{:?}", manifest.alignment)),
         ("job ended", text(&manifest.finished)),
         ("created", utc(manifest.created)),
+        ("took", took),
         ("max parallelism", text(&manifest.max_parallelism.get())),
         ("bytes", text(&manifest.sizes.total)),
         ("bytes written", text(&manifest.sizes.written)),
@@ -125,34 +129,38 @@ impl Report {
         subject: &Subject,
         uid: &OperatorUid,
         operator: &OperatorManifest,
-        progress: &mut Progress,
     ) -> Outcome<()> {
         let mut sizes: BTreeMap<String, Size> = BTreeMap::new();
         let max = subject.manifest.max_parallelism;
         let all = Selection::default();
-        for_each_entry(&*subject.storage, max, operator, &all, &mut |found| {
-            progress.step();
-            let bytes = (found.entry.key.len() + found.entry.value.len()) as u64;
-            match sizes.get_mut(&found.table.name) {
-                Some(size) => {
-                    size.entries += 1;
-                    size.bytes += bytes;
+        for_each_entry(
+            &*subject.storage,
+            max,
+            operator,
+            &all,
+            &mut |found: StateEntry<'_>| {
+                let bytes = (found.entry.key.len() + found.entry.value.len()) as u64;
+                match sizes.get_mut(&found.table.name) {
+                    Some(size) => {
+                        size.entries += 1;
+                        size.bytes += bytes;
+                    }
+                    None => {
+                        let table = found.table.clone();
+                        let entries = 1;
+                        sizes.insert(
+                            table.name.clone(),
+                            Size {
+                                table,
+                                entries,
+                                bytes,
+                            },
+                        );
+                    }
                 }
-                None => {
-                    let table = found.table.clone();
-                    let entries = 1;
-                    sizes.insert(
-                        table.name.clone(),
-                        Size {
-                            table,
-                            entries,
-                            bytes,
-                        },
-                    );
-                }
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
         .await?;
         for Size {
             table,

@@ -2,7 +2,7 @@
 
 use crate::arguments::{RescaleSavepoint, Selection};
 use crate::command::copy::{free_target, state_folder, told};
-use crate::entries::{StateEntry, for_each_of_subtask, regroup};
+use crate::entries::{StateEntry, Visitor, for_each_of_subtask, regroup};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::stop::{Outcome, Stop};
@@ -10,9 +10,11 @@ use crate::subject::Subject;
 use snapline_coordinator::{Manifest, SavepointTarget, copy_checkpoint, verify_checkpoint};
 use snapline_core::{Codec, Error, KeyGroupRange, MaxParallelism, OperatorUid, Result, stable_hash_bytes};
 use snapline_state::{
-    BlockWriter, HandleKind, SnapshotTarget, StateHandle, SubtaskState, TableId, block_channel,
+    BlockSender, BlockWriter, HandleKind, SnapshotTarget, StateHandle, SubtaskState, TableId, TableMeta,
+    block_channel,
 };
 use std::collections::BTreeMap;
+use std::task::{Context, Poll};
 
 /// Writes a savepoint with all state of another one, whose key groups are of another maximum parallelism.
 ///
@@ -22,6 +24,8 @@ pub(crate) async fn rescale(arguments: &RescaleSavepoint, output: &mut Output) -
     let max = MaxParallelism::new(arguments.max_parallelism)?;
     let from = Subject::savepoint(&arguments.from).await?;
     check(&from.manifest)?;
+    let progress = Progress::new("rescaling", &[&from], 1, output);
+    let from = progress.watch(&from);
     let target = free_target(&arguments.to).await?;
     let prefix = state_folder(&target.path, &from.manifest)?;
     let mut copy = copy_checkpoint(
@@ -31,18 +35,18 @@ pub(crate) async fn rescale(arguments: &RescaleSavepoint, output: &mut Output) -
         &prefix,
     )
     .await?;
-    let mut progress = Progress::new("rescaling");
     for (uid, operator) in &from.manifest.operators {
         for (index, subtask) in operator.subtasks.iter().enumerate() {
             let name = prefix.join(&format!("{uid}/{index}"))?;
             let name = SnapshotTarget::new(target.storage.clone(), name).compressed_by(Codec::default());
-            let keyed = regrouped(&from, subtask, max, &name, &mut progress).await?;
+            let keyed = regrouped(&from, subtask, max, &name).await?;
             place(&mut copy, uid, index, keyed)?;
         }
     }
     copy.max_parallelism = max;
     let subtasks = copy.operators.values().flat_map(|operator| &operator.subtasks);
     copy.sizes.total = subtasks.map(SubtaskState::len).sum();
+    drop(progress);
     prove(&target, &copy).await?;
     target.write_manifest(&copy).await?;
     told(&target, &copy, output)
@@ -80,7 +84,6 @@ async fn regrouped(
     subtask: &SubtaskState,
     max: MaxParallelism,
     target: &SnapshotTarget,
-    progress: &mut Progress,
 ) -> Outcome<Vec<StateHandle>> {
     if subtask.keyed.is_empty() {
         return Ok(Vec::new());
@@ -94,34 +97,65 @@ async fn regrouped(
     };
     let groups = subtask.keyed.iter().fold(None, all).unwrap_or(old.full_range());
     let (sender, receiver) = block_channel();
-    let mut writer = BlockWriter::new(sender);
-    let mut tables: BTreeMap<String, TableId> = BTreeMap::new();
-    let mut payload = Vec::new();
-    let selection = Selection::default();
-    for_each_of_subtask(&*from.storage, old, &subtask.keyed, &selection, &mut |found| {
-        progress.step();
-        let StateEntry { table, entry } = found;
-        let id = match tables.get(&table.name) {
-            Some(id) => *id,
-            None => {
-                let id =
-                    TableId(u16::try_from(tables.len()).map_err(|_| Error::internal("too many states"))?);
-                writer.begin_table(id, table)?;
-                tables.insert(table.name.clone(), id);
-                id
-            }
-        };
-        payload.clear();
-        entry.append(&mut payload);
-        let group = max.key_group(stable_hash_bytes(entry.key)).0;
-        writer.append(id, KeyGroupRange::new(group, group + 1), 1, &payload);
-        Ok(())
-    })
-    .await?;
-    writer.finish();
+    let mut regrouping = Regrouping::new(sender, max);
     let groups = regroup(groups, old, max);
     let stored = target.write_blocks("keyed", receiver, HandleKind::Full, Some(groups));
-    Ok(vec![stored.await?])
+    let all = Selection::default();
+    // At the same time, so that no more than a few blocks wait to be stored.
+    let read = async {
+        let keyed = &subtask.keyed;
+        for_each_of_subtask(&*from.storage, old, keyed, &all, &mut regrouping).await?;
+        regrouping.writer.finish();
+        Outcome::Ok(())
+    };
+    let (read, stored) = futures::join!(read, stored);
+    read?;
+    Ok(vec![stored?])
+}
+
+/// Writes entries under the key groups of another maximum parallelism.
+struct Regrouping {
+    writer: BlockWriter,
+    tables: BTreeMap<String, TableId>,
+    max: MaxParallelism,
+    payload: Vec<u8>,
+}
+
+impl Regrouping {
+    fn new(sender: BlockSender, max: MaxParallelism) -> Self {
+        Self {
+            writer: BlockWriter::new(sender),
+            tables: BTreeMap::new(),
+            max,
+            payload: Vec::new(),
+        }
+    }
+
+    fn table(&mut self, table: &TableMeta) -> Result<TableId> {
+        if let Some(id) = self.tables.get(&table.name) {
+            return Ok(*id);
+        }
+        let id = u16::try_from(self.tables.len()).map_err(|_| Error::internal("too many states"))?;
+        self.writer.begin_table(TableId(id), table)?;
+        self.tables.insert(table.name.clone(), TableId(id));
+        Ok(TableId(id))
+    }
+}
+
+impl Visitor for Regrouping {
+    fn visit(&mut self, StateEntry { table, entry }: StateEntry<'_>) -> Outcome<()> {
+        let id = self.table(table)?;
+        self.payload.clear();
+        entry.append(&mut self.payload);
+        let group = self.max.key_group(stable_hash_bytes(entry.key)).0;
+        self.writer
+            .append(id, KeyGroupRange::new(group, group + 1), 1, &self.payload);
+        Ok(())
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.writer.sender().poll_room(cx)
+    }
 }
 
 fn place(manifest: &mut Manifest, uid: &OperatorUid, subtask: usize, keyed: Vec<StateHandle>) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Whether a checkpoint is what it should be.
 
-use crate::entries::{Content, for_each_block};
+use crate::entries::{Content, FileBlocks};
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::stop::{Outcome, Stop, Verdict};
 use crate::subject::Subject;
 use serde_json::json;
@@ -18,6 +19,9 @@ struct Blocks {
 }
 
 pub(crate) async fn verify(subject: &Subject, output: &mut Output) -> Outcome {
+    // Once as files, once as blocks.
+    let progress = Progress::new("verifying", &[subject], 2, output);
+    let subject = &progress.watch(subject);
     let proof = verify_checkpoint(&*subject.storage, &subject.manifest).await?;
     let mut blocks = Blocks::default();
     // What is missing or altered as a whole was found already, and need not be told twice.
@@ -25,6 +29,7 @@ pub(crate) async fn verify(subject: &Subject, output: &mut Output) -> Outcome {
         blocks.check(subject).await?;
     }
     let is_whole = proof.holds() && blocks.damage.is_empty();
+    drop(progress);
     show(subject, &proof, &blocks, is_whole, output)?;
     Ok(match is_whole {
         true => Verdict::Fine,
@@ -63,20 +68,20 @@ impl Blocks {
     }
 
     async fn check_tables(&mut self, subject: &Subject, handle: &StateHandle) -> Outcome<()> {
-        for_each_block(&*subject.storage, handle, &mut |_, content| {
+        let mut blocks = FileBlocks::of(&*subject.storage, handle)?;
+        while let Some((_, content)) = blocks.next().await? {
             self.blocks += 1;
             match content {
                 Content::Entries(payload) => {
-                    for entry in Entry::iter(payload) {
+                    for entry in Entry::iter(&payload) {
                         entry?;
                         self.entries += 1;
                     }
                 }
-                Content::Removed(payload) => Entry::removed(payload).try_for_each(|key| key.map(drop))?,
+                Content::Removed(payload) => Entry::removed(&payload).try_for_each(|key| key.map(drop))?,
             }
-            Ok(())
-        })
-        .await
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ mod api;
 mod cancel;
 mod compression;
 mod counting;
+mod damage;
 mod endings;
 mod file_state;
 mod finished;

@@ -20,9 +20,20 @@
 //!
 //! [opening]: ObjectStorageBuilder::build
 //!
+//! # Servers
+//! All tests run on these; `cargo xtask deep` starts the ones that take too long to install for CI.
+//!
+//! | server | |
+//! |---|---|
+//! | moto 5.2, in CI | takes any keys; the tests give it one request at a time, since its conditional creates race otherwise |
+//! | Ceph's radosgw 16.2 | checks keys; exact under racing writers. Its frontend needs `tcp_nodelay=1`, else it answers each small request 40 ms late |
+//! | s3s-fs 0.14 | several racing writers win: refused, and served as a single writer |
+//!
 //! # What it costs
 //! A `put` of up to one part is one request, a longer one an upload in parts that run in parallel; a `get` is one
-//! request for each part. All requests run on one thread of this storage, whatever executor the caller
+//! request for each part. A checkpoint is a `put` for each state file that is longer than 16 KiB, and then, one after
+//! the other, a `put` of its manifest, a conditional create, and a list; the garbage collection after it, which nobody
+//! waits for, takes three requests, and seven more when something can be deleted. All requests run on one thread of this storage, whatever executor the caller
 //! uses. An upload that a crash cuts off stays in the bucket, invisible, until a rule of the bucket removes it: set a
 //! lifecycle rule for incomplete multipart uploads.
 

@@ -61,6 +61,12 @@ pub mod connectors {
 }
 
 /// State backends and checkpoint storages.
+///
+/// Both can be changed between two runs of a job. Checkpoints and savepoints of state in memory and of state on disk are
+/// of one format, so each resumes from the other's, with any storage. What does not move by itself is a checkpoint to
+/// another storage: `snapline checkpoint copy` copies it, and the job starts from the copy as from a savepoint. A backend
+/// of somebody else moves as well if it writes tables as [`snapline_state::BlockWriter`] does, as those have to that pass
+/// the suite of the testkit; files of another format are refused (`Unsupported` or `Corrupted`).
 pub mod backends {
     pub use snapline_state_file as file;
     pub use snapline_state_memory as memory;

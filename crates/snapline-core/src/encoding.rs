@@ -2,12 +2,14 @@
 
 mod decoder;
 mod encoder;
+mod short;
 
 use crate::error::{Error, Result};
 use decoder::Decoder;
 pub(crate) use encoder::{Buffer, Encoder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+pub use short::ShortBytes;
 
 /// Appends the postcard encoding of a value to a buffer.
 ///

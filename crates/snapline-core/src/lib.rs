@@ -25,7 +25,7 @@ pub use batch::{AnyBatch, Batch, BoxedBatch};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use data::{Data, Key, Keyed};
 pub use element::{BatchHeader, ClockDelta, Frame, StreamElement};
-pub use encoding::{decode, encode_into};
+pub use encoding::{ShortBytes, decode, encode_into};
 pub use error::{Error, ErrorKind, Result};
 pub use hash::{StableHasher, stable_hash_bytes};
 pub use id::{AttemptId, CheckpointId, JobId, OperatorUid, SubtaskId, SubtaskIndex};

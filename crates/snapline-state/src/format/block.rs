@@ -27,7 +27,7 @@ use decoder::{BlockDecoder, Checks};
 use header::{END, ENTRIES, HEADER_LEN, Header, META, REMOVED};
 use restore::RestoredEntry;
 use serde::{Deserialize, Serialize};
-use snapline_core::{Codec, Error, KeyGroupRange, Result, encode_into};
+use snapline_core::{Codec, Error, KeyGroupRange, Result, ShortBytes, encode_into};
 use std::sync::Arc;
 
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -123,6 +123,7 @@ impl Entry<'_> {
     #[inline]
     pub fn encode<K: Serialize, V: Serialize>(key: &K, value: &V, payload: &mut Vec<u8>) -> Result<()> {
         let start = payload.len();
+        payload.reserve(2 * (ShortBytes::MOST + 1));
         let outcome = push_sized(key, payload).and_then(|()| push_sized(value, payload));
         if outcome.is_err() {
             payload.truncate(start);
@@ -382,6 +383,20 @@ fn hull(a: KeyGroupRange, b: KeyGroupRange) -> KeyGroupRange {
 
 #[inline]
 pub(crate) fn push_sized<T: Serialize>(value: &T, payload: &mut Vec<u8>) -> Result<()> {
+    let at = payload.len();
+    // What owns memory is hardly ever short, and to find that out takes time.
+    if const { !std::mem::needs_drop::<T>() }
+        && let Some(short) = ShortBytes::of(value)
+    {
+        payload.extend_from_slice(&short.sized());
+        payload.truncate(at + 1 + short.count());
+        return Ok(());
+    }
+    push_any_sized(value, payload)
+}
+
+#[inline]
+fn push_any_sized<T: Serialize>(value: &T, payload: &mut Vec<u8>) -> Result<()> {
     let at = payload.len();
     payload.push(0);
     encode_into(value, payload)?;

@@ -6,7 +6,7 @@
 //!
 //! Freezing bumps a generation number. Afterwards [`LiveTable::drain`] encodes some kilobytes of
 //! buckets at a time and marks them; a write to a bucket that was not yet encoded keeps its
-//! before-image in the segment first, and marks it. A segment that moves takes its marks along. So
+//! before-image first, and marks it. A segment that moves takes its marks along. So
 //! writers pay for the entries that they change during a snapshot, the rest is copied between batches.
 //!
 //! A table that [tracks](LiveTable::track) its changes keeps a bit for each bucket that has changed since a
@@ -14,6 +14,7 @@
 
 mod batch;
 mod bucket_order;
+mod buckets;
 mod changes;
 mod estimate;
 mod frozen;
@@ -26,7 +27,8 @@ mod sweep;
 use crate::format::block::BlockWriter;
 use crate::format::block::stored::StoredEntries;
 use crate::spec::{LiveTable, TableId};
-use frozen::Run;
+use buckets::Full;
+use frozen::{BeforeImages, Run};
 use phase::Phase;
 use segments::Segments;
 use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, StableHasher};
@@ -82,11 +84,32 @@ pub struct StateTable<K, V> {
 }
 
 /// A freeze that is being drained.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Freeze {
     /// The low hash at which the next segment to drain begins.
     next: u64,
+    before: BeforeImages,
+    is_done: bool,
     failure: Option<snapline_core::Error>,
+}
+
+impl Freeze {
+    fn new() -> Self {
+        Self {
+            next: 0,
+            before: BeforeImages::new(),
+            is_done: false,
+            failure: None,
+        }
+    }
+
+    /// Keeps an entry as it is. The snapshot fails if it cannot be encoded.
+    #[inline]
+    fn keep<K: Key, V: Data>(&mut self, hash: u64, full: &Full<K, V>) {
+        if let Err(error) = self.before.keep(hash, &full.key, &full.value) {
+            self.failure = Some(error);
+        }
+    }
 }
 
 impl<K: Key, V: Data> StateTable<K, V> {
@@ -163,8 +186,10 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// Removes the value of a key and returns it.
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<V> {
         let segment = self.segments.position_of(hash);
-        let (removed, kept) = self.segments[segment].remove(hash, key, self.phase, &mut self.hasher);
-        self.note(kept);
+        if self.phase.is_frozen {
+            self.keep_before_image(segment, hash, key);
+        }
+        let removed = self.segments[segment].remove(hash, key, self.phase, &mut self.hasher);
         if removed.is_some() {
             self.len -= 1;
             self.limit_removals();
@@ -200,10 +225,22 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// Gives the running snapshot an entry that is about to change, if there is such.
     #[inline(never)]
     fn keep_before_image(&mut self, segment: usize, hash: u64, key: &K) {
-        let (phase, segment) = (self.phase, &mut self.segments[segment]);
-        if let Some(bucket) = segment.locate(hash, key) {
-            let kept = segment.keep_before_image(bucket, phase);
-            self.note(kept);
+        let segment = &mut self.segments[segment];
+        if let Some(bucket) = segment.locate(hash, key)
+            && let Some(full) = segment.before_image(bucket, self.phase)
+            && let Some(freeze) = &mut self.freeze
+        {
+            freeze.keep(hash, full);
+        }
+    }
+
+    /// The same for an entry that is likely to be in this bucket.
+    #[inline(never)]
+    fn keep_before_image_from(&mut self, segment: usize, likely: usize, hash: u64, key: &K) {
+        if let Some(full) = self.segments[segment].before_image_from(likely, key, self.phase)
+            && let Some(freeze) = &mut self.freeze
+        {
+            freeze.keep(hash, full);
         }
     }
 
@@ -228,14 +265,6 @@ impl<K: Key, V: Data> StateTable<K, V> {
         }
     }
 
-    /// Lets the running snapshot fail if an entry could not be encoded.
-    #[inline]
-    fn note(&mut self, kept: Result<()>) {
-        if let (Some(freeze), Err(error)) = (&mut self.freeze, kept) {
-            freeze.failure = Some(error);
-        }
-    }
-
     fn insert(&mut self, hash: u64, key: K, value: V) {
         self.segments
             .insert(hash, key, value, self.phase, &mut self.hasher);
@@ -248,7 +277,14 @@ impl<K: Key, V: Data> StateTable<K, V> {
             return Err(error);
         }
         let phase = self.phase;
-        while freeze.next <= u64::from(u32::MAX) && !run.has_enough() {
+        while !run.has_enough() {
+            if freeze.before.move_share(freeze.next, run) {
+                continue;
+            }
+            if freeze.next > u64::from(u32::MAX) {
+                freeze.is_done = true;
+                return Ok(());
+            }
             let segment = self.segments.position_of(freeze.next);
             let segment = &mut self.segments[segment];
             if !segment.drain(phase, run)? {
@@ -296,7 +332,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
             self.tracked_since = Some(self.phase.generation);
             self.removals = 0;
         }
-        self.freeze = Some(Freeze::default());
+        self.freeze = Some(Freeze::new());
         self.phase.is_frozen = true;
         self.phase.generation
     }
@@ -318,7 +354,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
         if self.phase.base < since {
             (self.phase.base, self.removals) = (since, 0);
         }
-        self.freeze = Some(Freeze::default());
+        self.freeze = Some(Freeze::new());
         self.phase.is_frozen = true;
         self.phase.generation
     }
@@ -338,7 +374,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
             out.append_removed(table, groups, run.removed.keys, &run.removed.payload);
             out.append(table, groups, run.entries, &run.payload);
         }
-        let done = freeze.next > u64::from(u32::MAX);
+        let done = freeze.is_done;
         match done {
             true => self.thaw(),
             false => self.freeze = Some(freeze),

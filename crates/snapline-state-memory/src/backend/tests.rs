@@ -77,7 +77,7 @@ fn advance(state: &mut dyn KeyedStateBackend) -> (usize, Result<()>) {
 #[test]
 fn the_work_of_a_snapshot_is_spread_over_many_polls() {
     let (numbers, mut state) = open();
-    (0..20_000).for_each(|key| set(&numbers, &mut *state, key, key + 100));
+    (0..100_000).for_each(|key| set(&numbers, &mut *state, key, key + 100));
     let _snapshot = state.freeze(CheckpointId(1), None).unwrap();
     let (polls, outcome) = advance(&mut *state);
     outcome.unwrap();

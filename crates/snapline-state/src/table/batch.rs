@@ -1,5 +1,6 @@
 //! Access by batch: what many keys will need is fetched before the first is used.
 
+use super::phase::Phase;
 use super::{Slot, StateTable};
 use snapline_core::{Data, Key};
 
@@ -61,8 +62,12 @@ impl<K: Key, V: Data> StateTable<K, V> {
         let Some(segment) = only else {
             return entries.next();
         };
+        let phase = Phase {
+            tracks: !segment.is_all_noted(&self.phase),
+            ..self.phase
+        };
         for (hash, (key, attached)) in entries {
-            match segment.value_to_change(hash, &key, &self.phase) {
+            match segment.value_to_change(hash, &key, &phase) {
                 Some(value) => change(attached, Slot::Occupied(value)),
                 None => return Some((hash, (key, attached))),
             }
@@ -79,23 +84,30 @@ impl<K: Key, V: Data> StateTable<K, V> {
         for (hash, (segment, _)) in hashes.iter().zip(&mut *places) {
             let position = self.segments.position_of(*hash);
             *segment = position as u32;
-            self.segments[position].prefetch_home(*hash);
+            self.segments[position].prefetch_tag(*hash);
         }
         for (hash, (segment, bucket)) in hashes.iter().zip(places) {
             let segment = &self.segments[*segment as usize];
-            *bucket = segment.prefetch(*hash) as u32;
+            *bucket = segment.prefetch(*hash, &self.phase) as u32;
         }
     }
 
     /// The same as `update`; an entry that is elsewhere than it seemed is searched for.
     #[inline]
     fn update_at(&mut self, (segment, bucket): Place, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>)) {
-        if !self.phase.is_frozen {
-            let segment = &mut self.segments[segment as usize];
-            if let Some(value) = segment.value_at(bucket as usize, &key, &self.phase) {
-                return change(Slot::Occupied(value));
-            }
+        let (segment, likely) = (segment as usize, bucket as usize);
+        if self.phase.is_frozen {
+            self.keep_before_image_from(segment, likely, hash, &key);
         }
+        if let Some(value) = self.segments[segment].value_to_change_from(likely, &key, &self.phase) {
+            return change(Slot::Occupied(value));
+        }
+        self.update_elsewhere(hash, key, change);
+    }
+
+    /// Apart, so that the loop over those that are where they seemed to be stays short.
+    #[inline(never)]
+    fn update_elsewhere(&mut self, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>)) {
         self.update(hash, key, change);
     }
 }

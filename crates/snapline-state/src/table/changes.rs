@@ -15,7 +15,7 @@ use snapline_prefetch::prefetch;
 pub(super) struct Changes {
     /// The newest freeze that the segment knows of.
     generation: u64,
-    /// A bit for each bucket that has changed since; empty when there are none.
+    /// A bit for each bucket that has an entry and has changed since; empty when there are none.
     recent: Vec<u64>,
     rest: Option<Box<Rest>>,
 }
@@ -119,8 +119,17 @@ impl Changes {
     }
 
     /// A key is removed. One that cannot be encoded was never in a snapshot.
-    pub(super) fn note_removed<K: Serialize>(&mut self, key: &K, last_hash: u32, phase: Phase) {
+    pub(super) fn note_removed<K: Serialize>(
+        &mut self,
+        bucket: usize,
+        key: &K,
+        last_hash: u32,
+        phase: Phase,
+    ) {
         self.settle(phase);
+        if let Some(word) = self.recent.get_mut(bucket / 64) {
+            *word &= !(1 << (bucket % 64));
+        }
         let rest = self.rest.get_or_insert_default();
         let removed = &mut rest.recent_removed;
         if push_sized(key, &mut removed.payload).is_ok() {
@@ -167,6 +176,14 @@ impl Changes {
         let removed = std::mem::take(&mut rest.recent_removed);
         rest.older_removed.payload.extend_from_slice(&removed.payload);
         rest.older_removed.keys += removed.keys;
+    }
+
+    /// How many buckets have changed since the newest freeze.
+    pub(super) fn count_recent(&self, phase: &Phase) -> usize {
+        match self.generation == phase.generation {
+            true => self.recent.iter().map(|bits| bits.count_ones() as usize).sum(),
+            false => 0,
+        }
     }
 
     /// How many buckets have changed since a freeze, settled or not.

@@ -1,25 +1,26 @@
-//! What a segment remembers for a running snapshot.
+//! What is remembered for a running snapshot.
+
+mod before_images;
+
+pub(super) use before_images::BeforeImages;
 
 use super::changes::Removed;
 use crate::format::block::Entry;
 use serde::Serialize;
 use snapline_core::Result;
+use snapline_prefetch::prefetch;
+use std::ops::Range;
 
 /// A drain stops when it has done this much work: some tens of microseconds.
-const QUANTUM: usize = 16 * 1024;
+const QUANTUM: usize = 32 * 1024;
 
-/// The buckets that a running snapshot has or must not have, and entries as they were.
+/// The buckets of a segment that a running snapshot has or must not have.
 #[derive(Debug, Default)]
 pub(super) struct Frozen {
     /// The snapshot that it is about.
     generation: u64,
     /// A bit for each bucket that must not be encoded any more.
-    marks: Vec<u64>,
-    /// Entries as they were before they changed, and how many.
-    before: Vec<u8>,
-    before_entries: u32,
-    /// The last hash of the segment when the first entry was kept; a split may have lowered it since.
-    last_hash: u32,
+    marks: Box<[u64]>,
 }
 
 /// Encoded entries of neighbouring segments.
@@ -28,7 +29,7 @@ pub(super) struct Run {
     pub(super) payload: Vec<u8>,
     pub(super) entries: u32,
     pub(super) removed: Removed,
-    /// How many buckets were looked at.
+    /// How many words of bits were looked at.
     pub(super) work: usize,
     hashes: Option<(u32, u32)>,
 }
@@ -36,26 +37,17 @@ pub(super) struct Run {
 impl Frozen {
     /// What is remembered for a snapshot, which begins with nothing.
     #[inline]
-    pub(super) fn of(
-        place: &mut Option<Box<Self>>,
-        generation: u64,
-        buckets: usize,
-        last_hash: u32,
-    ) -> &mut Self {
-        let frozen = place.get_or_insert_default();
-        if frozen.generation != generation {
-            **frozen = Self {
-                generation,
-                marks: vec![0; buckets.div_ceil(64)],
-                last_hash,
-                ..Self::default()
-            };
+    pub(super) fn of(&mut self, generation: u64, buckets: usize) -> &mut Self {
+        if self.generation != generation {
+            self.begin(generation, buckets);
         }
-        frozen
+        self
     }
 
-    pub(super) fn is_of(&self, generation: u64) -> bool {
-        self.generation == generation
+    #[cold]
+    fn begin(&mut self, generation: u64, buckets: usize) {
+        self.generation = generation;
+        self.marks = vec![0; buckets.div_ceil(64)].into();
     }
 
     /// Marks a bucket; whether it was not marked before.
@@ -67,9 +59,21 @@ impl Frozen {
         fresh
     }
 
+    /// Fetches what [`Frozen::mark`] will change.
     #[inline]
-    pub(super) fn is_marked(&self, index: usize) -> bool {
-        self.marks[index / 64] & (1 << (index % 64)) != 0
+    pub(super) fn prefetch(&self, index: usize) {
+        if let Some(word) = self.marks.get(index / 64) {
+            prefetch(word, || *word);
+        }
+    }
+
+    /// The marks of the 64 buckets from `64 * word` on.
+    #[inline]
+    pub(super) fn marks_in(&self, word: usize, generation: u64) -> u64 {
+        match self.generation == generation {
+            true => self.marks[word],
+            false => 0,
+        }
     }
 
     pub(super) fn mark_all_before(&mut self, index: usize) {
@@ -79,24 +83,11 @@ impl Frozen {
         }
     }
 
-    /// Takes the marks away and leaves none, for this many buckets.
-    pub(super) fn take_marks(&mut self, buckets: usize) -> Vec<u64> {
-        std::mem::replace(&mut self.marks, vec![0; buckets.div_ceil(64)])
-    }
-
-    /// Keeps an entry as it is.
-    pub(super) fn keep<K: Serialize, V: Serialize>(&mut self, key: &K, value: &V) -> Result<()> {
-        Entry::encode(key, value, &mut self.before)?;
-        self.before_entries += 1;
-        Ok(())
-    }
-
-    /// Moves the entries that were kept for a snapshot to a run.
-    pub(super) fn move_into(&mut self, generation: u64, run: &mut Run) {
-        if self.generation == generation && self.before_entries > 0 {
-            run.payload.append(&mut self.before);
-            run.entries += std::mem::take(&mut self.before_entries);
-            run.widen(self.last_hash, self.last_hash);
+    /// Takes the marks for a snapshot away and leaves none, for this many buckets.
+    pub(super) fn take_marks(&mut self, generation: u64, buckets: usize) -> Box<[u64]> {
+        match self.generation == generation {
+            true => std::mem::replace(&mut self.marks, vec![0; buckets.div_ceil(64)].into()),
+            false => Box::default(),
         }
     }
 }
@@ -104,6 +95,21 @@ impl Frozen {
 impl Run {
     pub(super) fn has_enough(&self) -> bool {
         self.payload.len() + self.work >= QUANTUM
+    }
+
+    /// Encodes an entry.
+    #[inline]
+    pub(super) fn push<K: Serialize, V: Serialize>(&mut self, key: &K, value: &V) -> Result<()> {
+        Entry::encode(key, value, &mut self.payload)?;
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// Appends encoded entries whose keys have some of these hashes.
+    fn append(&mut self, payload: &[u8], entries: u32, hashes: &Range<u64>) {
+        self.payload.extend_from_slice(payload);
+        self.entries += entries;
+        self.widen(hashes.start as u32, (hashes.end - 1) as u32);
     }
 
     /// The first and the last hash that an entry may have.

@@ -4,56 +4,46 @@
 //! running snapshot can mark buckets. Hashes are not stored: a smaller entry is worth more, for every
 //! access, than what it costs to hash again when a segment moves.
 
+use super::buckets::{Buckets, Extent, Full, bits};
 use super::changes::{ChangedBuckets, Changes};
 use super::frozen::{Frozen, Run};
 use super::phase::Phase;
-use crate::format::block::Entry;
 use crate::format::block::stored::overlap;
-use hashbrown::HashTable;
 use snapline_core::{Data, Key, Result, StableHasher};
-use snapline_prefetch::{prefetch, prefetch_at};
 use std::ops::Range;
 
-/// A segment with this many entries splits instead of growing: its table is full at 4096 buckets.
-const MOST_ENTRIES: usize = 3584;
-const FEWEST_ENTRIES: usize = 14;
-/// A segment that is made for entries that are about to come gets about this many at the most: as the
-/// hashes fall, a few per cent more will come to some of them.
-const PLANNED_ENTRIES: u64 = 3328;
+/// A full segment with this many buckets splits instead of growing.
+const MOST_BUCKETS: usize = 4096;
 /// Deeper segments grow instead of splitting, so that keys of one hash cannot split for ever.
 const DEEPEST: u32 = 20;
+/// A table of segments of this depth is too large for a cache: the places alone take 2^26 bytes if keys and values are
+/// numbers of 64 bits.
+const LARGE_FROM: u32 = if cfg!(test) { 1 } else { 10 };
 
 /// Entries whose low hashes share their top `depth` bits.
+///
+/// What an access to an entry reads comes first, in two lines of memory: a table has thousands of segments.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Segment<K, V> {
-    table: HashTable<Full<K, V>>,
-    /// The address of the bytes, one for each bucket, which a search in the table reads first: they stand behind the
-    /// buckets, of which the first is the last. A hint; that it is wrong costs time.
-    tags: usize,
-    depth: u32,
-    first_hash: u32,
+    buckets: Buckets<K, V>,
+    changes: Changes,
+    frozen: Frozen,
     /// The newest snapshot for which the segment has been encoded.
     drained: u64,
-    changes: Changes,
-    frozen: Option<Box<Frozen>>,
-}
-
-#[derive(Debug)]
-struct Full<K, V> {
-    key: K,
-    value: V,
+    depth: u32,
+    first_hash: u32,
 }
 
 impl<K: Key, V: Data> Segment<K, V> {
     pub(super) fn new(depth: u32, first_hash: u32) -> Self {
         Self {
-            table: HashTable::new(),
-            tags: 0,
+            buckets: Buckets::new(),
             depth,
             first_hash,
             drained: 0,
             changes: Changes::new(),
-            frozen: None,
+            frozen: Frozen::default(),
         }
     }
 
@@ -72,7 +62,7 @@ impl<K: Key, V: Data> Segment<K, V> {
 
     /// Two segments of half of the hashes each. Not while there is a snapshot.
     pub(super) fn halves(mut self) -> [Self; 2] {
-        if self.table.is_empty() {
+        if self.is_empty() {
             let upper = self.first_hash | (1 << (31 - self.depth));
             return [self.first_hash, upper].map(|first| Self::new(self.depth + 1, first));
         }
@@ -83,9 +73,9 @@ impl<K: Key, V: Data> Segment<K, V> {
     /// Adds segments with room for about this many entries more, which have these hashes. Not while there is
     /// a snapshot.
     pub(super) fn sized_for(mut self, entries: u64, hashes: &Range<u64>, sized: &mut Vec<Self>) {
-        if !self.table.is_empty() || entries == 0 {
+        if !self.is_empty() || entries == 0 {
             sized.push(self);
-        } else if entries > PLANNED_ENTRIES && self.depth < DEEPEST {
+        } else if entries > self.planned_entries() && self.depth < DEEPEST {
             let all = overlap(&self.hashes(), hashes).max(1);
             for half in self.halves() {
                 let share = (entries * overlap(&half.hashes(), hashes)).div_ceil(all);
@@ -94,84 +84,99 @@ impl<K: Key, V: Data> Segment<K, V> {
         } else {
             let all = entries as usize;
             // A segment that is nearly full when it is filled will soon be as large as they get.
-            let room = if all > MOST_ENTRIES / 2 {
-                MOST_ENTRIES
-            } else {
-                all + all / 16
-            };
-            self.table = HashTable::with_capacity(room.max(FEWEST_ENTRIES));
+            let most = self.most_entries();
+            let room = if all > most / 2 { most } else { all + all / 16 };
+            self.buckets = self.buckets_for(room);
             sized.push(self);
         }
     }
 
+    /// With so many entries it splits instead of growing.
+    fn most_entries(&self) -> usize {
+        Buckets::<K, V>::room_of(MOST_BUCKETS, extent_at(self.depth))
+    }
+
+    /// A segment that is made for entries that are about to come gets about this many at the most: as the
+    /// hashes fall, a few per cent more will come to some of them.
+    fn planned_entries(&self) -> u64 {
+        (self.most_entries() / 14 * 13) as u64
+    }
+
+    /// Places for so many entries.
+    fn buckets_for(&self, entries: usize) -> Buckets<K, V> {
+        Buckets::with_room_for(entries, extent_at(self.depth))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.buckets.len() == 0
+    }
+
     #[inline]
     pub(super) fn get(&self, hash: u64, key: &K) -> Option<&V> {
-        let full = self.table.find(hash, |full| full.key == *key)?;
+        let full = self.buckets.get(self.locate(hash, key)?)?;
         Some(&full.value)
     }
 
     /// The bucket that has a key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn locate(&self, hash: u64, key: &K) -> Option<usize> {
-        self.table.find_bucket_index(hash, |full| full.key == *key)
+        self.buckets.find(hash, key)
     }
 
-    /// Fetches what a search for a hash reads first.
-    #[inline]
-    pub(super) fn prefetch_home(&self, hash: u64) {
-        let home = hash as usize & (self.table.num_buckets() - 1);
-        prefetch_at(self.tags.wrapping_add(home), || {
-            self.table.get_bucket(home).is_some()
-        });
+    /// Fetches what [`Segment::prefetch`] has to read.
+    #[inline(always)]
+    pub(super) fn prefetch_tag(&self, hash: u64) {
+        self.buckets.prefetch_tag(hash);
     }
 
     /// Fetches the bucket that most likely has the key of a hash, and what is noted of it, and returns it.
-    #[inline]
-    pub(super) fn prefetch(&self, hash: u64) -> usize {
-        let bucket = self.table.find_bucket_index(hash, |_| true).unwrap_or(0);
-        if let Some(full) = self.table.get_bucket(bucket) {
-            let is_plain = const { !std::mem::needs_drop::<K>() };
-            prefetch(full, || is_plain.then(|| full.key.clone()));
-        }
+    #[inline(always)]
+    pub(super) fn prefetch(&self, hash: u64, phase: &Phase) -> usize {
+        let bucket = self.buckets.likely(hash);
         self.changes.prefetch(bucket);
+        if phase.is_frozen {
+            self.frozen.prefetch(bucket);
+        }
         bucket
     }
 
     /// The value of a key.
     #[inline]
     pub(super) fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut V> {
-        let full = self.table.find_mut(hash, |full| full.key == *key)?;
-        Some(&mut full.value)
+        let (_, value) = self.buckets.find_mut(hash, key)?;
+        Some(value)
     }
 
     /// The value of a key, which is about to change.
     #[inline(always)]
     pub(super) fn value_to_change(&mut self, hash: u64, key: &K, phase: &Phase) -> Option<&mut V> {
-        let buckets = self.table.num_buckets();
-        let found = self.table.find_entry(hash, |full| full.key == *key).ok()?;
+        let buckets = self.buckets.count();
+        let (bucket, value) = self.buckets.find_mut(hash, key)?;
         if phase.tracks {
-            self.changes.note_again(found.bucket_index(), buckets, phase);
+            self.changes.note_again(bucket, buckets, phase);
         }
-        Some(&mut found.into_mut().value)
+        Some(value)
     }
 
-    /// The value of a key, which is about to change, if it is in this bucket.
-    #[inline]
-    pub(super) fn value_at(&mut self, bucket: usize, key: &K, phase: &Phase) -> Option<&mut V> {
-        let buckets = self.table.num_buckets();
-        let full = self.table.get_bucket_mut(bucket)?;
-        if full.key != *key {
-            return None;
-        }
+    /// The same from what [`Segment::prefetch`] said on; `None` also when a search has to begin anew.
+    #[inline(always)]
+    pub(super) fn value_to_change_from(&mut self, likely: usize, key: &K, phase: &Phase) -> Option<&mut V> {
+        let buckets = self.buckets.count();
+        let (bucket, value) = self.buckets.find_mut_from(likely, key)?;
         if phase.tracks {
             self.changes.note(bucket, buckets, phase);
         }
-        Some(&mut full.value)
+        Some(value)
+    }
+
+    /// Whether it is noted of all entries that they have changed, or nothing is to be noted.
+    pub(super) fn is_all_noted(&self, phase: &Phase) -> bool {
+        !phase.tracks || self.changes.count_recent(phase) == self.buckets.len()
     }
 
     /// How many of its entries have changed since a freeze, and how many it has.
     pub(super) fn changed_since(&self, freeze: u64) -> (usize, usize) {
-        let len = self.table.len();
+        let len = self.buckets.len();
         // A bucket whose entry is gone has changed as well.
         (self.changes.count_since(freeze).min(len), len)
     }
@@ -179,17 +184,17 @@ impl<K: Key, V: Data> Segment<K, V> {
     /// Whether an insert needs [`Segment::resize`] or [`Segment::split`] first.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.table.len() == self.table.capacity()
+        self.buckets.len() >= self.buckets.room()
     }
 
     /// How many entries it has room for.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        self.table.capacity()
+        self.buckets.room()
     }
 
     pub(super) fn must_split(&self) -> bool {
-        self.table.len() >= MOST_ENTRIES && self.depth < DEEPEST
+        self.buckets.len() >= self.most_entries() && self.depth < DEEPEST
     }
 
     /// Inserts a key that is missing into a segment that is not full. It is not part of the running
@@ -204,55 +209,57 @@ impl<K: Key, V: Data> Segment<K, V> {
     #[inline]
     pub(super) fn note_change(&mut self, bucket: usize, phase: Phase) {
         if phase.tracks {
-            self.changes.note(bucket, self.table.num_buckets(), &phase);
+            self.changes.note(bucket, self.buckets.count(), &phase);
         }
     }
 
-    /// Removes a key. With a running snapshot, the entry is encoded first.
+    /// Removes a key. With a running snapshot, which may need it, see [`Segment::before_image`] first.
     pub(super) fn remove(
         &mut self,
         hash: u64,
         key: &K,
         phase: Phase,
         hasher: &mut StableHasher,
-    ) -> (Option<V>, Result<()>) {
-        let Some(bucket) = self.locate(hash, key) else {
-            return (None, Ok(()));
-        };
-        let kept = self.keep_before_image(bucket, phase);
+    ) -> Option<V> {
+        let bucket = self.locate(hash, key)?;
         if phase.tracks {
             let last_hash = self.last_hash();
-            self.changes.note_removed(key, last_hash, phase);
+            self.changes.note_removed(bucket, key, last_hash, phase);
         }
-        let removed = self.table.get_bucket_entry(bucket).ok();
-        let value = removed.map(|entry| entry.remove().0.value);
-        if self.table.len() * 8 < self.table.num_buckets() && self.table.num_buckets() > 64 {
+        let value = self.buckets.remove(bucket).map(|full| full.value);
+        if self.buckets.len() * 8 < self.buckets.count() && self.buckets.count() > 64 {
             self.resize(phase, hasher);
         }
-        (value, kept)
+        value
     }
 
-    /// Encodes an entry that is about to change, if it belongs to a running snapshot that has not got it.
+    /// An entry that is about to change, if it belongs to a running snapshot that has not got it: from now on it has.
     #[inline]
-    pub(super) fn keep_before_image(&mut self, bucket: usize, phase: Phase) -> Result<()> {
-        let generation = phase.generation;
-        if !phase.is_frozen || self.drained == generation {
-            return Ok(());
+    pub(super) fn before_image(&mut self, bucket: usize, phase: Phase) -> Option<&Full<K, V>> {
+        if !phase.is_frozen || self.drained == phase.generation {
+            return None;
         }
         if phase.only_changes {
             self.changes.settle(phase);
             if !self.changes.is_older(bucket) {
-                return Ok(());
+                return None;
             }
         }
-        let (buckets, last_hash) = (self.table.num_buckets(), self.last_hash());
-        let frozen = Frozen::of(&mut self.frozen, generation, buckets, last_hash);
-        if frozen.mark(bucket)
-            && let Some(full) = self.table.get_bucket(bucket)
-        {
-            return frozen.keep(&full.key, &full.value);
+        let is_fresh = self
+            .frozen
+            .of(phase.generation, self.buckets.count())
+            .mark(bucket);
+        self.buckets.get(bucket).filter(|_| is_fresh)
+    }
+
+    /// The same for the bucket of a key, if that is found from what [`Segment::prefetch`] said on.
+    #[inline(always)]
+    pub(super) fn before_image_from(&mut self, likely: usize, key: &K, phase: Phase) -> Option<&Full<K, V>> {
+        if self.drained == phase.generation {
+            return None;
         }
-        Ok(())
+        let bucket = self.buckets.find_from(likely, key)?;
+        self.before_image(bucket, phase)
     }
 
     /// Encodes what is left of the segment as it was when the snapshot was taken, until the run has
@@ -268,16 +275,10 @@ impl<K: Key, V: Data> Segment<K, V> {
         if phase.only_changes {
             self.drain_removed(generation, run);
         }
-        if let Some(frozen) = &mut self.frozen {
-            frozen.move_into(generation, run);
-        }
-        let done = match phase.only_changes {
-            true => self.drain_changed(generation, run)?,
-            false => self.drain_buckets(generation, 0..self.table.num_buckets(), run)?,
-        };
+        let done = self.drain_buckets(phase, run)?;
         if done {
             self.drained = generation;
-            self.frozen = None;
+            self.frozen = Frozen::default();
         }
         Ok(done)
     }
@@ -292,49 +293,54 @@ impl<K: Key, V: Data> Segment<K, V> {
         }
     }
 
-    /// Encodes the buckets that have changed.
-    fn drain_changed(&mut self, generation: u64, run: &mut Run) -> Result<bool> {
-        for word in 0..self.changes.older().len() {
-            let bits = self.changes.older()[word];
-            let mut rest = bits;
-            while rest != 0 {
-                let bucket = word * 64 + rest.trailing_zeros() as usize;
-                rest &= rest - 1;
-                if !self.drain_buckets(generation, bucket..bucket + 1, run)? {
+    /// Encodes the buckets that the snapshot has not got yet; `false` when the run has enough before.
+    fn drain_buckets(&mut self, phase: Phase, run: &mut Run) -> Result<bool> {
+        run.widen(self.first_hash, self.last_hash());
+        for word in 0..self.buckets.count().div_ceil(64) {
+            for bit in bits(self.undrained(word, phase, run)) {
+                let bucket = 64 * word + bit;
+                if run.has_enough() {
+                    let frozen = self.frozen.of(phase.generation, self.buckets.count());
+                    frozen.mark_all_before(bucket);
                     return Ok(false);
+                }
+                if let Some(full) = self.buckets.get(bucket) {
+                    run.push(&full.key, &full.value)?;
                 }
             }
         }
         Ok(true)
     }
 
-    /// Encodes these buckets unless the snapshot has them; `false` when the run has enough before.
-    fn drain_buckets(&mut self, generation: u64, range: Range<usize>, run: &mut Run) -> Result<bool> {
-        run.widen(self.first_hash, self.last_hash());
-        let kept = self.frozen.as_deref().filter(|frozen| frozen.is_of(generation));
-        for bucket in range {
-            if kept.is_some_and(|frozen| frozen.is_marked(bucket)) {
-                continue;
-            }
-            if run.has_enough() {
-                let (buckets, last_hash) = (self.table.num_buckets(), self.last_hash());
-                Frozen::of(&mut self.frozen, generation, buckets, last_hash).mark_all_before(bucket);
-                return Ok(false);
-            }
-            run.work += 1;
-            if let Some(full) = self.table.get_bucket(bucket) {
-                Entry::encode(&full.key, &full.value, &mut run.payload)?;
-                run.entries += 1;
-            }
+    /// A bit for each of 64 buckets that the snapshot has not got yet.
+    #[inline]
+    fn undrained(&self, word: usize, phase: Phase, run: &mut Run) -> u64 {
+        let wanted = match phase.only_changes {
+            true => self.changes.older().get(word).copied().unwrap_or(0),
+            false => u64::MAX,
+        };
+        run.work += 1;
+        if wanted == 0 {
+            return 0;
         }
-        Ok(true)
+        let drained = self.frozen.marks_in(word, phase.generation);
+        let undrained = self.buckets.full_in(word) & wanted & !drained;
+        if phase.only_changes {
+            // Few and far between, so that the processor cannot tell which is next.
+            bits(undrained).for_each(|bit| self.buckets.prefetch(64 * word + bit));
+        }
+        undrained
     }
 
     /// Moves to a table of the right size for its entries.
     pub(super) fn resize(&mut self, phase: Phase, hasher: &mut StableHasher) {
-        let entries = (self.table.len() * 3 / 2).max(FEWEST_ENTRIES);
-        let (old, marks) = self.empty_out(entries, phase);
-        move_entries(old, &marks, |full, from| {
+        let len = self.buckets.len();
+        // Where many were removed there is no need for more buckets.
+        let most = self.most_entries();
+        let most = if len < most { most } else { usize::MAX };
+        let entries = (len * 3 / 2 + 1).min(most);
+        let (old, marks) = self.empty_out(self.buckets_for(entries), phase);
+        move_entries(old, |full, from| {
             let hash = self.hash_again(&full.key, hasher);
             self.move_in(hash, full, from, &marks, phase);
         });
@@ -343,12 +349,16 @@ impl<K: Key, V: Data> Segment<K, V> {
     /// Gives the entries whose next bit is set away to a new segment.
     pub(super) fn split(&mut self, phase: Phase, hasher: &mut StableHasher) -> Self {
         let mut upper = Self::new(self.depth + 1, self.first_hash | (1 << (31 - self.depth)));
-        upper.table = HashTable::with_capacity(MOST_ENTRIES);
         upper.drained = self.drained;
         upper.changes = self.changes.split_off(upper.first_hash);
-        let (old, marks) = self.empty_out(MOST_ENTRIES, phase);
         self.depth += 1;
-        move_entries(old, &marks, |full, from| {
+        // About half of the entries go to each, but all may go to one.
+        let (usual, most) = (self.most_entries(), self.buckets.len());
+        let half = || Buckets::with_places_for(usual, most, extent_at(upper.depth));
+        let (lower, upper_half) = (half(), half());
+        upper.buckets = upper_half;
+        let (old, marks) = self.empty_out(lower, phase);
+        move_entries(old, |full, from| {
             let hash = self.hash_again(&full.key, hasher);
             let is_upper = hash as u32 >= upper.first_hash;
             let owner = if is_upper { &mut upper } else { &mut *self };
@@ -358,12 +368,12 @@ impl<K: Key, V: Data> Segment<K, V> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.table.iter().map(|full| (&full.key, &full.value))
+        self.buckets.iter().map(|full| (&full.key, &full.value))
     }
 
     /// How many buckets there are.
     pub(super) fn buckets(&self) -> usize {
-        self.table.num_buckets()
+        self.buckets.count()
     }
 
     /// The keys in these buckets whose values are wanted; there may be fewer buckets.
@@ -373,20 +383,18 @@ impl<K: Key, V: Data> Segment<K, V> {
         is_wanted: impl Fn(&V) -> bool,
     ) -> impl Iterator<Item = &K> {
         let buckets = buckets.start..buckets.end.min(self.buckets());
-        let entries = buckets.filter_map(|bucket| self.table.get_bucket(bucket));
+        let entries = buckets.filter_map(|bucket| self.buckets.get(bucket));
         entries
             .filter(move |full| is_wanted(&full.value))
             .map(|full| &full.key)
     }
 
-    /// Takes all entries with their marks away and leaves an empty table for this many.
-    fn empty_out(&mut self, entries: usize, phase: Phase) -> (HashTable<Full<K, V>>, Marks) {
-        let old = std::mem::replace(&mut self.table, HashTable::with_capacity(entries));
-        let frozen = match &mut self.frozen {
-            Some(frozen) if phase.is_frozen && frozen.is_of(phase.generation) => {
-                frozen.take_marks(self.table.num_buckets())
-            }
-            _ => Vec::new(),
+    /// Takes all entries with their marks away and leaves these buckets.
+    fn empty_out(&mut self, buckets: Buckets<K, V>, phase: Phase) -> (Buckets<K, V>, Marks) {
+        let old = std::mem::replace(&mut self.buckets, buckets);
+        let frozen = match phase.is_frozen {
+            true => self.frozen.take_marks(phase.generation, self.buckets.count()),
+            false => Box::default(),
         };
         let changed = self.changes.take_buckets();
         (old, Marks { frozen, changed })
@@ -397,21 +405,18 @@ impl<K: Key, V: Data> Segment<K, V> {
         let bucket = self.place(hash, full, marks.is_frozen(from), phase);
         if !marks.changed.is_empty() {
             self.changes
-                .restore(&marks.changed, from, bucket, self.table.num_buckets());
+                .restore(&marks.changed, from, bucket, self.buckets.count());
         }
     }
 
     /// Inserts an entry and returns its bucket; `marked` when the running snapshot must not have it from there.
     #[inline]
     fn place(&mut self, hash: u64, full: Full<K, V>, marked: bool, phase: Phase) -> usize {
-        let first_hash = self.first_hash;
-        let again = |other: &Full<K, V>| hash_or(first_hash, &other.key, &mut StableHasher::new());
-        let placed = self.table.insert_unique(hash, full, again);
-        let bucket = placed.bucket_index();
-        self.tags = std::ptr::from_ref(placed.get()).wrapping_add(bucket + 1).addr();
+        let bucket = self.buckets.insert(hash, full);
         if phase.is_frozen && marked && self.drained != phase.generation {
-            let (buckets, last_hash) = (self.table.num_buckets(), self.last_hash());
-            Frozen::of(&mut self.frozen, phase.generation, buckets, last_hash).mark(bucket);
+            self.frozen
+                .of(phase.generation, self.buckets.count())
+                .mark(bucket);
         }
         bucket
     }
@@ -425,6 +430,13 @@ impl<K: Key, V: Data> Segment<K, V> {
     }
 }
 
+fn extent_at(depth: u32) -> Extent {
+    match depth {
+        ..LARGE_FROM => Extent::Small,
+        _ => Extent::Large,
+    }
+}
+
 /// The hash of a key that was hashed before; `first_hash` in place of a key that suddenly has none.
 fn hash_or<K: Key>(first_hash: u32, key: &K, hasher: &mut StableHasher) -> u64 {
     hasher.hash(key).unwrap_or(u64::from(first_hash))
@@ -433,34 +445,24 @@ fn hash_or<K: Key>(first_hash: u32, key: &K, hasher: &mut StableHasher) -> u64 {
 /// What is known of the buckets of a table that is given up.
 struct Marks {
     /// Those that the running snapshot has or must not have; empty when there are none.
-    frozen: Vec<u64>,
+    frozen: Box<[u64]>,
     changed: ChangedBuckets,
 }
 
 impl Marks {
-    fn is_empty(&self) -> bool {
-        self.frozen.is_empty() && self.changed.is_empty()
-    }
-
     fn is_frozen(&self, bucket: usize) -> bool {
         let word = self.frozen.get(bucket / 64);
         word.is_some_and(|word| word & (1 << (bucket % 64)) != 0)
     }
 }
 
-/// Hands out all entries of a table, each with its bucket, which is any when there are no marks.
-fn move_entries<K, V>(
-    mut table: HashTable<Full<K, V>>,
-    marks: &Marks,
-    mut place: impl FnMut(Full<K, V>, usize),
-) {
-    if marks.is_empty() {
-        table.into_iter().for_each(|full| place(full, 0));
-        return;
-    }
-    for bucket in 0..table.num_buckets() {
-        if let Ok(entry) = table.get_bucket_entry(bucket) {
-            place(entry.remove().0, bucket);
+/// Hands out all entries of a table, each with its bucket.
+fn move_entries<K: Key, V: Data>(mut table: Buckets<K, V>, mut place: impl FnMut(Full<K, V>, usize)) {
+    for word in 0..table.count().div_ceil(64) {
+        for bit in bits(table.full_in(word)) {
+            if let Some(full) = table.take(64 * word + bit) {
+                place(full, 64 * word + bit);
+            }
         }
     }
 }

@@ -86,7 +86,7 @@ impl<K: Key, V: Data> Segments<K, V> {
     /// Removes a key; whether it was there. Not while there is a snapshot.
     pub(super) fn remove(&mut self, hash: u64, key: &K, hasher: &mut StableHasher) -> bool {
         let index = self.position_of(hash);
-        let (removed, _) = self.segments[index].remove(hash, key, Phase::default(), hasher);
+        let removed = self.segments[index].remove(hash, key, Phase::default(), hasher);
         removed.is_some()
     }
 

@@ -36,19 +36,25 @@ use store::Store;
 /// savepoint of one of them can be restored on the other.
 ///
 /// # What it takes
-/// Memory, for each subtask: `memory_bytes`, which covers the entries in memory with their table, the changes that wait for the disk,
-/// and the indexes and filters of files, also of those that are being written. A quarter of it is for these. For all
-/// subtasks together: `cache_bytes`. Neither covers the buffers of a merge and of a snapshot, at most 8 MiB for each subtask,
-/// nor what the program and its allocator take beside what was allocated. While a task
-/// restores, some tens of megabytes. Disk: the state, as much again while files
-/// are merged, and the changes since the last complete checkpoint; when it is full, writes and checkpoints fail as `Unavailable`
-/// and are tried again, and what is kept for restarts goes first. Open files: some dozens for each subtask.
+/// Memory, for each subtask: `memory_bytes`. It covers the entries in memory with their table, the changes that wait for the
+/// disk, and the indexes and filters of files, also of those that are being written. A quarter of it is for indexes and
+/// filters; an index takes about 6 MB for each GB of files, and should not take more than that quarter. For all subtasks
+/// together: `cache_bytes`, for blocks of files.
+///
+/// Beside it, for each subtask and however large the state is, at most 8 MiB for buffers: 1 MiB of a merge, and of a
+/// snapshot 1 MiB that is read and 4 MiB that wait for the storage. What the program itself takes, and what
+/// its allocator holds back, comes on top; see the figures at the crate. While a task reads a checkpoint, it takes some tens
+/// of megabytes more.
+///
+/// Disk: the state, as much again while files are merged, and the changes since the last full snapshot. When the disk is full, what is
+/// kept for restarts makes room first. Then writes and checkpoints fail as `Unavailable`, naming the folder, and are tried
+/// again: no entry and no checkpoint is lost. Open files: some dozens for each subtask.
 ///
 /// # Snapshots and restarts
 /// A snapshot stores entries, not files: those that have changed since its base, or all, in the order of the files. Files are
-/// rewritten when they are merged, each entry some times in its life, so storing the files that are new would store more than
-/// what has changed. Snapshots of changes become one when there are many of them, and a full snapshot comes when together they are a quarter
-/// as long. A restore writes the entries of full snapshots as they come, without putting them in order or merging them.
+/// rewritten when they are merged, each entry some times in its life, so storing the files that are new would store several
+/// times as much; the figures are at the crate. Snapshots of changes become one when there are many of them, and a full
+/// snapshot comes when together they are a quarter as long. A restore writes the entries of full snapshots as they come, without putting them in order or merging them.
 ///
 /// But the files of the last checkpoints are kept beside the scratch folder, by hard links. A task that restarts, in this process or after the
 /// process was killed, links them again, opens them and goes on, however large they are. They are used for the very

@@ -105,7 +105,7 @@ impl Place {
         persist(
             state,
             &SnapshotTarget::new(storage, StorageKey::new("s").unwrap()),
-            1,
+            (1, None),
         )
         .unwrap()
     }
@@ -117,7 +117,7 @@ impl Place {
         checkpoint: u64,
     ) -> Result<Vec<StateHandle>> {
         let target = SnapshotTarget::new(self.storage(), StorageKey::new(name).unwrap());
-        persist(state, &target, checkpoint)
+        persist(state, &target, (checkpoint, None))
     }
 
     /// The folders of live state whose names begin so.
@@ -133,8 +133,12 @@ impl Place {
     }
 }
 
-fn persist(state: &mut FileKeyedState, target: &SnapshotTarget, checkpoint: u64) -> Result<Vec<StateHandle>> {
-    let snapshot = state.freeze(CheckpointId(checkpoint), None)?;
+fn persist(
+    state: &mut FileKeyedState,
+    target: &SnapshotTarget,
+    (checkpoint, base): (u64, Option<u64>),
+) -> Result<Vec<StateHandle>> {
+    let snapshot = state.freeze(CheckpointId(checkpoint), base.map(CheckpointId))?;
     let (persisted, advanced) = block_on(join(
         snapshot.persist(target),
         poll_fn(|cx| state.poll_advance(cx)),
@@ -219,6 +223,32 @@ fn a_snapshot_leaves_no_copy_in_memory() {
     let handles = place.persist_to(&mut state, copies.clone());
     assert!(matches!(handles[0].location, StateLocation::File { .. }));
     assert_eq!(copies.bytes(), 0);
+}
+
+#[test]
+fn many_snapshots_of_few_changes_become_few_files_and_each_can_be_restored() {
+    let place = Place::new(128 * 1024);
+    let (texts, mut state) = place.open(&[]);
+    (0..3_000).for_each(|key| set(&texts, &mut state, key, &format!("{key:0>100}")).unwrap());
+    let full = place.persist(&mut state);
+    for checkpoint in 2..40 {
+        for number in 0..20 {
+            let key = (checkpoint * 977 + number * 131) % 3_000;
+            set(&texts, &mut state, key, &format!("{checkpoint}")).unwrap();
+        }
+        texts.clear(&mut state, hash(checkpoint), &checkpoint).unwrap();
+        let target = SnapshotTarget::new(
+            place.storage(),
+            StorageKey::new(format!("s{checkpoint}")).unwrap(),
+        );
+        let handles = persist(&mut state, &target, (checkpoint, Some(checkpoint - 1))).unwrap();
+        assert_eq!(handles[0], full[0]);
+        assert!(handles.len() <= 13, "{}", handles.len());
+        if checkpoint % 6 == 0 {
+            let (texts_again, mut restored) = place.open(&handles);
+            assert!(content(&texts_again, &mut restored) == content(&texts, &mut state));
+        }
+    }
 }
 
 #[test]

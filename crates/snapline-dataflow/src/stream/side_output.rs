@@ -12,6 +12,22 @@ impl<T: Data> DataStream<T> {
     /// What the operator that makes this stream has sent to a side output.
     ///
     /// A tag that the operator was not given is a mistake that is told when the job is planned.
+    ///
+    /// ```
+    /// # use snapline_dataflow::{DataStream, OutputTag, TumblingEventTimeWindows};
+    /// # use std::time::Duration;
+    /// /// The most of each second, and what came too late for it.
+    /// fn most(numbers: &DataStream<u64>) -> (DataStream<u64>, DataStream<u64>) {
+    ///     let tag = OutputTag::new("late");
+    ///     let most = numbers
+    ///         .key_by(|number| number % 10)
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(1)))
+    ///         .side_output_late_data(&tag)
+    ///         .reduce(|most, number| *most = number.max(*most));
+    ///     let late = most.side_output(&tag);
+    ///     (most, late)
+    /// }
+    /// ```
     pub fn side_output<S: Data>(&self, tag: &OutputTag<S>) -> DataStream<S> {
         let found = self.env.with_graph(|graph| {
             let [edge] = self.edges[..] else { return None };

@@ -70,6 +70,11 @@ where
     G: Trigger<T, A::Window>,
 {
     /// Emits the contents of a window when this trigger says so, instead of at its end.
+    ///
+    /// Windows that emit once at their end keep their state in another form than those with a trigger, an evictor or
+    /// an allowed lateness. From one to the other a savepoint does not carry open windows over: they begin empty, and
+    /// what they had stays in later checkpoints unused. Let them end before such a change, or give the operator another
+    /// [`uid`](DataStream::uid).
     #[must_use]
     pub fn trigger<H: Trigger<T, A::Window>>(self, trigger: H) -> WindowedStream<K, T, A, H> {
         WindowedStream {
@@ -126,6 +131,9 @@ where
     }
 
     /// Combines the records of each window into one: `combine` folds a new record into the one so far.
+    ///
+    /// Sliding windows put together what parts of them have become, and sessions merge, so `combine` has to be associative:
+    /// of three records in a row it may combine the first two first, or the last two.
     ///
     /// ```
     /// # use snapline_dataflow::{DataStream, EventTimeSessionWindows};
@@ -219,6 +227,38 @@ where
     }
 
     /// The same, and hands what comes of it to a function that also sees the key and the window.
+    ///
+    /// ```
+    /// # use snapline_dataflow::{DataStream, TumblingEventTimeWindows};
+    /// # use snapline_state::AggregateFunction;
+    /// # use std::time::Duration;
+    /// # #[derive(Clone)]
+    /// # struct Count;
+    /// # impl AggregateFunction for Count {
+    /// #     type Input = u64;
+    /// #     type Accumulator = u64;
+    /// #     type Output = u64;
+    /// #     fn create_accumulator(&self) -> u64 {
+    /// #         0
+    /// #     }
+    /// #     fn add(&self, count: &mut u64, _: u64) {
+    /// #         *count += 1;
+    /// #     }
+    /// #     fn result(&self, count: &u64) -> u64 {
+    /// #         *count
+    /// #     }
+    /// # }
+    /// /// How many numbers of each last digit came in each second, and when it began.
+    /// fn per_second(numbers: &DataStream<u64>) -> DataStream<(u64, i64, u64)> {
+    ///     numbers
+    ///         .key_by(|number| number % 10)
+    ///         .window(TumblingEventTimeWindows::of(Duration::from_secs(1)))
+    ///         .aggregate_with(Count, |digit, context, count, out| {
+    ///             out.collect((*digit, context.window().start().0, count));
+    ///             Ok(())
+    ///         })
+    /// }
+    /// ```
     pub fn aggregate_with<F, U: Data, P>(&self, aggregate: F, function: P) -> DataStream<U>
     where
         F: AggregateFunction<Input = T> + Clone + Send + Sync + 'static,

@@ -3,8 +3,18 @@
 use crate::backend::{KeyedStateBackend, TableRef};
 use crate::bytes_table::ByteAccess;
 use crate::spec::TableId;
-use crate::table::{Slot, StateTable};
+use crate::table::{BucketPlace, Slot, StateTable};
 use snapline_core::{Data, Error, Key, MaxParallelism, Result};
+
+/// How far a table has been gone through.
+#[derive(Debug, Default)]
+pub(crate) struct SweepPlace {
+    bucket: BucketPlace,
+    key: Vec<u8>,
+}
+
+/// An entry that has to be read and decoded counts like so many in memory.
+const FEWER_BYTES: usize = 16;
 
 /// A table of keys `K` and values `V`, whichever backend holds it.
 ///
@@ -123,10 +133,23 @@ impl<'a, K: Key, V: Data> TableMut<'a, K, V> {
     }
 
     /// Looks at some entries, others each time, and removes those that are gone. Not on tables of bytes, where
-    /// it would cost a scan.
+    /// it would cost too much for each access.
     pub(crate) fn sweep(&mut self, buckets: usize, is_gone: impl Fn(&V) -> bool) {
         if let Self::Live(table) = self {
             table.sweep(buckets, is_gone);
+        }
+    }
+
+    /// Looks at the next entries from a place on, and removes those that are gone; whether there are no more.
+    pub(crate) fn sweep_from(
+        &mut self,
+        place: &mut SweepPlace,
+        entries: usize,
+        is_gone: impl Fn(&V) -> bool,
+    ) -> Result<bool> {
+        match self {
+            Self::Live(table) => Ok(table.sweep_from(&mut place.bucket, entries, is_gone)),
+            Self::Bytes(table) => table.sweep(&mut place.key, entries / FEWER_BYTES, is_gone),
         }
     }
 

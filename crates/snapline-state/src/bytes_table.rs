@@ -36,6 +36,19 @@ pub trait ByteTable {
     /// # Errors
     /// The backend cannot read, or the first error of the visitor.
     fn scan(&mut self, visit: EntryVisitor<'_>) -> Result<()>;
+
+    /// Visits so many entries, and says whether there are no more: `place` says from where on, is empty at the
+    /// beginning, and is left where the next call goes on. What is written between two calls may be visited or not.
+    ///
+    /// So what has expired is found while a job runs. A table that has no such order visits nothing; then what has
+    /// expired is removed when its key is accessed.
+    ///
+    /// # Errors
+    /// The backend cannot read, or the first error of the visitor.
+    fn scan_some(&mut self, place: &mut Vec<u8>, entries: usize, visit: EntryVisitor<'_>) -> Result<bool> {
+        let _ = (place, entries, visit);
+        Ok(true)
+    }
 }
 
 /// A [`ByteTable`] seen as a table of `K` and `V`.
@@ -96,6 +109,35 @@ impl<'a, K: Key, V: Data> ByteAccess<'a, K, V> {
     pub fn remove(&mut self, hash: u64, key: &K) -> Result<()> {
         self.table
             .delete(self.max_parallelism.key_group(hash), &encoded(key)?)
+    }
+
+    /// Removes those of the next entries that are gone; whether there are no more.
+    pub(crate) fn sweep(
+        &mut self,
+        place: &mut Vec<u8>,
+        entries: usize,
+        is_gone: impl Fn(&V) -> bool,
+    ) -> Result<bool> {
+        let mut keys = Vec::new();
+        let is_done = self.table.scan_some(place, entries, &mut |key, value| {
+            if is_gone(&decode(value)?) {
+                keys.push(key.to_vec());
+            }
+            Ok(())
+        })?;
+        for key in keys {
+            let group = self.max_parallelism.key_group(stable_hash_bytes(&key));
+            // A table may visit what was written before, and not what is there now.
+            if let Some(value) = self.table.get(group, &key)?
+                && is_gone(&decode(&value)?)
+            {
+                self.table.delete(group, &key)?;
+            }
+        }
+        if is_done {
+            place.clear();
+        }
+        Ok(is_done)
     }
 
     /// Removes all entries and hands them out, in any order.

@@ -2,7 +2,7 @@
 
 use crate::format::block::{Entry, TableMeta};
 use crate::spec::TableSpec;
-use crate::ttl::{Expiry, Ttl, is_alive};
+use crate::ttl::{Expiry, SweepTable, Ttl, is_alive};
 use bytes::Bytes;
 use snapline_core::{Error, Result, Timestamp};
 use std::borrow::Cow;
@@ -20,6 +20,8 @@ pub(crate) struct Evolution {
     pub(crate) ttl: Option<Ttl>,
     /// What expires, in a table of the type that the program gives it.
     pub(crate) expiry: Expiry,
+    /// How it is removed in the background.
+    pub(crate) sweep: Option<SweepTable>,
 }
 
 impl fmt::Debug for Evolution {

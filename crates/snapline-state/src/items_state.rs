@@ -5,7 +5,7 @@ use crate::backend::KeyedStateBackend;
 use crate::descriptor::StateDescriptor;
 use crate::spec::TableSpec;
 use crate::table::Slot;
-use crate::ttl::{ExpiringItems, Ttl, is_alive};
+use crate::ttl::{ExpiringItems, Mortal, Ttl, is_alive};
 use crate::value_state::{LOOKED_AT, ValueState};
 use snapline_core::{Data, Key, MaxParallelism, Result, Timestamp};
 use std::collections::BTreeMap;
@@ -58,28 +58,14 @@ impl<K: Key, C: Items> ItemsState<K, C> {
             Kind::Plain(state) => return state.table(backend)?.read(hash, key, look),
             Kind::Expiring(state, ttl) => (state, ttl),
         };
-        let now = ttl.now();
-        let mut table = swept(state, backend, now)?;
-        let counts_reads = ttl.counts_reads();
-        let is_as_it_should_be = |entry: Option<&ExpiringItems<C>>| {
-            entry.is_none_or(|entry| !counts_reads && entry.has_only_living(now))
-        };
-        if !table.read(hash, key, is_as_it_should_be)? {
-            let expire_at = ttl.expiry();
-            let is_empty = table.modify(hash, key, |slot| match slot {
-                Slot::Occupied(entry) => {
-                    entry.forget_dead(now);
-                    if counts_reads {
-                        entry.expire_at.fill(expire_at);
-                    }
-                    entry.items.len() == 0
-                }
-                Slot::Vacant(_) => false,
-            })?;
-            if is_empty {
-                table.remove(hash, key)?;
-            }
+        if ttl.shows_expired() {
+            let mut table = state.table(backend)?;
+            let outcome = table.read(hash, key, |entry| look(entry.map(|entry| &entry.items)))?;
+            settle(&mut table, hash, key, ttl)?;
+            return Ok(outcome);
         }
+        let mut table = swept(state, backend, ttl.now())?;
+        settle(&mut table, hash, key, ttl)?;
         table.read(hash, key, |entry| look(entry.map(|entry| &entry.items)))
     }
 
@@ -148,10 +134,39 @@ fn swept<'a, K: Key, C: Items>(
     now: Timestamp,
 ) -> Result<TableMut<'a, K, ExpiringItems<C>>> {
     let mut table = state.table(backend)?;
-    table.sweep(LOOKED_AT, |entry| {
-        !entry.expire_at.iter().any(|moment| is_alive(*moment, now))
-    });
+    table.sweep(LOOKED_AT, |entry| !entry.is_alive(now));
     Ok(table)
+}
+
+/// Removes what has expired of the items of a key that are read, and lets the others live on if reads count.
+fn settle<K: Key, C: Items>(
+    table: &mut TableMut<'_, K, ExpiringItems<C>>,
+    hash: u64,
+    key: &K,
+    ttl: &Ttl,
+) -> Result<()> {
+    let (now, counts_reads) = (ttl.now(), ttl.counts_reads());
+    let is_as_it_should_be = |entry: Option<&ExpiringItems<C>>| {
+        entry.is_none_or(|entry| !counts_reads && entry.has_only_living(now))
+    };
+    if table.read(hash, key, is_as_it_should_be)? {
+        return Ok(());
+    }
+    let expire_at = ttl.expiry();
+    let is_empty = table.modify(hash, key, |slot| match slot {
+        Slot::Occupied(entry) => {
+            entry.forget_dead(now);
+            if counts_reads {
+                entry.expire_at.fill(expire_at);
+            }
+            entry.items.len() == 0
+        }
+        Slot::Vacant(_) => false,
+    })?;
+    if is_empty {
+        table.remove(hash, key)?;
+    }
+    Ok(())
 }
 
 /// Changes an entry, which begins empty, and removes it when it ends so.

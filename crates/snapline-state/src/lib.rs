@@ -71,5 +71,5 @@ pub use storage::{ByteStream, CheckpointStorage, Created, StorageCapability, Sto
 pub use storage_key::StorageKey;
 pub use table::{Slot, StateTable};
 pub use timer_state::{Timer, TimerState};
-pub use ttl::{EventClock, Living, StateTtl, TtlRefresh};
+pub use ttl::{CleanUp, EventClock, Living, StateTtl, TtlRefresh, TtlVisibility};
 pub use value_state::ValueState;

@@ -6,7 +6,7 @@ use crate::format::block::stored::StoredEntries;
 use crate::format::block::{BlockWriter, TableMeta};
 use crate::schema::Schema;
 use crate::table::StateTable;
-use crate::ttl::{Expiring, ExpiringItems, Expiry};
+use crate::ttl::{Expiring, ExpiringItems, Expiry, Mortal, sweep_table};
 use snapline_core::{Data, Key, MaxParallelism, Result};
 use std::any::Any;
 use std::num::NonZeroUsize;
@@ -52,7 +52,7 @@ impl TableSpec {
     }
 
     /// The table of a descriptor, with values `E` if something expires.
-    fn expiring<K: Key, V: Data, E: Data>(descriptor: &StateDescriptor<V>, expiry: Expiry) -> Self {
+    fn expiring<K: Key, V: Data, E: Data + Mortal>(descriptor: &StateDescriptor<V>, expiry: Expiry) -> Self {
         let mut spec = Self::new::<K, V>(descriptor.name());
         spec.meta.version = descriptor.schema_version();
         spec.evolution = descriptor.evolution().clone();
@@ -61,6 +61,7 @@ impl TableSpec {
             spec.meta.schema = Schema::of::<K, E>();
             spec.live = |max| Box::new(StateTable::<K, E>::new(max));
             spec.evolution.expiry = expiry;
+            spec.evolution.sweep = Some(sweep_table::<K, E>);
         }
         spec
     }

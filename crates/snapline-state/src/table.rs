@@ -34,7 +34,7 @@ use segments::Segments;
 use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, StableHasher};
 use std::any::Any;
 use std::num::NonZeroUsize;
-use sweep::Sweep;
+pub(crate) use sweep::BucketPlace;
 
 /// The place of a key's value.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub struct StateTable<K, V> {
     /// How many removed keys are kept, about.
     removals: usize,
     freeze: Option<Freeze>,
-    sweep: Sweep,
+    sweep: BucketPlace,
     hasher: StableHasher,
     max_parallelism: MaxParallelism,
 }
@@ -123,7 +123,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
             wants_changes: false,
             removals: 0,
             freeze: None,
-            sweep: Sweep::default(),
+            sweep: BucketPlace::default(),
             hasher: StableHasher::new(),
             max_parallelism,
         }

@@ -1,11 +1,14 @@
 //! Values that are forgotten after a while.
 
+mod clean_up;
 mod event_clock;
 mod expiry;
 mod living;
 
+pub use clean_up::CleanUp;
+pub(crate) use clean_up::{SweepTable, sweep_table};
 pub use event_clock::EventClock;
-pub(crate) use expiry::{Expiring, ExpiringItems, Expiry, is_alive};
+pub(crate) use expiry::{Expiring, ExpiringItems, Expiry, Mortal, is_alive};
 pub use living::Living;
 
 use snapline_core::{Clock, Timestamp};
@@ -14,9 +17,10 @@ use std::time::Duration;
 
 /// How long what is in a state lives: a value, or each item of a list and each entry of a map on its own.
 ///
-/// What has expired is never returned. It is removed when its key is accessed, or when another
-/// is: each access to a state in memory looks at some entries. A full snapshot and a restore leave it out. On a
-/// backend of bytes only accessed keys are removed while the job runs.
+/// What has expired is not returned, unless [a read may](TtlVisibility). It is removed when its key is accessed; when another
+/// is, for each access to a state in memory looks at some entries; and [in the background](CleanUp), about a tenth of its
+/// time to live after it has expired, also if nothing is ever accessed. A full snapshot and a restore leave it out. Of
+/// a list or map of which something lives, the rest goes when the key is accessed.
 ///
 /// The time is that of the clock, or event time:
 /// [`StateDescriptor::time_to_live`](crate::StateDescriptor::time_to_live) and
@@ -31,6 +35,7 @@ use std::time::Duration;
 pub struct StateTtl {
     duration: Duration,
     refresh: TtlRefresh,
+    visibility: TtlVisibility,
 }
 
 impl StateTtl {
@@ -39,6 +44,7 @@ impl StateTtl {
         Self {
             duration,
             refresh: TtlRefresh::OnWrite,
+            visibility: TtlVisibility::Never,
         }
     }
 
@@ -46,6 +52,12 @@ impl StateTtl {
     #[must_use]
     pub const fn refresh(self, refresh: TtlRefresh) -> Self {
         Self { refresh, ..self }
+    }
+
+    /// Whether what has expired is returned as long as it is there.
+    #[must_use]
+    pub const fn visibility(self, visibility: TtlVisibility) -> Self {
+        Self { visibility, ..self }
     }
 }
 
@@ -58,6 +70,18 @@ pub enum TtlRefresh {
     OnWrite,
     /// That it is written or read. Every read is a write then, for the backend too.
     OnReadAndWrite,
+}
+
+/// Whether a read returns what has expired.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TtlVisibility {
+    /// It does not.
+    #[default]
+    Never,
+    /// It does if nothing has removed it yet, and removes it: it is returned once. For values that are better than
+    /// none. Who writes finds none, and scans of all keys do not show it.
+    UntilCleanedUp,
 }
 
 /// A time to live with its clock.
@@ -98,5 +122,21 @@ impl Ttl {
 
     pub(crate) fn counts_reads(&self) -> bool {
         self.settings.refresh == TtlRefresh::OnReadAndWrite
+    }
+
+    /// Whether a read returns what has expired.
+    pub(crate) fn shows_expired(&self) -> bool {
+        self.settings.visibility == TtlVisibility::UntilCleanedUp
+    }
+
+    /// How long what has expired may stay, in milliseconds.
+    pub(crate) fn clean_up_interval(&self) -> u64 {
+        let tenth = (self.settings.duration / 10).as_millis();
+        u64::try_from(tenth).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Whether the clock goes on by itself.
+    pub(crate) fn is_of_processing_time(&self) -> bool {
+        matches!(self.clock, TtlClock::ProcessingTime(_))
     }
 }

@@ -16,6 +16,7 @@
 )]
 
 mod chain;
+mod clean_up;
 mod damage;
 mod evolution;
 mod expiry;
@@ -142,6 +143,9 @@ macro_rules! state_backend_suite {
             expiry: items_come_to_expire_and_to_live_for_ever,
             expiry: a_time_to_live_beyond_the_end_of_time_is_for_ever,
             expiry: values_expire_in_event_time_by_the_watermark,
+            expiry: what_has_expired_is_returned_once_where_that_is_wanted,
+            clean_up: what_nobody_touches_goes_when_it_has_expired,
+            clean_up: a_clean_up_does_not_disturb_a_snapshot,
             damage: a_flipped_byte_is_found,
             damage: a_file_that_was_cut_short_is_found,
             damage: a_missing_file_is_found,

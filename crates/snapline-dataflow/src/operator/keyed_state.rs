@@ -1,16 +1,19 @@
 //! What all operators with keyed state do alike.
 
+use crate::alarm::Alarm;
 use crate::context::OperatorContext;
 use crate::link::Next;
 use crate::snapshot::{OperatorSnapshot, TaskSnapshot};
 use snapline_core::{Error, OperatorUid, Result};
-use snapline_state::{KeyedStateBackend, OperatorState, TableSpec};
+use snapline_state::{CleanUp, KeyedStateBackend, OperatorState, TableSpec};
 use std::task::{Context, Poll};
 
 /// The keyed state of one operator in one subtask.
 pub(super) struct KeyedState {
     operator: OperatorUid,
     backend: Box<dyn KeyedStateBackend>,
+    /// `None` when nothing expires.
+    clean_up: Option<CleanUp>,
 }
 
 impl KeyedState {
@@ -21,12 +24,26 @@ impl KeyedState {
     pub(super) async fn open(context: &OperatorContext, tables: Vec<TableSpec>) -> Result<Self> {
         Ok(Self {
             operator: context.operator.clone(),
+            clean_up: CleanUp::of(&tables, context.max_parallelism),
             backend: context.open_state(tables).await?,
         })
     }
 
     pub(super) fn backend(&mut self) -> &mut dyn KeyedStateBackend {
         &mut *self.backend
+    }
+
+    /// Removes a little of what has expired, if anything does, and asks to be called again.
+    ///
+    /// # Errors
+    /// As [`CleanUp::advance`].
+    pub(super) fn clean_up(&mut self, alarm: &mut Alarm) -> Result<()> {
+        if let Some(clean_up) = &mut self.clean_up {
+            let next = clean_up.advance(&mut *self.backend)?;
+            alarm.listen();
+            next.into_iter().for_each(|next| alarm.wake_at(next));
+        }
+        Ok(())
     }
 
     /// Freezes the state into the snapshot of the task.

@@ -168,9 +168,14 @@ impl<K: Key, T: Data, P: KeyedProcessFunction<K, T>> ProcessLink<K, T, P> {
         Ok(())
     }
 
-    /// Some of the timers of processing time that are due fire, and the task is told of the next.
+    /// Some of the timers of processing time that are due fire, and the task is told of the next. Some of what has
+    /// expired goes.
     fn on_processing_time(&mut self, alarm: &mut Alarm) -> Result<()> {
-        if self.timers.is_none() || self.has_ended {
+        if self.has_ended {
+            return Ok(());
+        }
+        self.keyed.clean_up(alarm)?;
+        if self.timers.is_none() {
             return Ok(());
         }
         self.fire(TimeDomain::ProcessingTime, alarm.now())?;

@@ -417,4 +417,31 @@ impl ByteTable for FileKeyedState {
         }
         Ok(())
     }
+
+    /// Only what is in files, where newer changes may be missing; the place is a key there.
+    fn scan_some(&mut self, place: &mut Vec<u8>, entries: usize, visit: EntryVisitor<'_>) -> Result<bool> {
+        let mut from = std::mem::take(place);
+        match from.is_empty() {
+            true => from.extend_from_slice(&self.table.0.to_be_bytes()),
+            // The first key behind the last one.
+            false => from.push(0),
+        }
+        let mut found = self.store.entries_from(&from)?;
+        for _ in 0..entries {
+            let Some((key, value)) = found.next_entry()? else {
+                return Ok(true);
+            };
+            let entry = decode(key, value)?;
+            if entry.table != self.table {
+                return Ok(true);
+            }
+            if let Some(value) = entry.value {
+                visit(entry.key, value)?;
+            }
+            from.clear();
+            from.extend_from_slice(key);
+        }
+        *place = from;
+        Ok(false)
+    }
 }

@@ -95,7 +95,8 @@ impl Store {
         self.entries_from(&table.0.to_be_bytes())
     }
 
-    fn entries_from(&self, from: &[u8]) -> Result<Entries> {
+    /// All entries of this moment from a key on.
+    pub(super) fn entries_from(&self, from: &[u8]) -> Result<Entries> {
         self.read(self.files.version().entries(from))
     }
 

@@ -4,8 +4,8 @@ use super::StateTable;
 use snapline_core::{Data, Key};
 
 /// Where to go on.
-#[derive(Debug, Default)]
-pub(super) struct Sweep {
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct BucketPlace {
     /// The low hash at which the segment begins.
     hash: u64,
     bucket: usize,
@@ -14,18 +14,30 @@ pub(super) struct Sweep {
 impl<K: Key, V: Data> StateTable<K, V> {
     /// Looks at some buckets, others each time, and removes the entries that are gone.
     pub(crate) fn sweep(&mut self, buckets: usize, is_gone: impl Fn(&V) -> bool) {
+        let mut place = self.sweep;
+        self.sweep_from(&mut place, buckets, is_gone);
+        self.sweep = place;
+    }
+
+    /// The same from a place on, of buckets that one segment has; whether it was the last one.
+    pub(crate) fn sweep_from(
+        &mut self,
+        place: &mut BucketPlace,
+        buckets: usize,
+        is_gone: impl Fn(&V) -> bool,
+    ) -> bool {
         if self.is_empty() {
-            return;
+            return true;
         }
-        let segment = &self.segments[self.segments.position_of(self.sweep.hash)];
-        let range = self.sweep.bucket..self.sweep.bucket + buckets;
+        let segment = &self.segments[self.segments.position_of(place.hash)];
+        let range = place.bucket..place.bucket + buckets;
         let gone: Vec<K> = segment.keys_in(range.clone(), is_gone).cloned().collect();
-        self.sweep = match range.end < segment.buckets() {
-            true => Sweep {
-                hash: self.sweep.hash,
+        *place = match range.end < segment.buckets() {
+            true => BucketPlace {
+                hash: place.hash,
                 bucket: range.end,
             },
-            false => Sweep {
+            false => BucketPlace {
                 hash: segment.hashes().end & u64::from(u32::MAX),
                 bucket: 0,
             },
@@ -35,6 +47,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
                 self.remove(hash, &key);
             }
         }
+        (place.hash, place.bucket) == (0, 0)
     }
 }
 

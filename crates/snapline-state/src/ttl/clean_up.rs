@@ -35,7 +35,8 @@ pub struct CleanUp {
 }
 
 /// Looks at so many entries of a table from a place on, and removes those that have expired; whether there are no more.
-pub(crate) type SweepTable = fn(&mut dyn KeyedStateBackend, TableId, MaxParallelism, Timestamp, &mut SweepPlace) -> Result<bool>;
+pub(crate) type SweepTable =
+    fn(&mut dyn KeyedStateBackend, TableId, MaxParallelism, Timestamp, &mut SweepPlace) -> Result<bool>;
 
 /// A table in which something expires.
 #[derive(Debug)]
@@ -119,7 +120,11 @@ impl Cleaned {
         self.is_in_round || self.ttl.now() >= self.next_round
     }
 
-    fn advance(&mut self, backend: &mut dyn KeyedStateBackend, max_parallelism: MaxParallelism) -> Result<()> {
+    fn advance(
+        &mut self,
+        backend: &mut dyn KeyedStateBackend,
+        max_parallelism: MaxParallelism,
+    ) -> Result<()> {
         let now = self.ttl.now();
         if !self.is_in_round {
             self.next_round = now.plus_millis(self.ttl.clean_up_interval());

@@ -28,9 +28,21 @@ pub(crate) struct ExpiringItems<C> {
     pub(crate) items: C,
 }
 
-impl<V> Expiring<V> {
-    pub(crate) fn is_alive(&self, now: Timestamp) -> bool {
+/// A stored value that may be gone one day.
+pub(crate) trait Mortal {
+    /// Whether something of it has not expired.
+    fn is_alive(&self, now: Timestamp) -> bool;
+}
+
+impl<V> Mortal for Expiring<V> {
+    fn is_alive(&self, now: Timestamp) -> bool {
         is_alive(self.expires_at, now)
+    }
+}
+
+impl<C> Mortal for ExpiringItems<C> {
+    fn is_alive(&self, now: Timestamp) -> bool {
+        self.expire_at.iter().any(|moment| is_alive(*moment, now))
     }
 }
 

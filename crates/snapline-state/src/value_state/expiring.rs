@@ -4,7 +4,7 @@ use super::ValueState;
 use crate::access::TableMut;
 use crate::backend::KeyedStateBackend;
 use crate::table::Slot;
-use crate::ttl::{Expiring, Ttl};
+use crate::ttl::{Expiring, Mortal, Ttl};
 use snapline_core::{Data, Key, Result, Timestamp};
 
 /// So many places of a table are looked at with each access, to remove what has expired.
@@ -37,6 +37,9 @@ impl<K: Key, V: Data> ValueState<K, V> {
         look: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R> {
         let now = ttl.now();
+        if ttl.shows_expired() {
+            return self.read_once(ttl, backend, hash, key, look);
+        }
         let mut table = self.expiring(backend, now)?;
         let (outcome, after) = if ttl.counts_reads() {
             table.modify(hash, key, |slot| match slot {
@@ -57,6 +60,34 @@ impl<K: Key, V: Data> ValueState<K, V> {
         if after == After::Remove {
             table.remove(hash, key)?;
         }
+        Ok(outcome)
+    }
+
+    /// A read that returns what has expired, and removes it.
+    fn read_once<R>(
+        &self,
+        ttl: &Ttl,
+        backend: &mut dyn KeyedStateBackend,
+        hash: u64,
+        key: &K,
+        look: impl FnOnce(Option<&V>) -> R,
+    ) -> Result<R> {
+        let now = ttl.now();
+        let mut table = TableMut::<K, Expiring<V>>::of(backend, self.table, self.max_parallelism)?;
+        let (outcome, is_alive) = table.read(hash, key, |entry| {
+            let is_alive = entry.map(|entry| entry.is_alive(now));
+            (look(entry.map(|entry| &entry.value)), is_alive)
+        })?;
+        if is_alive == Some(false) {
+            table.remove(hash, key)?;
+        } else if ttl.counts_reads() {
+            table.modify(hash, key, |slot| {
+                if let Slot::Occupied(entry) = slot {
+                    entry.expires_at = ttl.expiry();
+                }
+            })?;
+        }
+        table.sweep(LOOKED_AT, |entry| !entry.is_alive(now));
         Ok(outcome)
     }
 

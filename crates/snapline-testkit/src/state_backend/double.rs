@@ -15,6 +15,7 @@ use snapline_state::{
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
@@ -296,6 +297,20 @@ impl ByteTable for OpenTable {
             .iter()
             .take(most)
             .try_for_each(|(key, value)| visit(key, value))
+    }
+
+    fn scan_some(&mut self, place: &mut Vec<u8>, entries: usize, visit: EntryVisitor<'_>) -> Result<bool> {
+        let all = self.tables.lock().unwrap()[self.index].1.clone();
+        let from = match place.is_empty() {
+            true => Bound::Unbounded,
+            false => Bound::Excluded(std::mem::take(place)),
+        };
+        let mut rest = all.range((from, Bound::Unbounded));
+        for (key, value) in rest.by_ref().take(entries) {
+            visit(key, value)?;
+            place.clone_from(key);
+        }
+        Ok(rest.next().is_none())
     }
 }
 

@@ -4,7 +4,8 @@ use super::Subject;
 use super::subject::{Program, hash, max};
 use snapline_core::{CheckpointId, Clock, ManualClock, Timestamp, Watermark};
 use snapline_state::{
-    EventClock, KeyedStateBackend, ListState, MapState, StateDescriptor, StateTtl, TtlRefresh, ValueState,
+    EventClock, KeyedStateBackend, ListState, MapState, Slot, StateDescriptor, StateTtl, TtlRefresh,
+    TtlVisibility, ValueState,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -222,5 +223,35 @@ pub(super) fn values_expire_in_event_time_by_the_watermark(subject: &Subject) {
         assert_eq!(found(1_120), [0, 2], "written when the watermark was 1020");
         assert_eq!(found(1_150), [0]);
         assert_eq!(found(i64::MAX), [0], "written when no time was known");
+    }
+}
+
+pub(super) fn what_has_expired_is_returned_once_where_that_is_wanted(subject: &Subject) {
+    for refresh in [TtlRefresh::OnWrite, TtlRefresh::OnReadAndWrite] {
+        let clock = clock();
+        let ttl = StateTtl::new(Duration::from_secs(10));
+        let ttl = ttl.refresh(refresh).visibility(TtlVisibility::UntilCleanedUp);
+        let time: Arc<dyn Clock> = clock.clone();
+        let mut both = Collections::of(
+            StateDescriptor::new("list").time_to_live(ttl, time.clone()),
+            StateDescriptor::new("map").time_to_live(ttl, time.clone()),
+        );
+        let value = StateDescriptor::new("value").time_to_live(ttl, time);
+        let value = ValueState::<u64, u64>::register(value, &mut both.program.tables, max());
+        let mut state = subject.open(&both.program, &[]);
+        let of = hash(&1_u64);
+        both.add(&mut *state, 1, "a");
+        value.update(&mut *state, of, 1, 7).unwrap();
+        wait(&clock, 8);
+        both.add(&mut *state, 1, "b");
+        wait(&clock, 4);
+        assert_eq!(value.value(&mut *state, of, &1).unwrap(), Some(7));
+        assert_eq!(value.value(&mut *state, of, &1).unwrap(), None);
+        assert_eq!(both.items(&mut *state, 1), "ab");
+        assert_eq!(both.items(&mut *state, 1), "b");
+        value.update(&mut *state, of, 1, 8).unwrap();
+        wait(&clock, 12);
+        let found = value.modify(&mut *state, of, &1, |slot| matches!(slot, Slot::Occupied(_)));
+        assert!(!found.unwrap(), "who writes finds none");
     }
 }

@@ -9,7 +9,7 @@ crate::state_backend_suite!(bytes, || Double(Flaw::None));
 crate::state_backend_suite!(live, MemoryStateBackend::new);
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 62] = [
+const BITES: [(Flaw, &str); 65] = [
     (Flaw::MissingIsZero, "a_key_has_no_value_until_it_gets_one"),
     (Flaw::MissingIsZero, "an_update_may_leave_a_key_without_a_value"),
     (
@@ -204,6 +204,18 @@ const BITES: [(Flaw, &str); 62] = [
     (
         Flaw::ValuesAreNotReplaced,
         "values_expire_in_event_time_by_the_watermark",
+    ),
+    (
+        Flaw::ClearDoesNothing,
+        "what_has_expired_is_returned_once_where_that_is_wanted",
+    ),
+    (
+        Flaw::ClearDoesNothing,
+        "what_nobody_touches_goes_when_it_has_expired",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "a_clean_up_does_not_disturb_a_snapshot",
     ),
     (
         Flaw::RestoresOnce,

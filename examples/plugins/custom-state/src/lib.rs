@@ -13,6 +13,7 @@ use snapline_state::{
     SnapshotTarget, StateBackend, StateContext, StateHandle, TableId, TableMeta, TableRef, block_channel,
 };
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// From key group and key to value: snapshots are written in the order of key groups.
@@ -104,6 +105,24 @@ impl ByteTable for SortedTable {
     fn scan(&mut self, visit: EntryVisitor<'_>) -> Result<()> {
         let mut entries = self.entries.iter();
         entries.try_for_each(|((_, key), value)| visit(key, value))
+    }
+
+    /// The place is the key group and the key of the last entry.
+    fn scan_some(&mut self, place: &mut Vec<u8>, entries: usize, visit: EntryVisitor<'_>) -> Result<bool> {
+        let from = match std::mem::take(place).split_first_chunk() {
+            Some((group, key)) => Bound::Excluded((KeyGroup(u32::from_be_bytes(*group)), key.to_vec())),
+            None => Bound::Unbounded,
+        };
+        let mut rest = self.entries.range((from, Bound::Unbounded));
+        for ((group, key), value) in rest.by_ref().take(entries) {
+            visit(key, value)?;
+            *place = [&group.0.to_be_bytes(), &**key].concat();
+        }
+        let is_done = rest.next().is_none();
+        if is_done {
+            place.clear();
+        }
+        Ok(is_done)
     }
 }
 

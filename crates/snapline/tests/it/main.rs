@@ -8,6 +8,8 @@ mod compression;
 mod counting;
 mod damage;
 mod endings;
+mod every_backend;
+mod expiry;
 mod file_state;
 mod finished;
 mod held;

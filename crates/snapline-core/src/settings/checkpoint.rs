@@ -69,6 +69,18 @@ pub enum CheckpointRetention {
 }
 
 /// How the blocks of state files are compressed. Files of any codec can be restored, whatever is set.
+///
+/// It is chosen by [`CheckpointSettings::compression`]. For a million counts each, of numbers and of words
+/// (`cargo bench -p snapline-benches --features zstd --bench codec`: one thread, checksums included, nothing stored):
+///
+/// | codec | length, numbers | words | writes plain bytes, numbers | words | reads, numbers | words |
+/// |---|---|---|---|---|---|---|
+/// | none | 1.00 | 1.00 | 3.6 GiB/s | 3.3 GiB/s | 14 GiB/s | 12 GiB/s |
+/// | lz4 | 1.00 | 0.72 | 1.6 GiB/s | 0.47 GiB/s | 14 GiB/s | 3.6 GiB/s |
+/// | zstd | 0.76 | 0.50 | 0.93 GiB/s | 0.33 GiB/s | 1.6 GiB/s | 1.2 GiB/s |
+///
+/// A storage that takes less than some hundred megabytes a second, such as a bucket, gains by a shorter file what the
+/// codec takes; a fast disk on the same machine may not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(clippy::exhaustive_enums, reason = "a reader must know every codec")]

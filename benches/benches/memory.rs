@@ -158,7 +158,7 @@ impl Subject {
         }
     }
 
-    /// Restores once more than is measured, since memory that is used for the first time takes its time.
+    /// How long it takes to open the backend with what these handles name.
     fn restore(&self, handles: &[StateHandle]) -> Duration {
         let begin = self.clock.monotonic();
         drop(open(&self.storage, handles.to_vec()));

@@ -241,6 +241,18 @@ fn changes_that_no_snapshot_has_are_in_the_next() {
 }
 
 #[test]
+fn a_change_is_noted_though_as_many_were_noted_as_there_are_entries() {
+    let mut subject = Subject::new(100);
+    subject.freeze(None);
+    subject.finish();
+    subject.put_all(0..99, 2);
+    subject.remove(0);
+    subject.put_all(99..100, 3);
+    subject.freeze(Some(0));
+    subject.finish();
+}
+
+#[test]
 fn a_key_that_came_back_is_not_lost_when_its_segment_has_split() {
     let mut subject = Subject::new(3_000);
     subject.freeze(None);

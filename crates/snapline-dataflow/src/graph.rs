@@ -69,6 +69,12 @@ pub struct StreamEdge {
 }
 
 impl StreamEdge {
+    /// The output of a node, as it comes.
+    pub(crate) fn forward(from: NodeId) -> Self {
+        let partitioning = Partitioning::Forward;
+        Self { from, partitioning }
+    }
+
     /// Whether it closes a loop, seen from the node where it ends.
     pub fn is_back_edge(&self, to: NodeId) -> bool {
         self.from >= to

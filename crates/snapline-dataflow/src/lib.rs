@@ -47,10 +47,12 @@ pub use operator::collector::Collector;
 pub use output::{OutputPort, Partitioning, PortSignal};
 pub use output_tag::OutputTag;
 pub use plan::{JobGraph, JobLoop, JobNode, JobVertex, OutputEdge};
-pub use process::{KeyedProcessFunction, ProcessContext, RuntimeContext, TimeDomain};
+pub use process::{KeyedCoProcessFunction, KeyedProcessFunction, ProcessContext, RuntimeContext, TimeDomain};
 pub use snapshot::{OperatorSnapshot, TaskSnapshot};
 pub use state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
-pub use stream::{DataStream, DataStreamSink, KeyedStream, WindowedStream};
+pub use stream::{
+    ConnectedStreams, DataStream, DataStreamSink, Either, KeyedConnectedStreams, KeyedStream, WindowedStream,
+};
 pub use time::generator::{WatermarkGenerator, WatermarkOutput};
 pub use time::strategy::WatermarkStrategy;
 pub use window::assigner::WindowAssigner;

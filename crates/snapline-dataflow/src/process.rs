@@ -1,7 +1,10 @@
 //! Functions of the user that keep state per key.
 
+mod co_process;
 mod context;
 
+pub use co_process::KeyedCoProcessFunction;
+pub(crate) use co_process::OfEither;
 pub use context::{ProcessContext, TimeDomain};
 
 use crate::context::OperatorContext;

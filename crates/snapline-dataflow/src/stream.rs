@@ -1,11 +1,13 @@
 //! Streams of records.
 
 mod aggregates;
+pub(crate) mod connected;
 mod iterate;
 mod keyed;
 mod side_output;
 mod windowed;
 
+pub use connected::{ConnectedStreams, Either, KeyedConnectedStreams};
 pub use keyed::KeyedStream;
 pub use windowed::WindowedStream;
 
@@ -54,10 +56,9 @@ impl<T> Clone for DataStream<T> {
 impl<T: Data> DataStream<T> {
     /// The output of one node.
     pub(crate) fn new(env: StreamExecutionEnvironment, from: NodeId) -> Self {
-        let partitioning = Partitioning::Forward;
         Self {
             env,
-            edges: vec![StreamEdge { from, partitioning }],
+            edges: vec![StreamEdge::forward(from)],
             records: PhantomData,
         }
     }

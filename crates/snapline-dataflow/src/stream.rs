@@ -2,6 +2,7 @@
 
 mod aggregates;
 pub(crate) mod connected;
+mod interval_join;
 mod iterate;
 mod keyed;
 mod side_output;

@@ -33,7 +33,7 @@ pub struct ConnectedStreams<A, B> {
 /// Two connected streams, divided by a key of the same type.
 #[derive(Debug, Clone)]
 pub struct KeyedConnectedStreams<K, A, B> {
-    both: KeyedStream<K, Either<A, B>>,
+    pub(super) both: KeyedStream<K, Either<A, B>>,
 }
 
 impl<T: Data> DataStream<T> {

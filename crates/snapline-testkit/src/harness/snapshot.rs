@@ -28,6 +28,11 @@ impl HarnessSnapshot {
         }
     }
 
+    /// How many bytes of state it has, stored as a checkpoint would: what operators keep for ever makes it grow.
+    pub fn bytes(&self) -> u64 {
+        self.operators.values().flatten().map(SubtaskState::len).sum()
+    }
+
     /// Stores what a task has frozen, while `advance` lets the task go on.
     pub(super) fn store(
         &mut self,

@@ -12,6 +12,7 @@
 
 mod broken;
 mod jobs;
+mod joins;
 mod promises;
 mod timers;
 
@@ -79,6 +80,11 @@ jobs! { jobs:
     tumbling_windows,
     sliding_windows,
     session_windows,
+}
+
+jobs! { joins:
+    connected_streams,
+    joined_by_time,
 }
 
 jobs! { timers:

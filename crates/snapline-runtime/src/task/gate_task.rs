@@ -209,10 +209,13 @@ impl GateTask {
         Ok(())
     }
 
-    /// Takes all that no records stand before.
+    /// Takes all that no records stand before. A barrier behind the end of the data waits for what that brings about: who
+    /// ends its data before a barrier promises that the checkpoint has all of it.
     fn take_signals(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let mut is_news = false;
-        while let Some((channel, frame)) = self.gate.next_signal() {
+        while !self.is_ending_data
+            && let Some((channel, frame)) = self.gate.next_signal()
+        {
             is_news = true;
             self.on_frame(channel, frame)?;
         }

@@ -1,5 +1,4 @@
 //! Interval joins on the harness.
-#![expect(clippy::unwrap_used, reason = "all of this is tests")]
 
 use proptest::prelude::*;
 use snapline_core::Timestamp;

@@ -1,7 +1,8 @@
 //! Tasks that fail while the job, or a loop in it, is about to end.
 
-use crate::support::run;
+use crate::support::{self, run};
 use futures::executor::block_on;
+use snapline::Result;
 use snapline::core::{AttemptId, SubtaskId, SystemClock};
 use snapline::dataflow::{FailureAnswer, SavepointRequest};
 use snapline::prelude::*;
@@ -93,4 +94,50 @@ fn a_loop_of_which_one_part_has_ended_can_start_again_in_the_other() {
     assert_eq!(results.take(), [0; 20]);
     let answers: Vec<_> = status.failures.iter().map(|failure| failure.answer).collect();
     assert_eq!(answers, [FailureAnswer::RestartedRegion { tasks: 2 }; 2]);
+}
+
+/// Registers a timer for the end of the data with each number, and emits the number then.
+#[derive(Clone)]
+struct AtTheEnd;
+
+impl KeyedProcessFunction<u64, u64> for AtTheEnd {
+    type Output = u64;
+
+    fn process_element(
+        &mut self,
+        _: u64,
+        context: &mut ProcessContext<'_, u64>,
+        _: &mut Collector<'_, u64>,
+    ) -> Result<()> {
+        context.register_event_time_timer(Timestamp::MAX)
+    }
+
+    fn on_timer(
+        &mut self,
+        _: Timestamp,
+        _: TimeDomain,
+        context: &mut ProcessContext<'_, u64>,
+        out: &mut Collector<'_, u64>,
+    ) -> Result<()> {
+        out.collect(*context.current_key());
+        Ok(())
+    }
+}
+
+#[test]
+fn results_of_the_end_are_committed_when_barriers_come_while_it_is_worked_off() {
+    const NUMBERS: u64 = 100_000;
+    for _ in 0..4 {
+        let env = support::environment(2, MemoryCheckpointStorage::new());
+        env.enable_checkpointing(Duration::from_millis(1));
+        let (sink, results) = CollectSink::new();
+        env.from_source(SequenceSource::new(0..NUMBERS), "numbers")
+            .key_by(|number| *number)
+            .process(AtTheEnd)
+            .sink_to(sink);
+        run(&env).unwrap();
+        let mut results = results.take();
+        results.sort_unstable();
+        assert!(results.into_iter().eq(0..NUMBERS));
+    }
 }

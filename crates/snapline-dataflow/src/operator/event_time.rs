@@ -2,6 +2,8 @@
 
 use crate::context::OperatorContext;
 use crate::link::{Link, Signal};
+use crate::operator::keyed_state::KeyedState;
+use crate::snapshot::TaskSnapshot;
 use serde::{Deserialize, Serialize};
 use snapline_core::{BarrierAlignment, KeyGroupRange, MaxParallelism, Result, Watermark};
 use snapline_state::OperatorState;
@@ -73,12 +75,21 @@ impl EventTime {
         earliest.filter(|_| holds_here)
     }
 
+    /// Freezes the state of an operator together with a watermark that waits.
+    ///
+    /// # Errors
+    /// As [`KeyedState::freeze_with`].
+    pub(super) fn freeze(&self, keyed: &mut KeyedState, snapshot: &mut TaskSnapshot) -> Result<()> {
+        let held = self.frozen(snapshot.barrier.options.alignment)?;
+        keyed.freeze_with(held, snapshot)
+    }
+
     /// What a snapshot has to know of a watermark that waits. Not at the end of event time: the data end with it, and
     /// whoever said so says so again.
     ///
     /// # Errors
     /// `Invalid`, which does not happen.
-    pub(super) fn frozen(&self, alignment: BarrierAlignment) -> Result<OperatorState> {
+    fn frozen(&self, alignment: BarrierAlignment) -> Result<OperatorState> {
         let mut state = OperatorState::new();
         if self.is_held() && self.watermark < Watermark::MAX {
             let stored = Stored {

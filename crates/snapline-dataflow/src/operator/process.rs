@@ -257,10 +257,7 @@ where
                 return Ok(());
             }
             Signal::ProcessingTime(alarm) => self.on_processing_time(alarm)?,
-            Signal::Barrier(snapshot) => {
-                let held = self.event_time.frozen(snapshot.barrier.options.alignment)?;
-                self.keyed.freeze_with(held, snapshot)?;
-            }
+            Signal::Barrier(snapshot) => self.event_time.freeze(&mut self.keyed, snapshot)?,
             Signal::EndOfData => {
                 self.catch_up()?;
                 self.has_ended = true;

@@ -206,10 +206,7 @@ where
                     self.catch_up()?;
                 }
             }
-            Signal::Barrier(snapshot) => {
-                let held = self.event_time.frozen(snapshot.barrier.options.alignment)?;
-                self.keyed.freeze_with(held, snapshot)?;
-            }
+            Signal::Barrier(snapshot) => self.event_time.freeze(&mut self.keyed, snapshot)?,
             _ => {}
         }
         self.outlet.on_signal(signal)

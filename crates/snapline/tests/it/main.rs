@@ -12,6 +12,7 @@ mod every_backend;
 mod expiry;
 mod file_state;
 mod finished;
+mod full_disk;
 mod held;
 mod incremental;
 mod local;

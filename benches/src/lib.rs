@@ -33,5 +33,5 @@ pub use random::{SplitMix64, mix};
 pub use recovery::{RecoveryOptions, RecoveryReport, Start, run_recovery, serve_recovery};
 pub use report::Report;
 pub use text::{TextSettings, write_text};
-pub use usage::Usage;
+pub use usage::{Usage, waited_for_a_core};
 pub use windowed::{Timed, Windows, run_windowed, weight};

@@ -1,5 +1,7 @@
 //! What the process has used so far, as Linux tells it.
 
+use std::time::Duration;
+
 /// CPU time and memory; `None` where `/proc` does not exist.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Usage {
@@ -21,6 +23,24 @@ impl Usage {
             peak_rss_mb: read("/proc/self/status").as_deref().and_then(peak_rss_mb),
         }
     }
+}
+
+/// For how long the calling thread could have run so far but did not, since another had the core; zero where Linux does not
+/// tell.
+///
+/// What a piece of work takes is the time that has passed without this. What it waits for otherwise, a lock or memory, is
+/// its own affair.
+pub fn waited_for_a_core() -> Duration {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat");
+    schedstat.map_or(Duration::ZERO, |schedstat| run_delay(&schedstat))
+}
+
+/// The second of three numbers, in nanoseconds.
+fn run_delay(schedstat: &str) -> Duration {
+    let nanos = schedstat.split_whitespace().nth(1);
+    nanos
+        .and_then(|nanos| nanos.parse().ok())
+        .map_or(Duration::ZERO, Duration::from_nanos)
 }
 
 /// The name of the program may hold anything, so counting begins behind its closing parenthesis.
@@ -50,6 +70,8 @@ mod tests {
         let stat = "7 (a) b) R 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0";
         assert_eq!(cpu_seconds(stat), Some(3.0));
         assert_eq!(peak_rss_mb("Name: x\nVmHWM:\t  1000 kB\n"), Some(1.024));
+        assert_eq!(run_delay("95543 2870167 2\n"), Duration::from_nanos(2_870_167));
+        assert_eq!(run_delay(""), Duration::ZERO);
         assert_eq!((cpu_seconds(""), peak_rss_mb("VmHWM: many")), (None, None));
     }
 }

@@ -1,5 +1,6 @@
 //! What an operator is told when its subtask starts.
 
+use futures::future::BoxFuture;
 use snapline_core::{
     AttemptId, CheckpointId, Clock, JobId, KeyGroupRange, MaxParallelism, OperatorUid, Result, SubtaskIndex,
 };
@@ -8,6 +9,7 @@ use snapline_state::{
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Everything one subtask of one operator may want to know.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub struct OperatorContext {
     pub storage: Arc<dyn CheckpointStorage>,
     /// Where the processing time comes from.
     pub clock: Arc<dyn Clock>,
+    /// What lets it wait.
+    pub sleeper: Arc<dyn Sleeper>,
     /// Where the subtask counts what it does.
     pub counters: Arc<TaskCounters>,
 }
@@ -81,6 +85,12 @@ impl OperatorContext {
         };
         self.backend.open(context).await
     }
+}
+
+/// Lets time pass for an operator that has to wait, by the clock of the job.
+pub trait Sleeper: Send + Sync + std::fmt::Debug {
+    /// A future that is ready after this time.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 }
 
 /// What a task counts while it runs.

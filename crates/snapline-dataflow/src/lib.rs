@@ -9,6 +9,7 @@
 //! heads and provides the ports; this crate does not know threads or channels.
 
 mod alarm;
+mod async_io;
 mod context;
 mod environment;
 mod explain;
@@ -31,7 +32,8 @@ mod time;
 mod window;
 
 pub use alarm::Alarm;
-pub use context::{OperatorContext, RestoredState, TaskCounters};
+pub use async_io::{AsyncFunction, AsyncIo, AsyncRetry};
+pub use context::{OperatorContext, RestoredState, Sleeper, TaskCounters};
 pub use environment::{Components, StreamExecutionEnvironment};
 pub use explain::{ExplainedEdge, ExplainedJob, ExplainedOperator, ExplainedTask};
 pub use factory::{ErasedCommitter, ErasedLink, OperatorFactory, OutputFactory, SinkFactory, SourceFactory};

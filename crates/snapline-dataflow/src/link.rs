@@ -26,7 +26,8 @@ pub trait Link<T>: Send {
     /// The job restarts from the last checkpoint.
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()>;
 
-    /// Ready when everything behind can take another batch.
+    /// Ready when everything behind can take another batch. The data do not end, after the last watermark, before it
+    /// is ready: so an operator that waits for something outside does so here.
     ///
     /// # Errors
     /// The job restarts from the last checkpoint.

@@ -3,6 +3,7 @@
 pub(crate) mod accumulate;
 pub(crate) mod aggregate;
 pub(crate) mod assign;
+pub(crate) mod async_io;
 pub(crate) mod collector;
 mod event_time;
 pub(crate) mod filter;

@@ -30,6 +30,7 @@ pub struct OperatorSnapshot {
     keyed: Option<Box<dyn Snapshot>>,
     state: OperatorState,
     committables: Option<BoxFuture<'static, Result<Vec<Committable>>>>,
+    has_unfinished_work: bool,
 }
 
 impl OperatorSnapshot {
@@ -59,6 +60,13 @@ impl OperatorSnapshot {
     #[must_use]
     pub fn with_committables(mut self, committables: BoxFuture<'static, Result<Vec<Committable>>>) -> Self {
         self.committables = Some(committables);
+        self
+    }
+
+    /// The operator will emit records of its own accord, for what it was given before the barrier.
+    #[must_use]
+    pub fn with_unfinished_work(mut self) -> Self {
+        self.has_unfinished_work = true;
         self
     }
 
@@ -94,6 +102,7 @@ impl OperatorSnapshot {
             operator,
             committables,
             has_unions,
+            has_unfinished_work: self.has_unfinished_work,
             ..SubtaskState::default()
         })
     }
@@ -106,6 +115,7 @@ impl std::fmt::Debug for OperatorSnapshot {
             .field("keyed", &self.keyed.is_some())
             .field("state", &self.state)
             .field("committables", &self.committables.is_some())
+            .field("has_unfinished_work", &self.has_unfinished_work)
             .finish()
     }
 }

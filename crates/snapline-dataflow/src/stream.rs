@@ -1,6 +1,7 @@
 //! Streams of records.
 
 mod aggregates;
+mod async_io;
 pub(crate) mod connected;
 mod interval_join;
 mod iterate;

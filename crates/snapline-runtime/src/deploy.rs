@@ -1,6 +1,6 @@
 //! From a planned job to tasks: channels first, then the chains, each built where it will run.
 
-use crate::executor::Executor;
+use crate::executor::{Executor, ExecutorSleeper};
 use crate::finished::{Finished, FinishedHead};
 use crate::gate::{GateSender, InputGate, input_gate};
 use crate::history::SharedHistory;
@@ -430,6 +430,7 @@ impl Builder {
             backend: job.components.backend.clone(),
             storage: self.shared.storage.clone(),
             clock: self.shared.clock.clone(),
+            sleeper: Arc::new(ExecutorSleeper(self.shared.executor.clone())),
             counters: self.counters.clone(),
         }
     }

@@ -2,7 +2,9 @@
 
 use futures::future::BoxFuture;
 use snapline_core::{Error, Result};
+use snapline_dataflow::Sleeper;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs futures. Everything that a job does runs on its executor.
@@ -15,6 +17,16 @@ pub trait Executor: Send + Sync + std::fmt::Debug + 'static {
 
     /// A future that is ready after this time.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// Lets operators wait on an executor.
+#[derive(Debug)]
+pub(crate) struct ExecutorSleeper(pub(crate) Arc<dyn Executor>);
+
+impl Sleeper for ExecutorSleeper {
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep(duration)
+    }
 }
 
 /// Runs futures on a tokio runtime of its own.
@@ -44,7 +56,7 @@ impl TokioExecutor {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(workers.max(1))
             .thread_name("snapline-worker")
-            .enable_time()
+            .enable_all()
             .build()
             .map_err(|error| Error::unavailable("no threads for the runtime").because(error))?;
         Ok(Self {

@@ -171,6 +171,9 @@ pub struct SubtaskState {
     /// Whether the operator state has union lists, which are whole only with those of all other subtasks.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub has_unions: bool,
+    /// Whether the operator was about to emit records of its own accord, so that a loop around it is not over.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub has_unfinished_work: bool,
 }
 
 impl SubtaskState {

@@ -32,6 +32,7 @@
 mod chains;
 mod feed;
 mod outlet;
+mod sleeper;
 mod snapshot;
 mod tasks;
 
@@ -129,15 +130,12 @@ impl<T: Data, U: Data> OperatorHarness<T, U> {
         self.tasks.settle(self.clock.now())
     }
 
-    /// Ends the stream.
+    /// Ends the stream. Operators that wait for answers end theirs when these have come: move the clock on.
     ///
     /// # Errors
     /// Those of the operators.
     pub fn end(&mut self) -> Result<()> {
-        self.tasks
-            .signal_source(&mut Signal::Watermark(snapline_core::Watermark::MAX))?;
-        self.tasks.settle(self.clock.now())?;
-        self.tasks.signal_source(&mut Signal::EndOfData)?;
+        self.tasks.end_source()?;
         self.tasks.settle(self.clock.now())
     }
 

@@ -87,10 +87,10 @@ pub mod prelude {
         Watermark,
     };
     pub use snapline_dataflow::{
-        AggregatingState, Collector, DataStream, Emit, JobHandle, JobState, KeyedCoProcessFunction,
-        KeyedProcessFunction, KeyedStream, ListState, MapState, ProcessContext, ReducingState,
-        RuntimeContext, TimeDomain, ValueState, WatermarkGenerator, WatermarkOutput, WatermarkStrategy,
-        WindowContext, WindowedStream,
+        AggregatingState, AsyncFunction, AsyncIo, AsyncRetry, Collector, DataStream, Emit, JobHandle,
+        JobState, KeyedCoProcessFunction, KeyedProcessFunction, KeyedStream, ListState, MapState,
+        ProcessContext, ReducingState, RuntimeContext, TimeDomain, ValueState, WatermarkGenerator,
+        WatermarkOutput, WatermarkStrategy, WindowContext, WindowedStream,
     };
     pub use snapline_dataflow::{
         ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor, CountTrigger,

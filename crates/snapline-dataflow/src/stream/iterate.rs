@@ -20,7 +20,8 @@ impl<T: Data> DataStream<T> {
     /// # When it ends
     ///
     /// A loop is over when its input has ended and a completed checkpoint shows that nothing is left
-    /// inside. The body must let go of every record some time, or the job never ends.
+    /// inside, answers to come ([`async_map`](Self::async_map)) included. The body must let go of every
+    /// record some time, or the job never ends.
     /// A loop needs no interval of checkpoints for that: at the end of its input it asks for
     /// checkpoints of its own. A body must not emit records when it is over
     /// ([`Emit::Final`](crate::Emit::Final)) into the stream that goes back: they could not be processed

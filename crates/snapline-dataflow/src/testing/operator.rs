@@ -1,8 +1,10 @@
 //! What an operator needs that is tested on its own.
 
-use crate::context::{OperatorContext, RestoredState};
+use crate::context::{OperatorContext, RestoredState, Sleeper};
 use crate::testing::Nothing;
 use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use snapline_core::{
     AttemptId, CheckpointId, Clock, JobId, MaxParallelism, OperatorUid, Result, SubtaskIndex,
 };
@@ -11,6 +13,7 @@ use snapline_state::{
     TableRef, TableSpec,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the only subtask of an operator is told; its state is in memory and can be frozen, but not stored.
 pub(crate) fn operator_context(clock: Arc<dyn Clock>) -> OperatorContext {
@@ -26,7 +29,15 @@ pub(crate) fn operator_context(clock: Arc<dyn Clock>) -> OperatorContext {
         backend: Arc::new(LiveTables),
         storage: Arc::new(Nothing),
         clock,
+        sleeper: Arc::new(Nothing),
         counters: Arc::default(),
+    }
+}
+
+/// Whoever waits, waits for ever.
+impl Sleeper for Nothing {
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        std::future::pending().boxed()
     }
 }
 

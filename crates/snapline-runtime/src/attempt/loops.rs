@@ -5,10 +5,10 @@ use crate::finished::Finished;
 use crate::regions::Regions;
 use crate::task::TaskControl;
 use snapline_barrier::{LoopState, LoopTermination, TaskActivity};
-use snapline_coordinator::{Manifest, Moment, RequestId};
-use snapline_core::{CheckpointId, CheckpointKind, Result, SubtaskId};
-use snapline_dataflow::{JobGraph, JobLoop};
-use std::collections::BTreeSet;
+use snapline_coordinator::{Manifest, Moment, OperatorManifest, RequestId};
+use snapline_core::{CheckpointId, CheckpointKind, OperatorUid, Result, SubtaskId, SubtaskIndex};
+use snapline_dataflow::{JobGraph, JobLoop, JobVertex};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// proves the loop empty.
 pub(super) struct Loops {
     watched: Vec<Watched>,
+    /// Of each operator, the one at the head of its chain.
+    heads: BTreeMap<OperatorUid, OperatorUid>,
     /// The newest checkpoint that was triggered.
     newest: CheckpointId,
     /// The checkpoint that was asked for.
@@ -48,6 +50,7 @@ impl Loops {
         let found = job.loops().into_iter().filter(|found| !has_finished(found));
         Self {
             watched: found.flat_map(|found| watch(job, regions, &found)).collect(),
+            heads: heads(job),
             newest: CheckpointId::NONE,
             asked: None,
             due: None,
@@ -93,8 +96,9 @@ impl Loops {
         self.asked = None;
         let mut over = Vec::new();
         if let Ok(manifest) = outcome {
+            let busy = self.busy(manifest);
             for watched in &mut self.watched {
-                over.extend(watched.on_completed(manifest));
+                over.extend(watched.on_completed(manifest, &busy));
             }
         }
         if self.is_turning() {
@@ -102,6 +106,22 @@ impl Loops {
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
         over
+    }
+
+    /// The tasks that had more to emit, although no record came.
+    fn busy(&self, manifest: &Manifest) -> BTreeSet<SubtaskId> {
+        let of_operator = |(operator, of_all): (&OperatorUid, &OperatorManifest)| {
+            let head = self.heads.get(operator).cloned();
+            let busy = (0..).zip(&of_all.subtasks);
+            let busy = busy.filter_map(|(subtask, state)| state.has_unfinished_work.then_some(subtask));
+            let task = |(head, subtask)| SubtaskId {
+                operator: head,
+                index: SubtaskIndex(subtask),
+            };
+            let busy: Vec<SubtaskId> = head.into_iter().cycle().zip(busy).map(task).collect();
+            busy
+        };
+        manifest.operators.iter().flat_map(of_operator).collect()
     }
 
     fn ask_at(&mut self, time: Duration) {
@@ -121,12 +141,14 @@ impl Watched {
         self.termination.state() == LoopState::Over
     }
 
-    fn on_completed(&mut self, manifest: &Manifest) -> Vec<SubtaskId> {
+    fn on_completed(&mut self, manifest: &Manifest, busy: &BTreeSet<SubtaskId>) -> Vec<SubtaskId> {
         let was = self.termination.state();
-        let cuts = manifest
-            .cuts
-            .iter()
-            .map(|cut| (&cut.task, &cut.cut, TaskActivity::Idle));
+        let activity = |task| match busy.contains(task) {
+            true => TaskActivity::Busy,
+            false => TaskActivity::Idle,
+        };
+        let cuts = manifest.cuts.iter();
+        let cuts = cuts.map(|cut| (&cut.task, &cut.cut, activity(&cut.task)));
         match (was, self.termination.on_completed(manifest.checkpoint, cuts)) {
             (LoopState::Turning, LoopState::Over) => self.entries.iter().cloned().collect(),
             _ => Vec::new(),
@@ -175,6 +197,20 @@ fn watch(job: &JobGraph, regions: &Regions, found: &JobLoop) -> Vec<Watched> {
         entries,
     };
     parts.map(watch).collect()
+}
+
+fn heads(job: &JobGraph) -> BTreeMap<OperatorUid, OperatorUid> {
+    let uid = |node| job.node(node).uid.clone();
+    let of_vertex = |vertex: &JobVertex| {
+        let head = uid(vertex.head);
+        let members: Vec<_> = vertex
+            .members
+            .iter()
+            .map(|member| (uid(*member), head.clone()))
+            .collect();
+        members
+    };
+    job.vertices.iter().flat_map(of_vertex).collect()
 }
 
 /// These vertices and all from which there is a way to them.

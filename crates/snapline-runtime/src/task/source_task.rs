@@ -21,7 +21,9 @@ pub(crate) struct SourceTask {
     control: ControlReceiver,
     reporter: Reporter,
     history: SharedHistory,
-    has_ended: bool,
+    /// Whether nothing more is read, and the data end when the chain is ready: it may wait for answers.
+    is_ending_data: bool,
+    has_ended_data: bool,
     /// Whether it has nothing left to do but to acknowledge what it has snapshotted.
     is_done: bool,
     /// Whether the job stops with the newest checkpoint, so that nothing more may be read.
@@ -43,7 +45,8 @@ impl SourceTask {
             control,
             reporter,
             history,
-            has_ended: false,
+            is_ending_data: false,
+            has_ended_data: false,
             is_done: false,
             is_suspended: false,
             is_dirty: false,
@@ -113,7 +116,13 @@ impl SourceTask {
         for _ in 0..BATCHES_PER_TURN {
             // The chain is asked even when there is nothing to read: it may have failed.
             let is_ready = self.head.poll_ready(cx)?.is_ready();
-            if self.has_ended || self.is_suspended || !is_ready {
+            if self.is_suspended || !is_ready {
+                return Ok(());
+            }
+            if std::mem::take(&mut self.is_ending_data) {
+                self.finish_data()?;
+            }
+            if self.has_ended_data {
                 return Ok(());
             }
             match self.head.poll_batch(cx)? {
@@ -130,13 +139,23 @@ impl SourceTask {
         Ok(())
     }
 
+    fn has_read_all(&self) -> bool {
+        self.is_ending_data || self.has_ended_data
+    }
+
     /// Nothing more is read.
     fn end_data(&mut self) -> Result<()> {
-        if std::mem::replace(&mut self.has_ended, true) {
+        if self.has_read_all() {
             return Ok(());
         }
+        self.is_ending_data = true;
+        self.head.on_signal(&mut Signal::Watermark(Watermark::MAX))
+    }
+
+    /// The last watermark has brought about all that it does.
+    fn finish_data(&mut self) -> Result<()> {
+        self.has_ended_data = true;
         self.reporter.probe(TaskStep::EndOfData);
-        self.head.on_signal(&mut Signal::Watermark(Watermark::MAX))?;
         self.head.on_signal(&mut Signal::EndOfData)?;
         self.reporter.end_of_data();
         Ok(())
@@ -144,7 +163,7 @@ impl SourceTask {
 
     /// Tells the chain the time. What that brings about is sent at once when there is nothing else to do.
     fn poll_chain_time(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        let has_stopped = self.has_ended || self.is_suspended;
+        let has_stopped = self.has_read_all() || self.is_suspended;
         if !self.chain_time.is_heard() || has_stopped || self.head.poll_ready(cx)?.is_pending() {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! From a planned job to the chains of its subtasks, and the exchange between them.
 
+use super::sleeper::ClockSleeper;
 use super::snapshot::HarnessSnapshot;
 use futures::executor::block_on;
 use snapline_core::{AttemptId, BoxedBatch, Clock, Error, Result, SubtaskIndex};
@@ -83,6 +84,7 @@ pub(super) struct Chains<'a> {
     pub(super) job: &'a JobGraph,
     pub(super) storage: Arc<dyn CheckpointStorage>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) sleeper: Arc<ClockSleeper>,
     pub(super) counters: Arc<TaskCounters>,
     pub(super) snapshot: Option<&'a HarnessSnapshot>,
     pub(super) exchange: Exchange,
@@ -174,6 +176,7 @@ impl Chains<'_> {
             backend: self.job.components.backend.clone(),
             storage: self.storage.clone(),
             clock: self.clock.clone(),
+            sleeper: self.sleeper.clone(),
             counters: self.counters.clone(),
         })
     }

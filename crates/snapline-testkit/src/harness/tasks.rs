@@ -1,6 +1,7 @@
 //! All chains of a harness, driven one after the other.
 
 use super::chains::{Chains, ChannelId, Exchange, Head, Sent, channels_to};
+use super::sleeper::ClockSleeper;
 use super::snapshot::HarnessSnapshot;
 use snapline_core::{
     BarrierOptions, CheckpointBarrier, CheckpointId, Clock, Error, Result, Timestamp, Watermark,
@@ -9,8 +10,8 @@ use snapline_dataflow::{Alarm, JobGraph, PortSignal, Signal, TaskCounters, TaskS
 use snapline_state_memory::MemoryCheckpointStorage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// The subtasks of a harness, in an order in which records flow.
 pub(super) struct Tasks {
@@ -18,6 +19,7 @@ pub(super) struct Tasks {
     exchange: Exchange,
     storage: Arc<MemoryCheckpointStorage>,
     counters: Arc<TaskCounters>,
+    sleeper: Arc<ClockSleeper>,
     snapshots: u64,
 }
 
@@ -28,6 +30,8 @@ struct Task {
     /// How many channels have not ended.
     open: usize,
     said: Watermark,
+    /// Whether the data end when the chain is ready.
+    is_ending: bool,
 }
 
 impl Tasks {
@@ -38,10 +42,12 @@ impl Tasks {
         snapshot: Option<&HarnessSnapshot>,
     ) -> Result<Self> {
         let (exchange, counters) = (Exchange::default(), Arc::new(TaskCounters::default()));
+        let sleeper = Arc::new(ClockSleeper::new(clock.clone()));
         let chains = Chains {
             job: &job,
             storage: storage.clone(),
             clock,
+            sleeper: sleeper.clone(),
             counters: counters.clone(),
             snapshot,
             exchange: exchange.clone(),
@@ -56,6 +62,7 @@ impl Tasks {
                     open: channels.len(),
                     channels,
                     said: Watermark::MIN,
+                    is_ending: false,
                 };
                 tasks.insert((index, subtask), task);
             }
@@ -65,6 +72,7 @@ impl Tasks {
             exchange,
             storage,
             counters,
+            sleeper,
             snapshots: 0,
         })
     }
@@ -96,8 +104,19 @@ impl Tasks {
         self.deliver()
     }
 
+    /// Ends the data of the source.
+    pub(super) fn end_source(&mut self) -> Result<()> {
+        for task in self.tasks.values_mut() {
+            if matches!(task.head, Head::Source(_)) {
+                task.end_data()?;
+            }
+        }
+        self.deliver()
+    }
+
     /// Lets all chains do what there is to do at this time, and deliver what they keep back.
     pub(super) fn settle(&mut self, now: Timestamp) -> Result<()> {
+        self.sleeper.wake_all();
         self.flush()?;
         for key in self.keys() {
             let mut is_due = true;
@@ -157,22 +176,64 @@ impl Tasks {
     }
 }
 
+/// Whether somebody has woken the chain, which only it can do itself here.
+#[derive(Default)]
+struct Again(AtomicBool);
+
+impl Wake for Again {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Task {
     /// Hands a signal to the chain, and lets it do what that has brought about.
     fn signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
-        match &mut self.head {
-            Head::Source(head) => head.on_signal(signal)?,
-            Head::Gate(head) => head.on_signal(signal)?,
+        self.hand(signal)?;
+        self.turn()?;
+        match self.is_ending && self.is_ready()? {
+            true => self.finish_data(),
+            false => Ok(()),
         }
-        let cx = &mut Context::from_waker(Waker::noop());
-        loop {
-            let ready = match &mut self.head {
-                Head::Source(head) => head.poll_ready(cx)?,
-                Head::Gate(head) => head.poll_ready(cx)?,
-            };
-            if ready.is_ready() {
-                return Ok(());
-            }
+    }
+
+    fn hand(&mut self, signal: &mut Signal<'_>) -> Result<()> {
+        match &mut self.head {
+            Head::Source(head) => head.on_signal(signal),
+            Head::Gate(head) => head.on_signal(signal),
+        }
+    }
+
+    /// No record will come any more.
+    fn end_data(&mut self) -> Result<()> {
+        self.is_ending = true;
+        self.signal(&mut Signal::Watermark(Watermark::MAX))
+    }
+
+    fn finish_data(&mut self) -> Result<()> {
+        self.is_ending = false;
+        self.hand(&mut Signal::EndOfData)?;
+        self.turn()
+    }
+
+    /// Lets the chain go on until it is ready, or waits for something outside.
+    fn turn(&mut self) -> Result<()> {
+        let again = Arc::new(Again::default());
+        let waker = Waker::from(again.clone());
+        let cx = &mut Context::from_waker(&waker);
+        while self.poll_ready(cx)?.is_pending() && again.0.swap(false, Ordering::Relaxed) {}
+        Ok(())
+    }
+
+    fn is_ready(&mut self) -> Result<bool> {
+        let ready = self.poll_ready(&mut Context::from_waker(Waker::noop()))?;
+        Ok(ready.is_ready())
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match &mut self.head {
+            Head::Source(head) => head.poll_ready(cx),
+            Head::Gate(head) => head.poll_ready(cx),
         }
     }
 
@@ -220,8 +281,7 @@ impl Task {
                 if self.open > 0 {
                     return self.tell_watermark();
                 }
-                self.signal(&mut Signal::Watermark(Watermark::MAX))?;
-                self.signal(&mut Signal::EndOfData)
+                self.end_data()
             }
             Sent::Signal(_) => Ok(()),
         }

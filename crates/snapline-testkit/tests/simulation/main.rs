@@ -14,6 +14,7 @@ mod broken;
 mod jobs;
 mod joins;
 mod promises;
+mod requests;
 mod timers;
 
 use snapline_core::{Clock, SystemClock};
@@ -85,6 +86,12 @@ jobs! { jobs:
 jobs! { joins:
     connected_streams,
     joined_by_time,
+}
+
+jobs! { requests:
+    asked_in_order,
+    asked_in_any_order,
+    asked_in_a_loop,
 }
 
 jobs! { timers:

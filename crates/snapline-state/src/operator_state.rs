@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snapline_core::{Error, Result};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a subtask keeps beside its keyed state, by name. How a restore deals it out is a matter of
 /// the kind:
@@ -46,9 +47,11 @@ use std::collections::BTreeMap;
 pub struct OperatorState {
     lists: Lists,
     unions: Lists,
-    maps: BTreeMap<String, BTreeMap<Bytes, Bytes>>,
+    maps: BTreeMap<String, Map>,
 }
 
+/// Shared with the snapshots of it: a clone costs nothing, and the next change copies the map, not what is in it.
+type Map = Arc<BTreeMap<Bytes, Bytes>>;
 type Lists = BTreeMap<String, Vec<Bytes>>;
 
 impl OperatorState {
@@ -104,6 +107,21 @@ impl OperatorState {
     /// `Invalid` when the stored items are not of type `T`.
     pub fn union_items<T: DeserializeOwned>(&self, list: &str) -> Result<Vec<T>> {
         items_of(&self.unions, list)
+    }
+
+    /// Removes the list of this name.
+    pub fn clear_list(&mut self, list: &str) {
+        self.lists.remove(list);
+    }
+
+    /// Removes the union list of this name.
+    pub fn clear_union(&mut self, list: &str) {
+        self.unions.remove(list);
+    }
+
+    /// Keeps the union lists of these names.
+    pub fn retain_unions(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.unions.retain(|name, _| keep(name));
     }
 
     /// Deals the states of all old subtasks, in subtask order, out to `parallelism` new ones.

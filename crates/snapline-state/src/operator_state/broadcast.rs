@@ -4,6 +4,7 @@ use super::{OperatorState, decode_item, encode_item};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snapline_core::Result;
+use std::sync::Arc;
 
 impl OperatorState {
     /// Sets the value of a key in the broadcast map of this name.
@@ -12,7 +13,8 @@ impl OperatorState {
     /// `Invalid` when the `Serialize` of the key or the value fails.
     pub fn put_broadcast<K: Serialize, V: Serialize>(&mut self, map: &str, key: &K, value: &V) -> Result<()> {
         let (key, value) = (encode_item(map, key)?, encode_item(map, value)?);
-        self.maps.entry(map.to_owned()).or_default().insert(key, value);
+        let entries = self.maps.entry(map.to_owned()).or_default();
+        Arc::make_mut(entries).insert(key, value);
         Ok(())
     }
 
@@ -34,7 +36,7 @@ impl OperatorState {
         &self,
         map: &str,
     ) -> Result<Vec<(K, V)>> {
-        let entries = self.maps.get(map).into_iter().flatten();
+        let entries = self.maps.get(map).into_iter().flat_map(|entries| entries.iter());
         entries
             .map(|(key, value)| Ok((decode_item(map, key)?, decode_item(map, value)?)))
             .collect()
@@ -53,10 +55,29 @@ impl OperatorState {
         let Some(entries) = self.maps.get_mut(map) else {
             return Ok(None);
         };
-        let removed = entries.remove(&key);
+        let removed = Arc::make_mut(entries).remove(&key);
         if entries.is_empty() {
             self.maps.remove(map);
         }
         removed.map(|bytes| decode_item(map, &bytes)).transpose()
+    }
+
+    /// Removes all entries of the broadcast map of this name.
+    pub fn clear_broadcast(&mut self, map: &str) {
+        self.maps.remove(map);
+    }
+
+    /// Keeps the broadcast maps alone.
+    #[must_use]
+    pub fn into_broadcast(self) -> Self {
+        Self {
+            maps: self.maps,
+            ..Self::new()
+        }
+    }
+
+    /// Takes over the broadcast maps of another subtask: for one that had ended, and so left none.
+    pub fn adopt_broadcast(&mut self, other: &Self) {
+        self.maps.clone_from(&other.maps);
     }
 }

@@ -4,6 +4,7 @@ use super::{Lists, OperatorState};
 use bytes::Bytes;
 use snapline_core::{Error, Result};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl OperatorState {
     /// The state as bytes.
@@ -13,7 +14,9 @@ impl OperatorState {
     pub fn encode(&self) -> Result<Bytes> {
         let mut bytes = postcard::to_allocvec(&self.lists).map_err(unencodable)?;
         if !self.unions.is_empty() || !self.maps.is_empty() {
-            bytes.extend(postcard::to_allocvec(&(&self.unions, &self.maps)).map_err(unencodable)?);
+            let maps: BTreeMap<&str, &BTreeMap<Bytes, Bytes>> =
+                self.maps.iter().map(|(name, map)| (&**name, &**map)).collect();
+            bytes.extend(postcard::to_allocvec(&(&self.unions, maps)).map_err(unencodable)?);
         }
         Ok(bytes.into())
     }
@@ -24,11 +27,16 @@ impl OperatorState {
     /// `Corrupted` when they hold none.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let (lists, rest) = postcard::take_from_bytes::<Lists>(bytes).map_err(undecodable)?;
-        let (unions, maps) = match rest {
+        let (unions, maps): (Lists, BTreeMap<String, BTreeMap<Bytes, Bytes>>) = match rest {
             [] => (Lists::new(), BTreeMap::new()),
             rest => snapline_core::decode(rest)?,
         };
-        Ok(Self { lists, unions, maps })
+        let maps = maps.into_iter().map(|(name, map)| (name, Arc::new(map)));
+        Ok(Self {
+            lists,
+            unions,
+            maps: maps.collect(),
+        })
     }
 }
 

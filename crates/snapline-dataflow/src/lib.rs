@@ -49,11 +49,19 @@ pub use operator::collector::Collector;
 pub use output::{OutputPort, Partitioning, PortSignal};
 pub use output_tag::OutputTag;
 pub use plan::{JobGraph, JobLoop, JobNode, JobVertex, OutputEdge};
-pub use process::{KeyedCoProcessFunction, KeyedProcessFunction, ProcessContext, RuntimeContext, TimeDomain};
+pub use process::{
+    BroadcastContext, BroadcastProcessFunction, KeyedBroadcastContext, KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction, KeyedProcessFunction, ProcessContext, ProcessFunction, RecordContext,
+    RuntimeContext, SnapshotContext, TimeDomain,
+};
 pub use snapshot::{OperatorSnapshot, TaskSnapshot};
-pub use state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
+pub use state::{
+    AggregatingState, BroadcastState, BroadcastStateMut, ListState, MapState, OperatorListState,
+    OperatorStateContext, ReducingState, StatePerKey, ValueState,
+};
 pub use stream::{
-    ConnectedStreams, DataStream, DataStreamSink, Either, KeyedConnectedStreams, KeyedStream, WindowedStream,
+    BroadcastConnectedStreams, ConnectedStreams, DataStream, DataStreamSink, Either,
+    KeyedBroadcastConnectedStreams, KeyedConnectedStreams, KeyedStream, WindowedStream,
 };
 pub use time::generator::{WatermarkGenerator, WatermarkOutput};
 pub use time::strategy::WatermarkStrategy;

@@ -1,13 +1,22 @@
-//! States of the key of the record at hand.
+//! States of functions.
 //!
-//! Each is a state of `snapline-state` that takes the key from the [`ProcessContext`].
+//! Those per key are states of `snapline-state` that take the key from the [`ProcessContext`].
 //!
 //! [`ProcessContext`]: crate::ProcessContext
 
+mod broadcast;
 mod collection;
+mod operator_list;
+mod per_key;
 mod single;
 
+pub(crate) use broadcast::BroadcastMaps;
+pub use broadcast::{BroadcastState, BroadcastStateMut};
 pub use collection::{ListState, MapState};
+pub(crate) use operator_list::sealed::Lists;
+pub(crate) use operator_list::{ListKind, OperatorLists};
+pub use operator_list::{OperatorListState, OperatorStateContext};
+pub use per_key::StatePerKey;
 pub use single::{AggregatingState, ReducingState, ValueState};
 
 use snapline_core::{Error, Result};

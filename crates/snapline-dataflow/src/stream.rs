@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod async_io;
+mod broadcast;
 pub(crate) mod connected;
 mod interval_join;
 mod iterate;
@@ -9,6 +10,7 @@ mod keyed;
 mod side_output;
 mod windowed;
 
+pub use broadcast::{BroadcastConnectedStreams, KeyedBroadcastConnectedStreams};
 pub use connected::{ConnectedStreams, Either, KeyedConnectedStreams};
 pub use keyed::KeyedStream;
 pub use windowed::WindowedStream;
@@ -20,11 +22,13 @@ use crate::operator::assign::Assign;
 use crate::operator::collector::Collector;
 use crate::operator::filter::Filter;
 use crate::operator::flat_map::FlatMap;
+use crate::operator::function::Function;
 use crate::operator::key_by::KeyBy;
 use crate::operator::map::Map;
 use crate::operator::sink::SinkOf;
 use crate::output::Partitioning;
 use crate::plan::INHERIT;
+use crate::process::ProcessFunction;
 use crate::time::strategy::WatermarkStrategy;
 use snapline_connector::{PrintSink, Sink};
 use snapline_core::{Data, Error, Key};
@@ -108,6 +112,14 @@ impl<T: Data> DataStream<T> {
         let name = "timestamps";
         self.env.require(strategy.check(), name);
         self.transform(name, Assign(strategy))
+    }
+
+    /// Hands each record to a function that keeps operator state and emits what it likes.
+    pub fn process<P>(&self, function: P) -> DataStream<P::Output>
+    where
+        P: ProcessFunction<T> + Clone + Sync,
+    {
+        self.transform("process", Function::<P, T>::new(function))
     }
 
     /// Divides the stream by a key: records with equal keys meet in the same subtask, in the order

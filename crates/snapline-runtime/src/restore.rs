@@ -126,7 +126,23 @@ async fn operator_states(
             None => OperatorState::new(),
         });
     }
+    replace_finished(stored, &mut states);
     Ok(states)
+}
+
+/// A subtask that had finished has left no broadcast maps, which were those of all. Its number gets them from one that had
+/// not: records that are dealt out anew may come to it.
+fn replace_finished(stored: &OperatorManifest, states: &mut [OperatorState]) {
+    let is_finished = |index: usize| stored.subtasks[index].finished;
+    let Some(donor) = (0..states.len()).find(|index| !is_finished(*index)) else {
+        return;
+    };
+    let donor = states[donor].clone();
+    for (index, state) in states.iter_mut().enumerate() {
+        if is_finished(index) {
+            state.adopt_broadcast(&donor);
+        }
+    }
 }
 
 /// The handles that may have entries of the key groups of a subtask.

@@ -87,10 +87,12 @@ pub mod prelude {
         Watermark,
     };
     pub use snapline_dataflow::{
-        AggregatingState, AsyncFunction, AsyncIo, AsyncRetry, Collector, DataStream, Emit, JobHandle,
-        JobState, KeyedCoProcessFunction, KeyedProcessFunction, KeyedStream, ListState, MapState,
-        ProcessContext, ReducingState, RuntimeContext, TimeDomain, ValueState, WatermarkGenerator,
-        WatermarkOutput, WatermarkStrategy, WindowContext, WindowedStream,
+        AggregatingState, AsyncFunction, AsyncIo, AsyncRetry, BroadcastContext, BroadcastProcessFunction,
+        BroadcastState, Collector, DataStream, Emit, JobHandle, JobState, KeyedBroadcastContext,
+        KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedProcessFunction, KeyedStream, ListState,
+        MapState, OperatorListState, ProcessContext, ProcessFunction, RecordContext, ReducingState,
+        RuntimeContext, SnapshotContext, TimeDomain, ValueState, WatermarkGenerator, WatermarkOutput,
+        WatermarkStrategy, WindowContext, WindowedStream,
     };
     pub use snapline_dataflow::{
         ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor, CountTrigger,

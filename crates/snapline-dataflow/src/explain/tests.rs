@@ -1,8 +1,11 @@
 //! Tests of explained plans.
 
-use crate::StreamExecutionEnvironment;
 use crate::testing::environment;
+use crate::{
+    BroadcastContext, BroadcastProcessFunction, Collector, RecordContext, StreamExecutionEnvironment,
+};
 use snapline_connector::{DiscardSink, SequenceSource};
+use snapline_core::Result;
 
 /// Numbers, counted by their last digit, with two subtasks.
 fn job() -> StreamExecutionEnvironment {
@@ -112,4 +115,54 @@ fn explaining_leaves_the_job_as_it_is_and_its_mistakes_too() {
     numbers.parallelism(0).sink_to(DiscardSink);
     let explained = env.explain("job").unwrap_err().to_string();
     assert_eq!(explained, env.plan("job").unwrap_err().to_string());
+}
+
+/// Lets all records through.
+#[derive(Clone)]
+struct Ruled;
+
+impl BroadcastProcessFunction<u64, u64> for Ruled {
+    type Output = u64;
+
+    fn process_element(
+        &mut self,
+        number: u64,
+        _: &mut RecordContext<'_>,
+        out: &mut Collector<'_, u64>,
+    ) -> Result<()> {
+        out.collect(number);
+        Ok(())
+    }
+
+    fn process_broadcast_element(
+        &mut self,
+        _: u64,
+        _: &mut BroadcastContext<'_>,
+        _: &mut Collector<'_, u64>,
+    ) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stream_that_is_told_to_all_beside_another_is_an_edge_of_its_own() {
+    let env = environment(2);
+    let numbers = env.from_source(SequenceSource::new(0..5), "numbers");
+    let rules = env.from_source(SequenceSource::new(0..5), "rules");
+    let ruled = numbers.connect_broadcast(&rules).process(Ruled);
+    ruled.sink_to(DiscardSink);
+    let plan = env.explain("ruled").unwrap();
+    let tasks: Vec<String> = plan.tasks.iter().map(ToString::to_string).collect();
+    let expected = [
+        "numbers > records x2",
+        "rules > broadcast x2",
+        "broadcast-process > sink x2",
+    ];
+    assert_eq!(tasks, expected);
+    let edges: Vec<_> = plan
+        .edges
+        .iter()
+        .map(|edge| (edge.from, edge.to, edge.partitioning))
+        .collect();
+    assert_eq!(edges, [(0, 2, "forward"), (1, 2, "broadcast")]);
 }

@@ -80,17 +80,29 @@ impl EventTime {
     /// # Errors
     /// As [`KeyedState::freeze_with`].
     pub(super) fn freeze(&self, keyed: &mut KeyedState, snapshot: &mut TaskSnapshot) -> Result<()> {
-        let held = self.frozen(snapshot.barrier.options.alignment)?;
-        keyed.freeze_with(held, snapshot)
+        self.freeze_with(OperatorState::new(), keyed, snapshot)
     }
 
-    /// What a snapshot has to know of a watermark that waits. Not at the end of event time: the data end with it, and
+    /// The same with operator state, in which there are no lists.
+    ///
+    /// # Errors
+    /// As [`KeyedState::freeze_with`].
+    pub(super) fn freeze_with(
+        &self,
+        mut state: OperatorState,
+        keyed: &mut KeyedState,
+        snapshot: &mut TaskSnapshot,
+    ) -> Result<()> {
+        self.write_to(&mut state, snapshot.barrier.options.alignment)?;
+        keyed.freeze_with(state, snapshot)
+    }
+
+    /// Writes down what a snapshot has to know of a watermark that waits. Not at the end of event time: the data end with it, and
     /// whoever said so says so again.
     ///
     /// # Errors
     /// `Invalid`, which does not happen.
-    fn frozen(&self, alignment: BarrierAlignment) -> Result<OperatorState> {
-        let mut state = OperatorState::new();
+    fn write_to(&self, state: &mut OperatorState, alignment: BarrierAlignment) -> Result<()> {
         if self.is_held() && self.watermark < Watermark::MAX {
             let stored = Stored {
                 watermark: self.watermark,
@@ -100,7 +112,7 @@ impl EventTime {
             };
             state.push(HELD, &stored)?;
         }
-        Ok(state)
+        Ok(())
     }
 
     /// The newest watermark, whether it has gone on or not.
@@ -170,7 +182,9 @@ mod tests {
             watermark
                 .into_iter()
                 .for_each(|watermark| event_time.on_watermark(watermark));
-            event_time.frozen(alignment).unwrap()
+            let mut state = OperatorState::new();
+            event_time.write_to(&mut state, alignment).unwrap();
+            state
         };
         let mut restored = context(subtask, parallelism);
         restored.restored.operator_of_all = [(0, first), (1, second)].map(frozen).into();

@@ -8,7 +8,8 @@ use crate::operator::collector::Collector;
 use crate::operator::event_time::EventTime;
 use crate::operator::keyed_state::{KeyedState, no_hashes};
 use crate::operator::timers::{KeyedTimers, Quantum};
-use crate::process::{KeyedProcessFunction, ProcessContext, RuntimeContext, TimeDomain};
+use crate::process::{BroadcastSide, KeyedProcessFunction, ProcessContext, RuntimeContext, TimeDomain};
+use crate::state::BroadcastMaps;
 use async_trait::async_trait;
 use snapline_core::{Batch, Clock, Data, Key, Keyed, Result, Timestamp, Watermark};
 use snapline_state::EventClock;
@@ -20,6 +21,7 @@ use std::task::{Context, Poll, ready};
 pub(crate) struct Process<M, K, T> {
     make: M,
     timers: TakesTimers,
+    broadcast: BroadcastSide,
     types: PhantomData<fn(K, T)>,
 }
 
@@ -35,6 +37,7 @@ impl<M, K, T> Process<M, K, T> {
         Self {
             make,
             timers: TakesTimers::Yes,
+            broadcast: BroadcastSide::No,
             types: PhantomData,
         }
     }
@@ -43,6 +46,14 @@ impl<M, K, T> Process<M, K, T> {
     pub(crate) fn without_timers(make: M) -> Self {
         Self {
             timers: TakesTimers::No,
+            ..Self::new(make)
+        }
+    }
+
+    /// The same for functions that are also told broadcast records.
+    pub(super) fn with_broadcast_side(make: M) -> Self {
+        Self {
+            broadcast: BroadcastSide::Yes,
             ..Self::new(make)
         }
     }
@@ -92,8 +103,30 @@ where
     M: Fn(&mut RuntimeContext) -> Result<P> + Send + Sync + 'static,
 {
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+        let link = self.open(context, next).await?;
+        Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+    }
+}
+
+impl<M, K, T, P> Process<M, K, T>
+where
+    K: Key,
+    T: Data,
+    P: KeyedProcessFunction<K, T>,
+    M: Fn(&mut RuntimeContext) -> Result<P> + Send + Sync + 'static,
+{
+    /// The function of one subtask, with its state.
+    ///
+    /// # Errors
+    /// What keeps it from starting.
+    pub(super) async fn open(
+        &self,
+        context: OperatorContext,
+        next: ErasedLink,
+    ) -> Result<ProcessLink<K, T, P>> {
         let mut runtime = RuntimeContext::new(&context);
         let function = (self.make)(&mut runtime)?;
+        let broadcast = runtime.take_broadcast(self.broadcast)?;
         let takes_timers = self.timers == TakesTimers::Yes;
         let mut timers = takes_timers.then(|| KeyedTimers::register(runtime.tables()));
         let event_clock = runtime.wanted_event_clock();
@@ -101,8 +134,9 @@ where
         if let Some(timers) = &mut timers {
             timers.restore(keyed.backend())?;
         }
-        let link = ProcessLink {
+        Ok(ProcessLink {
             function,
+            broadcast,
             keyed,
             timers,
             event_time: EventTime::restore(&context)?,
@@ -113,29 +147,30 @@ where
             emitted: Batch::with_capacity(context.batch_records),
             next: next.typed::<P::Output>()?,
             records: PhantomData,
-        };
-        Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+        })
     }
 }
 
-struct ProcessLink<K, T, P: KeyedProcessFunction<K, T>>
+/// A function with the state of its keys, in front of the rest of its chain.
+pub(super) struct ProcessLink<K, T, P: KeyedProcessFunction<K, T>>
 where
     K: Key,
     T: Data,
 {
-    function: P,
-    keyed: KeyedState,
+    pub(super) function: P,
+    pub(super) broadcast: BroadcastMaps,
+    pub(super) keyed: KeyedState,
     /// `None` when the function takes none.
-    timers: Option<KeyedTimers<K, ()>>,
-    event_time: EventTime,
+    pub(super) timers: Option<KeyedTimers<K, ()>>,
+    pub(super) event_time: EventTime,
     /// For states of which something expires in event time.
-    event_clock: Option<Arc<EventClock>>,
+    pub(super) event_clock: Option<Arc<EventClock>>,
     /// Whether no records come any more, and no timers of processing time.
     has_ended: bool,
-    clock: Arc<dyn Clock>,
-    limit: usize,
-    emitted: Batch<P::Output>,
-    next: Next<P::Output>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) limit: usize,
+    pub(super) emitted: Batch<P::Output>,
+    pub(super) next: Next<P::Output>,
     records: PhantomData<fn(T)>,
 }
 
@@ -160,7 +195,7 @@ impl<K: Key, T: Data, P: KeyedProcessFunction<K, T>> ProcessLink<K, T, P> {
     }
 
     /// Fires all timers of event time that are due, however many there are.
-    fn catch_up(&mut self) -> Result<()> {
+    pub(super) fn catch_up(&mut self) -> Result<()> {
         while self.event_time.is_held() {
             self.fire(TimeDomain::EventTime, self.event_time.watermark().0)?;
             self.pass_on_if_done()?;
@@ -208,6 +243,7 @@ impl<K: Key, T: Data, P: KeyedProcessFunction<K, T>> ProcessLink<K, T, P> {
                 clock: &*self.clock,
                 watermark: self.event_time.watermark(),
                 timers: Some(timers),
+                broadcast: &self.broadcast,
             };
             self.function
                 .on_timer(timer.time, domain, &mut context, &mut out)?;
@@ -241,6 +277,7 @@ where
                 clock: &*self.clock,
                 watermark: self.event_time.watermark(),
                 timers: self.timers.as_mut(),
+                broadcast: &self.broadcast,
             };
             self.function.process_element(record, &mut context, &mut out)?;
         }
@@ -257,7 +294,10 @@ where
                 return Ok(());
             }
             Signal::ProcessingTime(alarm) => self.on_processing_time(alarm)?,
-            Signal::Barrier(snapshot) => self.event_time.freeze(&mut self.keyed, snapshot)?,
+            Signal::Barrier(snapshot) => {
+                let state = self.broadcast.frozen();
+                self.event_time.freeze_with(state, &mut self.keyed, snapshot)?;
+            }
             Signal::EndOfData => {
                 self.catch_up()?;
                 self.has_ended = true;

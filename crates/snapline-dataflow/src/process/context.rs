@@ -1,8 +1,10 @@
 //! What a function is told with each record and each timer.
 
 use crate::operator::timers::KeyedTimers;
-use snapline_core::{Clock, Error, Key, Result, Timestamp, Watermark};
+use crate::state::{BroadcastMaps, BroadcastState};
+use snapline_core::{Clock, Data, Error, Key, Result, Timestamp, Watermark};
 use snapline_state::KeyedStateBackend;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The record or the timer at hand: its key, its time, and the way to the states and timers of its key.
@@ -15,6 +17,7 @@ pub struct ProcessContext<'a, K> {
     pub(crate) watermark: Watermark,
     /// `None` for functions that take no timers.
     pub(crate) timers: Option<&'a mut KeyedTimers<K, ()>>,
+    pub(crate) broadcast: &'a BroadcastMaps,
 }
 
 /// The time that a timer waits for.
@@ -27,7 +30,7 @@ pub enum TimeDomain {
     ProcessingTime,
 }
 
-impl<K> ProcessContext<'_, K> {
+impl<'a, K> ProcessContext<'a, K> {
     /// The key of the record or timer.
     pub fn current_key(&self) -> &K {
         self.key
@@ -48,6 +51,19 @@ impl<K> ProcessContext<'_, K> {
     /// checkpoint was taken.
     pub fn current_watermark(&self) -> Watermark {
         self.watermark
+    }
+
+    /// A map that broadcast records have made, to look at: in a
+    /// [`KeyedBroadcastProcessFunction`](crate::KeyedBroadcastProcessFunction).
+    ///
+    /// # Errors
+    /// `Invalid` when the state was not registered.
+    #[inline]
+    pub fn broadcast_state<BK: Key + Ord, BV: Data>(
+        &self,
+        state: &BroadcastState<BK, BV>,
+    ) -> Result<&'a BTreeMap<BK, BV>> {
+        self.broadcast.map(state)
     }
 }
 

@@ -11,7 +11,7 @@ use std::fmt;
 /// A list per key. Made by [`RuntimeContext::list_state`](crate::RuntimeContext::list_state); the
 /// default is a placeholder until then.
 #[derive(Clone)]
-pub struct ListState<K, T>(Registered<below::ListState<K, T>>);
+pub struct ListState<K, T>(pub(super) Registered<below::ListState<K, T>>);
 
 impl<K: Key, T: Data> ListState<K, T> {
     /// A copy of the list, empty when the key has none.
@@ -82,7 +82,7 @@ impl<K: Key, T: Data> ListState<K, T> {
 /// An ordered map per key. Made by [`RuntimeContext::map_state`](crate::RuntimeContext::map_state);
 /// the default is a placeholder until then.
 #[derive(Clone)]
-pub struct MapState<K, MK, MV>(Registered<below::MapState<K, MK, MV>>);
+pub struct MapState<K, MK, MV>(pub(super) Registered<below::MapState<K, MK, MV>>);
 
 impl<K: Key, MK: Key + Ord, MV: Data> MapState<K, MK, MV> {
     /// A copy of the value of a map key, `None` when it has none.

@@ -10,7 +10,7 @@ use std::fmt;
 /// One value per key. Made by [`RuntimeContext::value_state`](crate::RuntimeContext::value_state);
 /// the default is a placeholder until then.
 #[derive(Clone)]
-pub struct ValueState<K, V>(Registered<below::ValueState<K, V>>);
+pub struct ValueState<K, V>(pub(super) Registered<below::ValueState<K, V>>);
 
 impl<K: Key, V: Data> ValueState<K, V> {
     /// A copy of the value, `None` when the key has none.
@@ -76,7 +76,7 @@ impl<K: Key, V: Data> ValueState<K, V> {
 /// [`RuntimeContext::reducing_state`](crate::RuntimeContext::reducing_state); the default is a
 /// placeholder until then.
 #[derive(Clone)]
-pub struct ReducingState<K, V, F = fn(&mut V, V)>(Registered<below::ReducingState<K, V, F>>);
+pub struct ReducingState<K, V, F = fn(&mut V, V)>(pub(super) Registered<below::ReducingState<K, V, F>>);
 
 impl<K: Key, V: Data, F: FnMut(&mut V, V)> ReducingState<K, V, F> {
     /// A copy of the value, `None` when the key has none.
@@ -114,7 +114,7 @@ impl<K: Key, V: Data, F: FnMut(&mut V, V)> ReducingState<K, V, F> {
 /// [`RuntimeContext::aggregating_state`](crate::RuntimeContext::aggregating_state); the default is a
 /// placeholder until then.
 #[derive(Clone)]
-pub struct AggregatingState<K, A: AggregateFunction>(Registered<below::AggregatingState<K, A>>);
+pub struct AggregatingState<K, A: AggregateFunction>(pub(super) Registered<below::AggregatingState<K, A>>);
 
 impl<K: Key, A: AggregateFunction> AggregatingState<K, A> {
     /// What has come of the values so far, `None` when the key has none.

@@ -1,16 +1,11 @@
 //! Two streams of different types that meet in one operator.
 
-use crate::factory::OutputOf;
-use crate::graph::{NodeFactory, StreamEdge, StreamNode};
 use crate::operator::collector::Collector;
-use crate::operator::map::Map;
-use crate::plan::INHERIT;
 use crate::process::{KeyedCoProcessFunction, OfEither};
 use crate::stream::{DataStream, KeyedStream};
 use serde::{Deserialize, Serialize};
 use snapline_core::{Data, Key};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 /// A record of one of two streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,30 +45,14 @@ impl<T: Data> DataStream<T> {
     /// }
     /// ```
     pub fn connect<U: Data>(&self, other: &DataStream<U>) -> ConnectedStreams<T, U> {
-        let left = self.as_part("left", Either::Left);
-        let right = other.as_part("right", Either::Right);
+        let mut edges = self.wrapped("left", Either::<T, U>::Left);
+        edges.extend(other.wrapped("right", Either::<T, U>::Right));
         ConnectedStreams {
-            both: left.union(&right),
-        }
-    }
-
-    /// The same records as another type. They change it where they come from, and are dealt out after that.
-    fn as_part<U: Data>(&self, name: &str, function: fn(T) -> U) -> DataStream<U> {
-        let part = |edge: &StreamEdge| StreamEdge {
-            from: self.env.add(StreamNode {
-                name: name.to_owned(),
-                uid: None,
-                parallelism: Some(INHERIT),
-                inputs: vec![StreamEdge::forward(edge.from)],
-                factory: NodeFactory::Operator(Arc::new(Map::<_, T, U>::new(function))),
-                output: Some(Arc::new(OutputOf::<U>::new())),
-            }),
-            ..*edge
-        };
-        DataStream {
-            env: self.env.clone(),
-            edges: self.edges.iter().map(part).collect(),
-            records: PhantomData,
+            both: DataStream {
+                env: self.env.clone(),
+                edges,
+                records: PhantomData,
+            },
         }
     }
 }

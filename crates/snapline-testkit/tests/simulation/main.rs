@@ -10,6 +10,7 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+mod broadcasts;
 mod broken;
 mod jobs;
 mod joins;
@@ -81,6 +82,12 @@ jobs! { jobs:
     tumbling_windows,
     sliding_windows,
     session_windows,
+}
+
+jobs! { broadcasts:
+    rules_beside_keys,
+    rules_without_keys,
+    waiting_in_lists,
 }
 
 jobs! { joins:

@@ -4,6 +4,7 @@
 
 mod api;
 mod async_io;
+mod broadcast;
 mod cancel;
 mod compression;
 mod counting;
@@ -19,6 +20,7 @@ mod incremental;
 mod local;
 mod loops;
 mod object_storage;
+mod operator_state;
 mod process;
 mod recovery;
 mod regions;

@@ -13,8 +13,6 @@ use snapline_core::Result;
 const AT_ONCE: usize = 2048;
 /// A segment has up to twice as many buckets as this has values; the order need not be exact.
 const BINS: usize = 256;
-/// The bits of a bucket's index that do not count.
-const IN_BIN: u32 = 4;
 /// So many bins an entry may lie before the one that came before it: a full place has moved it or the other.
 const NEAR: usize = 2;
 /// Entries are in order when at most so many of those that are looked at lie farther back. Each segment begins
@@ -22,8 +20,10 @@ const NEAR: usize = 2;
 const FEW: usize = AT_ONCE / 64;
 
 /// Sorts a few thousand entries at a time by the bucket where each will be, unless they come in that order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct InBucketOrder<'a> {
+    /// From which bit of a hash on its bin is read.
+    bit: u32,
     waiting: Vec<(u64, Entry<'a>)>,
     order: Vec<u16>,
     sequence: Sequence,
@@ -40,6 +40,16 @@ struct Sequence {
 }
 
 impl<'a> InBucketOrder<'a> {
+    /// For a table whose buckets are in the order of these eight bits of hashes, of which the lowest is named.
+    pub(super) fn of_bits_from(bit: u32) -> Self {
+        Self {
+            bit,
+            waiting: Vec::new(),
+            order: Vec::new(),
+            sequence: Sequence::default(),
+        }
+    }
+
     /// Takes one more, and hands out what waits when it is enough.
     ///
     /// # Errors
@@ -51,7 +61,7 @@ impl<'a> InBucketOrder<'a> {
         entry: Entry<'a>,
         keep: &mut impl FnMut(u64, Entry<'a>) -> Result<()>,
     ) -> Result<()> {
-        self.sequence.look_at(bin(hash));
+        self.sequence.look_at(bin(hash, self.bit));
         if !self.sequence.is_mixed && self.waiting.is_empty() {
             return keep(hash, entry);
         }
@@ -78,12 +88,12 @@ impl<'a> InBucketOrder<'a> {
     fn sort(&mut self) {
         let mut next = [0_u16; BINS + 1];
         for (hash, _) in &self.waiting {
-            next[bin(*hash) + 1] += 1;
+            next[bin(*hash, self.bit) + 1] += 1;
         }
         (0..BINS).for_each(|bin| next[bin + 1] += next[bin]);
         self.order.resize(self.waiting.len(), 0);
         for (index, (hash, _)) in (0..).zip(&self.waiting) {
-            let place = &mut next[bin(*hash)];
+            let place = &mut next[bin(*hash, self.bit)];
             self.order[usize::from(*place)] = index;
             *place += 1;
         }
@@ -104,8 +114,8 @@ impl Sequence {
 }
 
 #[inline]
-fn bin(hash: u64) -> usize {
-    (hash >> IN_BIN) as usize % BINS
+fn bin(hash: u64, bit: u32) -> usize {
+    (hash >> bit) as usize % BINS
 }
 
 #[cfg(test)]
@@ -113,10 +123,12 @@ mod tests {
     use super::*;
     use snapline_core::Error;
 
+    const BIT: u32 = 4;
+
     /// What comes out for entries with these hashes; each hash is the key as well.
     fn check(hashes: &[u64]) -> Vec<u64> {
         let keys: Vec<[u8; 8]> = hashes.iter().map(|hash| hash.to_le_bytes()).collect();
-        let (mut sorted, mut out) = (InBucketOrder::default(), Vec::new());
+        let (mut sorted, mut out) = (InBucketOrder::of_bits_from(BIT), Vec::new());
         let mut keep = |hash: u64, entry: Entry<'_>| {
             assert_eq!(entry.key, hash.to_le_bytes());
             out.push(hash);
@@ -140,14 +152,14 @@ mod tests {
         let out = check(&mixed);
         // It takes some entries to see that they are mixed.
         assert_eq!(out[..AT_ONCE - 1], mixed[..AT_ONCE - 1]);
-        let is_sorted = |window: &[u64]| window.is_sorted_by_key(|hash| bin(*hash));
+        let is_sorted = |window: &[u64]| window.is_sorted_by_key(|hash| bin(*hash, BIT));
         assert!(is_sorted(&out[AT_ONCE - 1..2 * AT_ONCE - 1]));
         assert!(is_sorted(&out[2 * AT_ONCE - 1..]));
     }
 
     #[test]
     fn entries_that_a_table_has_drained_come_as_they_are() {
-        let mut drained: Vec<u64> = (0..4 * AT_ONCE as u64).map(|n| n << IN_BIN).collect();
+        let mut drained: Vec<u64> = (0..4 * AT_ONCE as u64).map(|n| n << BIT).collect();
         // Some were moved to the place beside theirs.
         drained.chunks_exact_mut(5).for_each(|few| few.swap(0, 1));
         assert_eq!(check(&drained), drained);
@@ -158,7 +170,7 @@ mod tests {
         let (len, last) = (AT_ONCE as u64, 4 * AT_ONCE);
         let all: Vec<u64> = mixed(len)
             .into_iter()
-            .chain((0..4 * len).map(|n| n << IN_BIN))
+            .chain((0..4 * len).map(|n| n << BIT))
             .collect();
         let out = check(&all);
         assert_eq!(out[out.len() - last / 2..], all[all.len() - last / 2..]);
@@ -177,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_cannot_be_kept_is_an_error() {
-        let mut sorted = InBucketOrder::default();
+        let mut sorted = InBucketOrder::of_bits_from(BIT);
         let entry = Entry { key: &[], value: &[] };
         let mut keep = |_, _: Entry<'_>| Err(Error::corrupted("for the test"));
         assert!(sorted.push(1, entry, &mut keep).is_err());

@@ -5,6 +5,7 @@
 //! parts share nothing, so several threads work on them.
 
 use super::bucket_order::InBucketOrder;
+use super::buckets::Buckets;
 use super::phase::Phase;
 use super::segment::Segment;
 use super::segments::Segments;
@@ -125,7 +126,7 @@ impl<K: Key, V: Data> Part<K, V> {
             inserted += 1;
             Ok(())
         };
-        let mut sorted = InBucketOrder::default();
+        let mut sorted = InBucketOrder::of_bits_from(Buckets::<K, V>::ORDERED_FROM);
         let outcome = stored
             .for_each_in(&hashes, |hash, entry| sorted.push(hash, entry, &mut insert))
             .and_then(|()| sorted.flush(&mut insert));
@@ -150,7 +151,7 @@ impl<K: Key, V: Data> Part<K, V> {
             grown += isize::from(segments.put(hash, key, value, &mut hasher));
             Ok(())
         };
-        let mut sorted = InBucketOrder::default();
+        let mut sorted = InBucketOrder::of_bits_from(Buckets::<K, V>::ORDERED_FROM);
         let outcome = removed
             .and_then(|()| stored.for_each_in(&hashes, |hash, entry| sorted.push(hash, entry, &mut put)))
             .and_then(|()| sorted.flush(&mut put));

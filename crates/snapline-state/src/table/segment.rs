@@ -16,9 +16,9 @@ use std::ops::Range;
 const MOST_BUCKETS: usize = 4096;
 /// Deeper segments grow instead of splitting, so that keys of one hash cannot split for ever.
 const DEEPEST: u32 = 20;
-/// A table of segments of this depth is too large for a cache: the places alone take 2^26 bytes if keys and values are
+/// A table of segments of this depth is too large for a cache: the places alone take 2^25 bytes if keys and values are
 /// numbers of 64 bits.
-const LARGE_FROM: u32 = if cfg!(test) { 1 } else { 10 };
+const LARGE_FROM: u32 = if cfg!(test) { 1 } else { 9 };
 
 /// Entries whose low hashes share their top `depth` bits.
 ///
@@ -353,9 +353,8 @@ impl<K: Key, V: Data> Segment<K, V> {
         upper.changes = self.changes.split_off(upper.first_hash);
         self.depth += 1;
         // About half of the entries go to each, but all may go to one.
-        let (usual, most) = (self.most_entries(), self.buckets.len());
-        let half = || Buckets::with_places_for(usual, most, extent_at(upper.depth));
-        let (lower, upper_half) = (half(), half());
+        let places = || upper.buckets_for(upper.most_entries());
+        let (lower, upper_half) = (places(), places());
         upper.buckets = upper_half;
         let (old, marks) = self.empty_out(lower, phase);
         move_entries(old, |full, from| {

@@ -3,6 +3,9 @@
 //! Places without an entry hold a copy of some entry, so that there is nothing between the entries: a group of two
 //! numbers each is a line of memory. Which places count is said by a bit for each. All keys of a group are compared
 //! without a branch between them, which a processor could not foresee.
+//!
+//! The upper half of a hash, as a fraction, says how far into the array its group is. So entries lie in the same order
+//! in arrays of all lengths, and go from one to the next as from one stream to another.
 
 use super::Full;
 use snapline_core::{Data, Key};
@@ -12,7 +15,7 @@ use snapline_prefetch::prefetch;
 #[derive(Debug)]
 pub(in crate::table) struct Flat<K, V> {
     /// Empty until there is an entry to fill it with.
-    places: Box<[Full<K, V>]>,
+    groups: Box<[Group<K, V>]>,
     taken: Box<[u64]>,
     /// Places that a search takes for taken though their entry is gone; empty while there are none.
     left: Box<[u64]>,
@@ -22,29 +25,40 @@ pub(in crate::table) struct Flat<K, V> {
     spare: u32,
 }
 
+type Group<K, V> = [Full<K, V>; GROUP];
+
 /// So many places a group has.
 const GROUP: usize = 4;
 
 /// The bits of a group.
 const ALL: u64 = (1 << GROUP) - 1;
 
-/// Of four buckets three are filled. Then nearly a tenth of the entries are not in the group of their hash.
-pub(super) const fn room_of(buckets: usize) -> usize {
-    buckets / 4 * 3
+/// How many entries there are room for in so many places. Of four three are filled. Then nearly a tenth of the entries
+/// are not in the group of their hash.
+pub(super) const fn room_of(places: usize) -> usize {
+    places / 4 * 3
 }
 
-const FEWEST: usize = 16;
+/// How many places there are at least of the few lengths that there are.
+///
+/// Allocators have blocks of four lengths between powers of two. One group less leaves them room for what they add.
+pub(super) const fn places_of(least: usize) -> usize {
+    let with_group = if least + GROUP < FEWEST {
+        FEWEST
+    } else {
+        least + GROUP
+    };
+    let step = with_group.next_power_of_two() / 8;
+    with_group.next_multiple_of(step) - GROUP
+}
+
+const FEWEST: usize = 20;
 
 impl<K: Key, V: Data> Flat<K, V> {
     pub(super) fn with_room_for(entries: usize) -> Self {
-        Self::with_places_for(entries, 0)
-    }
-
-    pub(super) fn with_places_for(entries: usize, most: usize) -> Self {
-        let places = (entries * 4).div_ceil(3).max(most).max(FEWEST);
-        let count = places.next_power_of_two();
+        let count = places_of((entries * 4).div_ceil(3));
         Self {
-            places: Box::default(),
+            groups: Box::default(),
             taken: Box::default(),
             left: Box::default(),
             count: count as u32,
@@ -66,10 +80,10 @@ impl<K: Key, V: Data> Flat<K, V> {
         (self.count - self.spare) as usize
     }
 
-    /// The place that a hash says.
+    /// The first place of the group that a hash says.
     #[inline(always)]
     pub(super) fn home(&self, hash: u64) -> usize {
-        hash as usize & self.mask()
+        GROUP * (((hash >> 32) * u64::from(self.count / GROUP as u32)) >> 32) as usize
     }
 
     #[inline(always)]
@@ -84,17 +98,17 @@ impl<K: Key, V: Data> Flat<K, V> {
 
     #[inline(always)]
     pub(super) fn prefetch(&self, at: usize) {
-        if let Some(full) = self.places.get(at) {
-            prefetch(full, || full.key.clone());
+        if let Some(group) = self.groups.get(at / GROUP) {
+            prefetch(group, || group[0].key.clone());
         }
     }
 
     /// The place of a key, from the group of its home on.
     #[inline(always)]
     pub(super) fn find_from(&self, home: usize, key: &K) -> Option<usize> {
-        let mut first = home - home % GROUP;
+        let mut first = home;
         loop {
-            let group = self.places.get(first..)?.first_chunk::<GROUP>()?;
+            let group = self.groups.get(first / GROUP)?;
             let taken = group_of(&self.taken, first);
             let equal = |index: usize| u64::from(group[index].key == *key) << index;
             let equal = (equal(0) | equal(1)) | (equal(2) | equal(3));
@@ -111,28 +125,29 @@ impl<K: Key, V: Data> Flat<K, V> {
     #[inline(always)]
     pub(super) fn find_mut_from(&mut self, home: usize, key: &K) -> Option<(usize, &mut V)> {
         let at = self.find_from(home, key)?;
-        let full = self.places.get_mut(at)?;
-        Some((at, &mut full.value))
+        let group = self.groups.get_mut(at / GROUP)?;
+        Some((at, &mut group[at % GROUP].value))
     }
 
     #[inline(always)]
     pub(super) fn get(&self, at: usize) -> Option<&Full<K, V>> {
-        self.places.get(at).filter(|_| is_set(&self.taken, at))
+        let group = self.groups.get(at / GROUP).filter(|_| is_set(&self.taken, at))?;
+        Some(&group[at % GROUP])
     }
 
     #[inline]
     pub(super) fn insert(&mut self, hash: u64, full: Full<K, V>) -> usize {
-        if self.places.is_empty() {
-            self.places = vec![full.clone(); self.count()].into();
+        if self.groups.is_empty() {
+            let group = std::array::from_fn(|_| full.clone());
+            self.groups = vec![group; self.count() / GROUP].into();
             self.taken = vec![0; self.count().div_ceil(64)].into();
         }
-        let home = self.home(hash);
-        let mut first = home - home % GROUP;
+        let mut first = self.home(hash);
         while group_of(&self.taken, first) == ALL {
             first = self.behind(first);
         }
         let at = first + group_of(&self.taken, first).trailing_ones() as usize;
-        self.places[at] = full;
+        self.groups[at / GROUP][at % GROUP] = full;
         self.taken[at / 64] |= bit(at);
         self.len += 1;
         if is_set(&self.left, at) {
@@ -200,19 +215,15 @@ impl<K: Key, V: Data> Flat<K, V> {
         self.taken.get(word).copied().unwrap_or(0)
     }
 
-    #[inline(always)]
-    fn mask(&self) -> usize {
-        self.count.wrapping_sub(1) as usize
-    }
-
     /// The group behind this one, and the first behind the last.
     #[inline(always)]
     fn behind(&self, first: usize) -> usize {
-        (first + GROUP) & self.mask()
+        let next = first + GROUP;
+        if next < self.count() { next } else { 0 }
     }
 
     fn before(&self, first: usize) -> usize {
-        first.wrapping_sub(GROUP) & self.mask()
+        if first > 0 { first } else { self.count() }.wrapping_sub(GROUP)
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Usage {
     /// User and system time of all threads, to a hundredth of a second.
     pub cpu_seconds: Option<f64>,
+    /// The memory that is resident, in 10^6 bytes.
+    pub rss_mb: Option<f64>,
     /// The most memory that was resident, in 10^6 bytes.
     pub peak_rss_mb: Option<f64>,
 }
@@ -18,9 +20,11 @@ impl Usage {
     /// What the process has used until now.
     pub fn now() -> Self {
         let read = |path| std::fs::read_to_string(path).ok();
+        let status = read("/proc/self/status");
         Self {
             cpu_seconds: read("/proc/self/stat").as_deref().and_then(cpu_seconds),
-            peak_rss_mb: read("/proc/self/status").as_deref().and_then(peak_rss_mb),
+            rss_mb: status.as_deref().and_then(|status| megabytes(status, "VmRSS:")),
+            peak_rss_mb: status.as_deref().and_then(|status| megabytes(status, "VmHWM:")),
         }
     }
 }
@@ -55,8 +59,8 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     (ticks.len() == 2).then(|| (ticks[0] + ticks[1]) / TICKS_PER_SECOND)
 }
 
-fn peak_rss_mb(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn megabytes(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024.0 / 1e6)
 }
@@ -69,9 +73,12 @@ mod tests {
     fn the_fields_are_found_behind_any_program_name() {
         let stat = "7 (a) b) R 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0";
         assert_eq!(cpu_seconds(stat), Some(3.0));
-        assert_eq!(peak_rss_mb("Name: x\nVmHWM:\t  1000 kB\n"), Some(1.024));
+        assert_eq!(megabytes("Name: x\nVmHWM:\t  1000 kB\n", "VmHWM:"), Some(1.024));
         assert_eq!(run_delay("95543 2870167 2\n"), Duration::from_nanos(2_870_167));
         assert_eq!(run_delay(""), Duration::ZERO);
-        assert_eq!((cpu_seconds(""), peak_rss_mb("VmHWM: many")), (None, None));
+        assert_eq!(
+            (cpu_seconds(""), megabytes("VmHWM: many", "VmHWM:")),
+            (None, None)
+        );
     }
 }

@@ -11,12 +11,14 @@
 )]
 
 mod exchange;
+mod idle;
 mod latency;
 mod windowed;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use exchange::Exchange;
 use futures::executor::block_on;
+use idle::Idle;
 use latency::Latency;
 use snapline::prelude::CheckpointMode;
 use snapline_benches::{
@@ -62,6 +64,8 @@ enum Work {
     Backpressure(Backpressure),
     /// Measures how long records take from when they are due to the sink.
     Latency(Latency),
+    /// Measures what tasks and channels take that have nothing to do.
+    Idle(Idle),
     /// Measures how soon a job goes on after a SIGKILL and after a panic.
     Recovery(Recovery),
     /// The process that `recovery` kills.
@@ -290,6 +294,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Work::Exchange(work) => serde_json::to_string(&work.run()?)?,
         Work::Backpressure(work) => serde_json::to_string(&work.run()?)?,
         Work::Latency(work) => serde_json::to_string(&work.run()?)?,
+        Work::Idle(work) => serde_json::to_string(&work.run()?)?,
         Work::Recovery(work) => serde_json::to_string(&work.run()?)?,
         Work::RecoveryProcess(work) => return work.run(),
         Work::Machine(work) => serde_json::to_string(&Ceilings::measure(&work.dir)?)?,

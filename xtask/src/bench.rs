@@ -3,11 +3,13 @@
 //! Only ratios that were taken in one run on one machine count: A B A B, and the median.
 
 mod plan;
+mod report;
 mod table;
 
 use crate::workspace::{cargo, root};
 use clap::Args;
 use plan::{Plan, Size, Variant};
+use report::Report;
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -53,16 +55,24 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
     let (path, mut log) = new_log(&folder)?;
     let machine = line_of(Command::new(&workload).arg("machine").arg("--dir").arg(&folder))?;
     writeln!(log, "{machine}").map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    let mut report = format!("machine: {machine}\n");
+    let mut text = format!("machine: {machine}\n");
+    let mut report = Report::new(&machine.to_string());
     for plan in &plans {
         let measurements = measure(&workload, &folder, plan)?;
         for measurement in &measurements {
             let line = measurement.to_json();
             writeln!(log, "{line}").map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         }
-        report += &table::of_plan(&measurements);
+        text += &table::of_plan(&measurements).to_text();
+        report.add(plan, &measurements, &folder)?;
     }
-    Ok(format!("{report}lines: {}", path.display()))
+    let page = folder.join("report.md");
+    report.write(&page)?;
+    Ok(format!(
+        "{text}lines: {}\npage: {}",
+        path.display(),
+        page.display()
+    ))
 }
 
 fn chosen(plans: Vec<Plan>, names: &[String]) -> Result<Vec<Plan>, String> {

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod latency;
+mod scaling;
 mod windowed;
 
 use std::path::{Path, PathBuf};
@@ -27,9 +28,31 @@ pub(super) struct Plan {
     pub(super) rounds: usize,
     /// The first is what the others are compared with.
     pub(super) variants: Vec<Variant>,
+    /// What the labels of the variants count, if costs are drawn over it.
+    pub(super) axis: Option<Axis>,
+}
+
+/// What grows from variant to variant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Axis {
+    Parallelism,
+    Subtasks,
+    /// The size of the state in 10^6 bytes.
+    Megabytes,
+}
+
+impl Axis {
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Parallelism => "parallelism",
+            Self::Subtasks => "subtasks",
+            Self::Megabytes => "state, MB",
+        }
+    }
 }
 
 /// A way to do the work.
+#[derive(Clone)]
 pub(super) struct Variant {
     pub(super) label: &'static str,
     pub(super) arguments: &'static [&'static str],
@@ -136,6 +159,7 @@ pub(super) fn all(size: Size) -> Vec<Plan> {
         Size::Standard => recovery(50, 5),
         Size::Full => recovery(250, 7),
     });
+    plans.extend(scaling::plans(size));
     plans
 }
 
@@ -148,6 +172,7 @@ fn word_count(text_bytes: u64, rounds: usize) -> Plan {
         text_bytes: Some(text_bytes),
         rounds,
         variants: vec![PLAIN, NO_CHECKPOINTS, EACH_SECOND, TWO_SUBTASKS],
+        axis: None,
     }
 }
 
@@ -168,6 +193,7 @@ fn keyed_sum_with(arguments: &[&str], rounds: usize) -> Plan {
         text_bytes: None,
         rounds,
         variants: vec![PLAIN, PREFETCH, NO_CHECKPOINTS, EACH_SECOND, TWO_SUBTASKS],
+        axis: None,
     }
 }
 
@@ -202,6 +228,7 @@ fn backpressure(rounds: usize) -> Plan {
         text_bytes: None,
         rounds,
         variants: BACKPRESSURE.into(),
+        axis: None,
     }
 }
 
@@ -216,5 +243,6 @@ fn recovery(state_mb: u64, kills: u64) -> Plan {
         text_bytes: None,
         rounds: 1,
         variants: RECOVERY.into(),
+        axis: None,
     }
 }

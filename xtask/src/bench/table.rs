@@ -1,6 +1,9 @@
-//! Medians, ratios, and how they are printed.
+//! Medians and ratios, as tables.
+
+mod layout;
 
 use super::Measurement;
+pub(super) use layout::Table;
 
 /// The figure that only workloads have which hit their job: from a SIGKILL to the first record, in ms.
 pub(super) const KILL_MEDIAN: &str = "kill_first_record_ms_median";
@@ -30,90 +33,116 @@ const RECOVERY: [(&str, &str); 6] = [
     ("longest", "panic_1mb_first_record_ms_max"),
 ];
 
+/// The figure that only workloads have which have nothing to do: how much memory they take, in 10^6 bytes.
+const GROWN: &str = "grown_mb";
+
 /// All variants of one plan, compared with the first where ratios are what counts.
-pub(super) fn of_plan(measurements: &[Measurement]) -> String {
+pub(super) fn of_plan(measurements: &[Measurement]) -> Table {
     match measurements.first() {
         Some(first) if first.line[KILL_MEDIAN].is_number() => of_recovery(measurements),
         Some(first) if first.line[IN_FLIGHT].is_number() => of_checkpoints(measurements),
         Some(first) if first.line[LATENCY].is_number() => of_latency(measurements),
+        Some(first) if first.line[GROWN].is_number() => of_idle(measurements),
         _ => of_records(measurements),
     }
 }
 
 /// How long checkpoints took, compared with the first variant.
-fn of_checkpoints(measurements: &[Measurement]) -> String {
-    let Some(first) = measurements.first() else {
-        return String::new();
-    };
-    let mut text = format!("\n{}\n", first.plan);
-    text += &row(&[
-        "variant",
-        "average, ms",
-        "longest, ms",
-        "times",
-        "in flight, KB",
-        "checkpoints",
-    ]);
-    let reference = of_variant(measurements, &first.variant);
+fn of_checkpoints(measurements: &[Measurement]) -> Table {
+    let mut table = Table::new(
+        title(measurements),
+        &[
+            "variant",
+            "average, ms",
+            "longest, ms",
+            "times",
+            "in flight, KB",
+            "checkpoints",
+        ],
+    );
+    let reference = of_first_variant(measurements);
     for label in labels(measurements) {
         let these = of_variant(measurements, label);
         let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
         let times = ratio(&these, &reference, |m| m.number("checkpoint_ms_avg"));
-        text += &row(&[
+        table.row(
             label,
-            &format!("{:.1}", figure("checkpoint_ms_avg")),
-            &format!("{:.1}", figure("checkpoint_ms_max")),
-            &format!("{times:.1}x"),
-            &format!("{:.0}", figure(IN_FLIGHT) / 1e3),
-            &format!("{:.0}", figure("checkpoints_completed")),
-        ]);
+            [
+                format!("{:.1}", figure("checkpoint_ms_avg")),
+                format!("{:.1}", figure("checkpoint_ms_max")),
+                format!("{times:.1}x"),
+                format!("{:.0}", figure(IN_FLIGHT) / 1e3),
+                format!("{:.0}", figure("checkpoints_completed")),
+            ],
+        );
     }
-    text
+    table
 }
 
-fn of_latency(measurements: &[Measurement]) -> String {
-    let mut text = measurements
-        .first()
-        .map_or_else(String::new, |first| format!("\n{}\n", first.plan));
+/// What tasks and channels take that have nothing to do.
+fn of_idle(measurements: &[Measurement]) -> Table {
+    let header = [
+        "variant",
+        "tasks",
+        "channels",
+        "KB per task",
+        "KB per channel",
+        "checkpoint, ms",
+        "CPU, %",
+    ];
+    let mut table = Table::new(title(measurements), &header);
+    for label in labels(measurements) {
+        let these = of_variant(measurements, label);
+        let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
+        let per = |name: &str| match figure(name) {
+            0.0 => "-".to_owned(),
+            many => format!("{:.1}", figure(GROWN) * 1e3 / many),
+        };
+        table.row(
+            label,
+            [
+                format!("{:.0}", figure("tasks")),
+                format!("{:.0}", figure("channels")),
+                per("tasks"),
+                per("channels"),
+                format!("{:.1}", figure("checkpoint_ms_avg")),
+                format!("{:.0}", figure("cpu_share") * 100.0),
+            ],
+        );
+    }
+    table
+}
+
+fn of_latency(measurements: &[Measurement]) -> Table {
     let names = LATENCIES.iter().map(|(cell, _)| *cell);
-    let cells: Vec<&str> = ["variant", "k records/s"].into_iter().chain(names).collect();
-    text += &row(&cells);
+    let header: Vec<&str> = ["variant", "k records/s"].into_iter().chain(names).collect();
+    let mut table = Table::new(title(measurements), &header);
     for label in labels(measurements) {
         let these = of_variant(measurements, label);
         let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
-        let mut cells = vec![label.to_owned(), format!("{:.0}", figure("rate") / 1e3)];
-        cells.extend(LATENCIES.iter().map(|(_, name)| format!("{:.0}", figure(name))));
-        text += &row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
+        let rate = format!("{:.0}", figure("rate") / 1e3);
+        let latencies = LATENCIES.iter().map(|(_, name)| format!("{:.0}", figure(name)));
+        table.row(label, [rate].into_iter().chain(latencies));
     }
-    text
+    table
 }
 
-fn of_recovery(measurements: &[Measurement]) -> String {
-    let mut text = measurements
-        .first()
-        .map_or_else(String::new, |first| format!("\n{}\n", first.plan));
-    let cells: Vec<&str> = [("variant", ""), ("state, MB", "")]
-        .iter()
-        .chain(&RECOVERY)
-        .map(|(cell, _)| *cell)
-        .collect();
-    text += &row(&cells);
+fn of_recovery(measurements: &[Measurement]) -> Table {
+    let names = RECOVERY.iter().map(|(cell, _)| *cell);
+    let header: Vec<&str> = ["variant", "state, MB"].into_iter().chain(names).collect();
+    let mut table = Table::new(title(measurements), &header);
     for label in labels(measurements) {
         let these = of_variant(measurements, label);
         let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
-        let mut cells = vec![label.to_owned(), format!("{:.1}", figure("state_bytes") / 1e6)];
-        cells.extend(RECOVERY.iter().map(|(_, name)| format!("{:.1}", figure(name))));
-        text += &row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
+        let state = format!("{:.1}", figure("state_bytes") / 1e6);
+        let times = RECOVERY.iter().map(|(_, name)| format!("{:.1}", figure(name)));
+        table.row(label, [state].into_iter().chain(times));
     }
-    text
+    table
 }
 
-fn of_records(measurements: &[Measurement]) -> String {
-    let Some(first) = measurements.first() else {
-        return String::new();
-    };
-    let mut text = format!("\n{}\n", first.plan);
-    text += &row(&[
+fn of_records(measurements: &[Measurement]) -> Table {
+    let header = [
         "variant",
         "M records/s",
         "CPU ns/record",
@@ -122,40 +151,45 @@ fn of_records(measurements: &[Measurement]) -> String {
         "peak MB",
         "stall us",
         "checkpoints",
-    ]);
-    let reference = of_variant(measurements, &first.variant);
+        "ms each",
+    ];
+    let mut table = Table::new(title(measurements), &header);
+    let reference = of_first_variant(measurements);
     for label in labels(measurements) {
         let these = of_variant(measurements, label);
         let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
         let speed = ratio(&reference, &these, |m| m.number("seconds"));
         let cpu = ratio(&reference, &these, Measurement::cpu_ns);
-        text += &row(&[
+        table.row(
             label,
-            &format!("{:.2}", figure("records_per_s") / 1e6),
-            &format!("{:.1}", median(these.iter().map(|m| m.cpu_ns()))),
-            &format!("{speed:.2}x"),
-            &format!("{cpu:.2}x"),
-            &format!("{:.0}", figure("peak_rss_mb")),
-            &format!("{:.0}", figure("stall_us_max")),
-            &format!("{:.0}", figure("checkpoints_completed")),
-        ]);
+            [
+                format!("{:.2}", figure("records_per_s") / 1e6),
+                format!("{:.1}", median(these.iter().map(|m| m.cpu_ns()))),
+                format!("{speed:.2}x"),
+                format!("{cpu:.2}x"),
+                format!("{:.0}", figure("peak_rss_mb")),
+                format!("{:.0}", figure("stall_us_max")),
+                format!("{:.0}", figure("checkpoints_completed")),
+                format!("{:.1}", figure("checkpoint_ms_avg")),
+            ],
+        );
     }
-    text
+    table
 }
 
 /// What has changed from one run to the other.
 pub(super) fn ratios(before: &[Measurement], after: &[Measurement]) -> String {
-    let mut text = row(&["variant", "speed", "CPU", "peak memory"]);
-    for plan in plans(after) {
-        let of_plan: Vec<&Measurement> = after.iter().filter(|m| m.plan == plan).collect();
-        text += &format!("{plan}\n");
-        for label in in_order(of_plan.iter().map(|m| m.variant.as_str())) {
+    let of_plan = |plan: &&str| {
+        let mut table = Table::new((*plan).to_owned(), &["variant", "speed", "CPU", "peak memory"]);
+        let of_plan = after.iter().filter(|m| m.plan == *plan);
+        for label in in_order(of_plan.map(|m| m.variant.as_str())) {
             let (old, new) = (medians(before, plan, label), medians(after, plan, label));
-            let change = |index: usize| format!("{:.2}x", old[index] / new[index]);
-            text += &row(&[label, &change(0), &change(1), &format!("{:.2}x", new[2] / old[2])]);
+            let changes = [old[0] / new[0], old[1] / new[1], new[2] / old[2]];
+            table.row(label, changes.map(|change| format!("{change:.2}x")));
         }
-    }
-    text
+        table.to_text()
+    };
+    plans(after).iter().map(of_plan).collect()
 }
 
 /// Duration, CPU time per record, and peak memory of one variant.
@@ -190,6 +224,17 @@ fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     seen
 }
 
+fn title(measurements: &[Measurement]) -> String {
+    measurements
+        .first()
+        .map_or_else(String::new, |first| first.plan.clone())
+}
+
+fn of_first_variant(measurements: &[Measurement]) -> Vec<&Measurement> {
+    let first = measurements.first();
+    first.map_or_else(Vec::new, |first| of_variant(measurements, &first.variant))
+}
+
 fn of_variant<'a>(measurements: &'a [Measurement], label: &str) -> Vec<&'a Measurement> {
     measurements.iter().filter(|m| m.variant == label).collect()
 }
@@ -199,7 +244,7 @@ fn ratio(reference: &[&Measurement], these: &[&Measurement], figure: impl Fn(&Me
     median(reference.iter().zip(these).map(|(a, b)| figure(a) / figure(b)))
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);
     match values.len() {
@@ -207,15 +252,6 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
         n if n % 2 == 1 => values[n / 2],
         n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
     }
-}
-
-fn row(cells: &[&str]) -> String {
-    let Some((first, rest)) = cells.split_first() else {
-        return String::new();
-    };
-    rest.iter().fold(format!("{first:<26}"), |line, cell| {
-        line + &format!(" {cell:>13}")
-    }) + "\n"
 }
 
 #[cfg(test)]
@@ -243,7 +279,7 @@ mod tests {
             ("b", 2.0),
         ];
         let measurements: Vec<Measurement> = rounds.iter().map(|(v, s)| measurement(v, *s)).collect();
-        let table = of_plan(&measurements);
+        let table = of_plan(&measurements).to_text();
         let line = table.lines().find(|line| line.starts_with("b ")).unwrap();
         assert!(line.contains(" 1.00x "), "{table}");
         assert!(ratios(&measurements[..1], &measurements[4..5]).contains("0.50x"));
@@ -256,7 +292,7 @@ mod tests {
             variant: "v".to_owned(),
             line: serde_json::json!({"seconds": 9, "state_bytes": 5e7, KILL_MEDIAN: ms}),
         };
-        assert!(of_plan(&[recovery(250.0)]).contains(" 250.0 "));
+        assert!(of_plan(&[recovery(250.0)]).to_text().contains(" 250.0 "));
         assert!(ratios(&[recovery(250.0)], &[recovery(125.0)]).contains(" 2.00x "));
     }
 
@@ -268,7 +304,7 @@ mod tests {
             line: serde_json::json!({"seconds": 9, "checkpoint_ms_avg": ms, IN_FLIGHT: 5e5}),
         };
         let measurements = [checkpoints("unloaded", 10.0), checkpoints("slow", 25.0)];
-        assert!(of_plan(&measurements).contains(" 2.5x "));
+        assert!(of_plan(&measurements).to_text().contains(" 2.5x "));
         assert!(ratios(&measurements[..1], &[checkpoints("unloaded", 5.0)]).contains(" 2.00x "));
     }
 
@@ -279,9 +315,20 @@ mod tests {
             variant: "v".to_owned(),
             line: serde_json::json!({"seconds": 9, "rate": 250_000, LATENCY: us}),
         };
-        let table = of_plan(&[latency(80.0)]);
+        let table = of_plan(&[latency(80.0)]).to_text();
         assert!(table.contains(" 250 ") && table.contains(" 80 "), "{table}");
         assert!(ratios(&[latency(80.0)], &[latency(40.0)]).contains(" 2.00x "));
+    }
+
+    #[test]
+    fn memory_of_idle_tasks_is_told_for_each_task_and_each_channel() {
+        let idle = Measurement {
+            plan: "p".to_owned(),
+            variant: "v".to_owned(),
+            line: serde_json::json!({"seconds": 9, "tasks": 20, "channels": 100, GROWN: 5.0}),
+        };
+        let table = of_plan(&[idle]).to_text();
+        assert!(table.contains(" 250.0 ") && table.contains(" 50.0 "), "{table}");
     }
 
     #[test]

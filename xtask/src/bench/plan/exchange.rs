@@ -36,5 +36,6 @@ fn plan(bytes: &str, records: u64, rounds: usize) -> Plan {
         text_bytes: None,
         rounds,
         variants: EXCHANGE.into(),
+        axis: None,
     }
 }

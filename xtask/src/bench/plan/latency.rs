@@ -53,5 +53,6 @@ fn plan(parallelism: &str, seconds: u64, rounds: usize) -> Plan {
         text_bytes: None,
         rounds,
         variants: LATENCY.into(),
+        axis: None,
     }
 }

@@ -64,5 +64,6 @@ fn plan(title: &str, records: u64, work: &[&str], rounds: usize, variants: Vec<V
         text_bytes: None,
         rounds,
         variants,
+        axis: None,
     }
 }

@@ -3,6 +3,7 @@
 use crate::context::OperatorContext;
 use crate::head::{InputHead, SourceHead, TaskHead};
 use crate::link::Next;
+use crate::outlets::{Nowhere, Outlets, Side, SideOutputs};
 use crate::output::{Output, OutputPort, Partitioning, Tee};
 use async_trait::async_trait;
 use snapline_connector::RecoveryScope;
@@ -20,6 +21,26 @@ impl ErasedLink {
     /// Hides the record type.
     pub fn new<T: 'static>(link: Next<T>) -> Self {
         Self(Box::new(link))
+    }
+
+    /// The beginning of a side output.
+    pub(crate) fn side(side: Box<dyn Side>) -> Self {
+        Self(Box::new(side))
+    }
+
+    /// Finds the links behind an operator again, whose results are of this type.
+    ///
+    /// # Errors
+    /// `Internal` when they are of another.
+    pub(crate) fn outlets<U: 'static>(self) -> Result<Outlets<U>> {
+        let one = match self.0.downcast::<Outlets<U>>() {
+            Ok(outlets) => return Ok(*outlets),
+            Err(one) => one,
+        };
+        match one.downcast::<Box<dyn Side>>() {
+            Ok(side) => Ok(Outlets::new(Box::new(Nowhere), vec![*side])),
+            Err(results) => Ok(Outlets::new(Self(results).typed()?, Vec::new())),
+        }
     }
 
     /// Finds the record type again.
@@ -46,6 +67,11 @@ pub trait OperatorFactory: Send + Sync {
     /// # Errors
     /// What keeps the operator from starting.
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink>;
+
+    /// Which side outputs the operator may have.
+    fn side_outputs(&self) -> SideOutputs {
+        SideOutputs::None
+    }
 }
 
 /// Makes the readers of a source.
@@ -112,7 +138,7 @@ pub trait ErasedCommitter: Send {
 
 /// What can be done with the output of a node.
 pub trait OutputFactory: Send + Sync {
-    /// Joins several links into one.
+    /// Joins several links into one; the beginnings of side outputs may be among them.
     ///
     /// # Errors
     /// `Internal` when they are not of this record type.
@@ -151,11 +177,21 @@ impl<T> OutputOf<T> {
 
 impl<T: Data> OutputFactory for OutputOf<T> {
     fn tee(&self, links: Vec<ErasedLink>) -> Result<ErasedLink> {
-        let links = links
-            .into_iter()
-            .map(ErasedLink::typed::<T>)
-            .collect::<Result<Vec<_>>>()?;
-        Ok(ErasedLink::new::<T>(Box::new(Tee::new(links))))
+        let (mut results, mut sides) = (Vec::new(), Vec::new());
+        for link in links {
+            match link.0.downcast::<Box<dyn Side>>() {
+                Ok(side) => sides.push(*side),
+                Err(link) => results.push(ErasedLink(link).typed::<T>()?),
+            }
+        }
+        let results: Next<T> = match results.len() {
+            1 => results.swap_remove(0),
+            _ => Box::new(Tee::new(results)),
+        };
+        Ok(match sides.is_empty() {
+            true => ErasedLink::new::<T>(results),
+            false => ErasedLink(Box::new(Outlets::new(results, sides))),
+        })
     }
 
     fn output(

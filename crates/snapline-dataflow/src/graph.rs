@@ -15,7 +15,7 @@ pub struct NodeId(pub usize);
 #[derive(Clone, Default, Debug)]
 pub struct StreamGraph {
     nodes: Vec<StreamNode>,
-    /// Nodes that only take a part of the output of another, and which that is.
+    /// Nodes that are the beginning of a side output of another, and which that is.
     parts: BTreeMap<NodeId, NodeId>,
     side_outputs: Vec<SideOutput>,
     mistakes: Vec<Error>,
@@ -113,7 +113,7 @@ impl StreamGraph {
         self.parts.get(&id).copied().unwrap_or(id)
     }
 
-    /// A node takes a part of the output of another, and is no operator of its own for the user.
+    /// A node is the beginning of a side output of another, and no operator of its own for the user.
     pub(crate) fn add_part(&mut self, part: NodeId, whole: NodeId) {
         self.parts.insert(part, whole);
     }

@@ -19,6 +19,7 @@ mod head;
 mod job;
 mod link;
 mod operator;
+mod outlets;
 mod output;
 mod output_tag;
 mod plan;
@@ -46,6 +47,7 @@ pub use job::{
 pub use link::{Link, Next, Signal};
 pub use operator::accumulate::Emit;
 pub use operator::collector::Collector;
+pub use outlets::SideOutputs;
 pub use output::{OutputPort, Partitioning, PortSignal};
 pub use output_tag::OutputTag;
 pub use plan::{JobGraph, JobLoop, JobNode, JobVertex, OutputEdge};

@@ -337,9 +337,10 @@ impl<T: Data> Link<T> for Tee<T> {
     }
 }
 
-fn poll_all<T>(
-    nexts: &mut [Next<T>],
-    mut poll: impl FnMut(&mut Next<T>) -> Poll<Result<()>>,
+/// Polls all of these links; `Ready` when all of them are.
+pub(crate) fn poll_all<L>(
+    nexts: &mut [L],
+    mut poll: impl FnMut(&mut L) -> Poll<Result<()>>,
 ) -> Poll<Result<()>> {
     let mut all = Poll::Ready(Ok(()));
     for next in nexts {

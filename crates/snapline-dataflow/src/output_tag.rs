@@ -4,8 +4,10 @@ use std::marker::PhantomData;
 
 /// The name of a side output and the type of its records.
 ///
-/// An operator that has side outputs is given a tag for each; [`DataStream::side_output`] then finds the stream.
+/// Functions send records there by [`Collector::side_output`]; [`DataStream::side_output`] then finds the stream. An
+/// operator knows a side output by its name: two of one name are one.
 ///
+/// [`Collector::side_output`]: crate::Collector::side_output
 /// [`DataStream::side_output`]: crate::DataStream::side_output
 ///
 /// ```

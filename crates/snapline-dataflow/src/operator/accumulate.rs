@@ -210,6 +210,6 @@ impl<A: Accumulator<K, T>, K: Key, T: Data> Link<Keyed<K, T>> for AccumulateLink
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.keyed.poll_advance(cx, &mut self.next)
+        self.keyed.poll_advance(cx, &mut *self.next)
     }
 }

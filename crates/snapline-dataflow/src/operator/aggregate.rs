@@ -102,6 +102,6 @@ where
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.keyed.poll_advance(cx, &mut self.next)
+        self.keyed.poll_advance(cx, &mut *self.next)
     }
 }

@@ -5,6 +5,7 @@ use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Signal};
 use crate::operator::collector::Collector;
 use crate::operator::function::{Function, FunctionLink};
+use crate::outlets::SideOutputs;
 use crate::process::{BroadcastContext, BroadcastProcessFunction, RecordSide};
 use crate::stream::connected::Either;
 use async_trait::async_trait;
@@ -34,6 +35,10 @@ where
         };
         Ok(ErasedLink::new::<Either<A, B>>(Box::new(link)))
     }
+
+    fn side_outputs(&self) -> SideOutputs {
+        SideOutputs::Any
+    }
 }
 
 struct BroadcastLink<A: Data, B: Data, P: BroadcastProcessFunction<A, B>> {
@@ -45,7 +50,7 @@ struct BroadcastLink<A: Data, B: Data, P: BroadcastProcessFunction<A, B>> {
 impl<A: Data, B: Data, P: BroadcastProcessFunction<A, B>> BroadcastLink<A, B, P> {
     fn on_broadcast(&mut self, batch: Batch<B>) -> Result<()> {
         let link = &mut self.records;
-        let mut out = Collector::new(&mut link.emitted, &mut *link.next, link.limit);
+        let mut out = Collector::with_sides(&mut link.emitted, &mut link.next, link.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for record in batch.records {
             let timestamp = timestamps.next().copied();

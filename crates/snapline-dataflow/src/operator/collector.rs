@@ -1,13 +1,17 @@
 //! Takes the records that a user function emits.
 
 use crate::link::Link;
-use snapline_core::{Batch, Error, Result, Timestamp};
+use crate::outlets::{Outlets, Sides};
+use crate::output_tag::OutputTag;
+use snapline_core::{Batch, Data, Error, Result, Timestamp};
 
 /// Takes the records that a user function emits and sends them on in batches.
 #[derive(Debug)]
 pub struct Collector<'a, U> {
     batch: &'a mut Batch<U>,
     next: Downstream<'a, U>,
+    /// `None` for operators without side outputs.
+    sides: Option<&'a mut Sides>,
     limit: usize,
     timestamp: Option<Timestamp>,
     failure: Option<Error>,
@@ -26,9 +30,18 @@ impl<'a, U> Collector<'a, U> {
         Self {
             batch,
             next: Downstream(next),
+            sides: None,
             limit,
             timestamp: None,
             failure: None,
+        }
+    }
+
+    /// The same for an operator with side outputs.
+    pub(crate) fn with_sides(batch: &'a mut Batch<U>, outlets: &'a mut Outlets<U>, limit: usize) -> Self {
+        Self {
+            sides: Some(&mut outlets.sides),
+            ..Self::new(batch, &mut *outlets.results, limit)
         }
     }
 
@@ -41,6 +54,36 @@ impl<'a, U> Collector<'a, U> {
         }
         if self.batch.records.len() >= self.limit {
             self.send();
+        }
+    }
+
+    /// Sends a record to a side output, which [`DataStream::side_output`](crate::DataStream::side_output) makes a stream.
+    /// It has the timestamp that a result would have. When nobody has asked for the side output it is dropped.
+    ///
+    /// Between results and what goes aside there is no order. A record finds its side output by the name of the tag: that
+    /// costs a comparison for each side output of the operator.
+    ///
+    /// ```
+    /// # use snapline_dataflow::{Collector, DataStream, OutputTag};
+    /// /// Numbers, and the lines that are none.
+    /// fn numbers(lines: &DataStream<String>) -> (DataStream<u64>, DataStream<String>) {
+    ///     let wrong = OutputTag::new("wrong");
+    ///     let numbers = {
+    ///         let wrong = wrong.clone();
+    ///         lines.flat_map(move |line: String, out: &mut Collector<'_, u64>| match line.parse() {
+    ///             Ok(number) => out.collect(number),
+    ///             Err(_) => out.side_output(&wrong, line),
+    ///         })
+    ///     };
+    ///     let wrong = numbers.side_output(&wrong);
+    ///     (numbers, wrong)
+    /// }
+    /// ```
+    pub fn side_output<S: Data>(&mut self, tag: &OutputTag<S>, record: S) {
+        let Some(sides) = &mut self.sides else { return };
+        let sent = sides.send(tag, record, self.timestamp, self.limit);
+        if let Err(error) = sent {
+            self.failure.get_or_insert(error);
         }
     }
 
@@ -67,7 +110,8 @@ impl<'a, U> Collector<'a, U> {
         if !self.batch.is_empty() {
             self.send();
         }
-        self.failure.map_or(Ok(()), Err)
+        self.failure.map_or(Ok(()), Err)?;
+        self.sides.map_or(Ok(()), Sides::flush)
     }
 
     /// Lets what is left wait for more.

@@ -2,8 +2,9 @@
 
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
-use crate::link::{Link, Next, Signal};
+use crate::link::{Link, Signal};
 use crate::operator::collector::Collector;
+use crate::outlets::{Outlets, SideOutputs};
 use async_trait::async_trait;
 use snapline_core::{Batch, Data, Result};
 use std::marker::PhantomData;
@@ -35,9 +36,13 @@ where
             function: self.function.clone(),
             emitted: Batch::with_capacity(context.batch_records),
             limit: context.batch_records,
-            next: next.typed::<U>()?,
+            next: next.outlets::<U>()?,
         };
         Ok(ErasedLink::new::<T>(Box::new(link)))
+    }
+
+    fn side_outputs(&self) -> SideOutputs {
+        SideOutputs::Any
     }
 }
 
@@ -45,7 +50,7 @@ struct FlatMapLink<F, U> {
     function: F,
     emitted: Batch<U>,
     limit: usize,
-    next: Next<U>,
+    next: Outlets<U>,
 }
 
 impl<T, U, F> Link<T> for FlatMapLink<F, U>
@@ -55,7 +60,7 @@ where
     F: FnMut(T, &mut Collector<'_, U>) + Send,
 {
     fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
-        let mut collector = Collector::new(&mut self.emitted, &mut *self.next, self.limit);
+        let mut collector = Collector::with_sides(&mut self.emitted, &mut self.next, self.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for record in batch.records.drain(..) {
             collector.at(timestamps.next().copied());

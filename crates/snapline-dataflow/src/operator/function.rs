@@ -2,8 +2,9 @@
 
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
-use crate::link::{Link, Next, Signal};
+use crate::link::{Link, Signal};
 use crate::operator::collector::Collector;
+use crate::outlets::{Outlets, SideOutputs};
 use crate::process::{BroadcastSide, ProcessFunction, RecordContext, RuntimeContext, SnapshotContext};
 use crate::snapshot::{OperatorSnapshot, TaskSnapshot};
 use crate::state::{BroadcastMaps, OperatorLists};
@@ -43,6 +44,10 @@ impl<T: Data, P: ProcessFunction<T> + Clone + Sync> OperatorFactory for Function
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
         Ok(ErasedLink::new::<T>(Box::new(self.open(context, next)?)))
     }
+
+    fn side_outputs(&self) -> SideOutputs {
+        SideOutputs::Any
+    }
 }
 
 impl<T: Data, P: ProcessFunction<T> + Clone + Sync> Function<P, T> {
@@ -64,7 +69,7 @@ impl<T: Data, P: ProcessFunction<T> + Clone + Sync> Function<P, T> {
             clock: context.clock,
             limit: context.batch_records,
             emitted: Batch::with_capacity(context.batch_records),
-            next: next.typed::<P::Output>()?,
+            next: next.outlets::<P::Output>()?,
             records: PhantomData,
         })
     }
@@ -80,7 +85,7 @@ pub(super) struct FunctionLink<T: Data, P: ProcessFunction<T>> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limit: usize,
     pub(super) emitted: Batch<P::Output>,
-    pub(super) next: Next<P::Output>,
+    pub(super) next: Outlets<P::Output>,
     records: PhantomData<fn(T)>,
 }
 
@@ -100,7 +105,7 @@ impl<T: Data, P: ProcessFunction<T>> FunctionLink<T, P> {
     }
 
     fn finish(&mut self) -> Result<()> {
-        let mut out = Collector::new(&mut self.emitted, &mut *self.next, self.limit);
+        let mut out = Collector::with_sides(&mut self.emitted, &mut self.next, self.limit);
         out.at(None);
         let mut context = RecordContext {
             timestamp: None,
@@ -116,7 +121,7 @@ impl<T: Data, P: ProcessFunction<T>> FunctionLink<T, P> {
 
 impl<T: Data, P: ProcessFunction<T>> Link<T> for FunctionLink<T, P> {
     fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
-        let mut out = Collector::new(&mut self.emitted, &mut *self.next, self.limit);
+        let mut out = Collector::with_sides(&mut self.emitted, &mut self.next, self.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for record in batch.records.drain(..) {
             let timestamp = timestamps.next().copied();

@@ -6,6 +6,7 @@ use crate::link::{Link, Signal};
 use crate::operator::broadcast::take_sides;
 use crate::operator::collector::Collector;
 use crate::operator::process::{Process, ProcessLink};
+use crate::outlets::SideOutputs;
 use crate::process::{
     KeyedBroadcastContext, KeyedBroadcastProcessFunction, KeyedProcessFunction, RecordSide, RuntimeContext,
 };
@@ -49,6 +50,10 @@ where
         };
         Ok(ErasedLink::new::<Either<Keyed<K, A>, B>>(Box::new(link)))
     }
+
+    fn side_outputs(&self) -> SideOutputs {
+        SideOutputs::Any
+    }
 }
 
 struct KeyedBroadcastLink<K, A, B, P>
@@ -74,7 +79,7 @@ where
     fn on_broadcast(&mut self, batch: Batch<B>) -> Result<()> {
         let link = &mut self.records;
         link.catch_up()?;
-        let mut out = Collector::new(&mut link.emitted, &mut *link.next, link.limit);
+        let mut out = Collector::with_sides(&mut link.emitted, &mut link.next, link.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for record in batch.records {
             let timestamp = timestamps.next().copied();

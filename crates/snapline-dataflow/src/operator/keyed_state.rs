@@ -2,7 +2,7 @@
 
 use crate::alarm::Alarm;
 use crate::context::OperatorContext;
-use crate::link::Next;
+use crate::link::Link;
 use crate::snapshot::{OperatorSnapshot, TaskSnapshot};
 use snapline_core::{Error, OperatorUid, Result};
 use snapline_state::{CleanUp, KeyedStateBackend, OperatorState, TableSpec};
@@ -72,7 +72,11 @@ impl KeyedState {
     ///
     /// # Errors
     /// The running snapshot has failed.
-    pub(super) fn poll_advance<T>(&mut self, cx: &mut Context<'_>, next: &mut Next<T>) -> Poll<Result<()>> {
+    pub(super) fn poll_advance<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        next: &mut (impl Link<T> + ?Sized),
+    ) -> Poll<Result<()>> {
         match self.backend.poll_advance(cx) {
             Poll::Ready(Ok(())) => next.poll_advance(cx),
             unfinished => unfinished,

@@ -3,11 +3,12 @@
 use crate::alarm::Alarm;
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
-use crate::link::{Link, Next, Signal};
+use crate::link::{Link, Signal};
 use crate::operator::collector::Collector;
 use crate::operator::event_time::EventTime;
 use crate::operator::keyed_state::{KeyedState, no_hashes};
 use crate::operator::timers::{KeyedTimers, Quantum};
+use crate::outlets::{Outlets, SideOutputs};
 use crate::process::{BroadcastSide, KeyedProcessFunction, ProcessContext, RuntimeContext, TimeDomain};
 use crate::state::BroadcastMaps;
 use async_trait::async_trait;
@@ -106,6 +107,10 @@ where
         let link = self.open(context, next).await?;
         Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
     }
+
+    fn side_outputs(&self) -> SideOutputs {
+        SideOutputs::Any
+    }
 }
 
 impl<M, K, T, P> Process<M, K, T>
@@ -145,7 +150,7 @@ where
             clock: context.clock,
             limit: context.batch_records,
             emitted: Batch::with_capacity(context.batch_records),
-            next: next.typed::<P::Output>()?,
+            next: next.outlets::<P::Output>()?,
             records: PhantomData,
         })
     }
@@ -170,7 +175,7 @@ where
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limit: usize,
     pub(super) emitted: Batch<P::Output>,
-    pub(super) next: Next<P::Output>,
+    pub(super) next: Outlets<P::Output>,
     records: PhantomData<fn(T)>,
 }
 
@@ -191,7 +196,7 @@ impl<K: Key, T: Data, P: KeyedProcessFunction<K, T>> ProcessLink<K, T, P> {
         if let Some(clock) = &self.event_clock {
             clock.on_watermark(self.event_time.watermark());
         }
-        self.event_time.pass_on(&mut *self.next)
+        self.event_time.pass_on(&mut self.next)
     }
 
     /// Fires all timers of event time that are due, however many there are.
@@ -227,7 +232,7 @@ impl<K: Key, T: Data, P: KeyedProcessFunction<K, T>> ProcessLink<K, T, P> {
         let Some(timers) = &mut self.timers else {
             return Ok(());
         };
-        let mut out = Collector::new(&mut self.emitted, &mut *self.next, self.limit);
+        let mut out = Collector::with_sides(&mut self.emitted, &mut self.next, self.limit);
         let mut quantum = Quantum::new(&*self.clock);
         while let Some(timer) = timers.take_due(self.keyed.backend(), domain, until, &mut quantum)? {
             let timestamp = (domain == TimeDomain::EventTime).then_some(timer.time);
@@ -261,7 +266,7 @@ where
     fn on_batch(&mut self, batch: &mut Batch<Keyed<K, T>>) -> Result<()> {
         self.catch_up()?;
         let hashes = batch.hashes.as_deref().ok_or_else(no_hashes)?;
-        let mut out = Collector::new(&mut self.emitted, &mut *self.next, self.limit);
+        let mut out = Collector::with_sides(&mut self.emitted, &mut self.next, self.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for (Keyed { key, record }, hash) in batch.records.drain(..).zip(hashes) {
             let timestamp = timestamps.next().copied();

@@ -16,7 +16,9 @@ use crate::operator::event_time::EventTime;
 use crate::operator::keyed_state::{KeyedState, no_hashes};
 use crate::operator::timers::Quantum;
 use crate::operator::window::no_timestamp;
-use crate::operator::window::outlet::{LateRecords, Outlet, outlet};
+use crate::operator::window::side_outputs;
+use crate::outlets::{Outlets, SideOutputs};
+use crate::output_tag::OutputTag;
 use crate::window::Window;
 use crate::window::contents::Contents;
 use crate::window::function::{WindowContext, WindowFunction};
@@ -36,7 +38,8 @@ pub(crate) struct SlicedOf<W, C, F, K, T, U> {
     pub(crate) slicing: Slicing<W>,
     pub(crate) contents: C,
     pub(crate) function: F,
-    pub(crate) late: LateRecords,
+    /// Where late records go, if not nowhere.
+    pub(crate) late: Option<OutputTag<T>>,
     pub(crate) types: PhantomData<fn(K, T) -> U>,
 }
 
@@ -67,10 +70,15 @@ where
             limit: context.batch_records,
             emitted: Batch::new(),
             late: Batch::new(),
-            outlet: outlet::<T, U>(self.late, next)?,
+            late_tag: self.late.clone(),
+            next: next.outlets::<U>()?,
         };
         link.find_ends()?;
         Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+    }
+
+    fn side_outputs(&self) -> SideOutputs {
+        side_outputs(F::MAY_SEND_ASIDE, self.late.as_ref())
     }
 }
 
@@ -91,7 +99,8 @@ struct SlicedLink<W, C: Contents<T, W>, F, K, T, U> {
     limit: usize,
     emitted: Batch<U>,
     late: Batch<T>,
-    outlet: Box<dyn Outlet<T, U>>,
+    late_tag: Option<OutputTag<T>>,
+    next: Outlets<U>,
 }
 
 /// So many windows are emitted at once.
@@ -217,7 +226,7 @@ where
         }
         self.send()?;
         if is_done {
-            self.event_time.pass_on(&mut *self.outlet)?;
+            self.event_time.pass_on(&mut self.next)?;
         }
         Ok(())
     }
@@ -228,7 +237,7 @@ where
             (&self.contents, &self.slicing, &mut self.ends, &mut self.function);
         let (window, start) = (slicing.window(end), slicing.start_of(end));
         let context = WindowContext::new(&window, self.event_time.watermark(), self.clock.now());
-        let mut out = Collector::new(&mut self.emitted, self.outlet.results(), self.limit);
+        let mut out = Collector::with_sides(&mut self.emitted, &mut self.next, self.limit);
         out.at(Some(window.max_timestamp()));
         let hashes: Vec<u64> = keys.iter().map(|(hash, _)| *hash).collect();
         let entries = keys.into_iter().map(|(hash, key)| (key.clone(), (hash, key)));
@@ -261,14 +270,14 @@ where
     /// Sends what was emitted, and the late records.
     fn send(&mut self) -> Result<()> {
         if !self.emitted.is_empty() {
-            self.outlet.results().on_batch(&mut self.emitted)?;
+            self.next.on_batch(&mut self.emitted)?;
             self.emitted.clear();
         }
-        if !self.late.is_empty() {
-            self.outlet.late(&mut self.late)?;
-            self.late.clear();
+        if let Some(tag) = &self.late_tag {
+            self.next.sides.send_batch(tag, &mut self.late)?;
         }
-        Ok(())
+        self.late.clear();
+        self.next.sides.flush()
     }
 }
 
@@ -298,7 +307,7 @@ where
             Signal::Watermark(watermark) => {
                 self.event_time.on_watermark(*watermark);
                 if !self.ends.has_ended(self.event_time.watermark()) {
-                    self.event_time.pass_on(&mut *self.outlet)?;
+                    self.event_time.pass_on(&mut self.next)?;
                 }
                 return Ok(());
             }
@@ -314,11 +323,11 @@ where
             Signal::Barrier(snapshot) => self.event_time.freeze(&mut self.keyed, snapshot)?,
             _ => {}
         }
-        self.outlet.on_signal(signal)
+        self.next.on_signal(signal)
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        ready!(self.outlet.poll_ready(cx))?;
+        ready!(self.next.poll_ready(cx))?;
         if !self.event_time.is_held() {
             return Poll::Ready(Ok(()));
         }
@@ -328,11 +337,11 @@ where
             return Poll::Pending;
         }
         // What was emitted may have filled what is behind.
-        self.outlet.poll_ready(cx)
+        self.next.poll_ready(cx)
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.keyed.backend().poll_advance(cx))?;
-        self.outlet.poll_advance(cx)
+        self.next.poll_advance(cx)
     }
 }

@@ -5,49 +5,51 @@
 
 mod due;
 mod element;
-pub(crate) mod outlet;
 
 use crate::context::{OperatorContext, TaskCounters};
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Signal};
 use crate::operator::event_time::EventTime;
 use crate::operator::keyed_state::{KeyedState, no_hashes};
+use crate::outlets::{Outlets, SideOutputs};
+use crate::output_tag::OutputTag;
 use crate::process::TimeDomain;
 use crate::window::Window;
 use crate::window::assigner::WindowAssigner;
 use crate::window::contents::Contents;
-use crate::window::function::WindowFunction;
+use crate::window::function::{SendsAside, WindowFunction};
 use crate::window::trigger::{Trigger, TriggerContext};
 use async_trait::async_trait;
 pub(crate) use element::no_timestamp;
-use outlet::{LateRecords, Outlet, outlet};
 use serde::{Deserialize, Serialize};
 use snapline_core::{Batch, Clock, Data, Key, Keyed, Result, Timestamp};
 use snapline_state::{NamespacedState, TableSpec, TimerState};
+use std::any::TypeId;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// What a window operator is made of.
 #[derive(Clone)]
-pub(crate) struct Windowing<A, G, C, F> {
+pub(crate) struct Windowing<A, G, C, F, T> {
     pub(crate) assigner: A,
     pub(crate) trigger: G,
     pub(crate) contents: C,
     pub(crate) function: F,
     /// For how long after its end a window takes records, in milliseconds.
     pub(crate) lateness: u64,
-    pub(crate) late: LateRecords,
+    /// Where late records go, if not nowhere.
+    pub(crate) late: Option<OutputTag<T>>,
 }
 
 /// A window operator over records `T` with keys `K` that emits `U`.
 pub(crate) struct WindowOf<A, G, C, F, K, T, U> {
-    windowing: Windowing<A, G, C, F>,
+    windowing: Windowing<A, G, C, F, T>,
     types: PhantomData<fn(K, T) -> U>,
 }
 
 impl<A, G, C, F, K, T, U> WindowOf<A, G, C, F, K, T, U> {
-    pub(crate) fn new(windowing: Windowing<A, G, C, F>) -> Self {
+    pub(crate) fn new(windowing: Windowing<A, G, C, F, T>) -> Self {
         let types = PhantomData;
         Self { windowing, types }
     }
@@ -87,9 +89,22 @@ where
             counters: context.counters,
             limit: context.batch_records,
             emitted: Batch::new(),
-            outlet: outlet::<T, U>(self.windowing.late, next)?,
+            next: next.outlets::<U>()?,
         };
         Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+    }
+
+    fn side_outputs(&self) -> SideOutputs {
+        side_outputs(F::MAY_SEND_ASIDE, self.windowing.late.as_ref())
+    }
+}
+
+/// Those of windows: whichever their function sends to, or that of late records.
+pub(super) fn side_outputs<T: 'static>(function: SendsAside, late: Option<&OutputTag<T>>) -> SideOutputs {
+    match (function, late) {
+        (SendsAside::Yes, _) => SideOutputs::Any,
+        (SendsAside::No, Some(tag)) => SideOutputs::One(tag.name().to_owned(), TypeId::of::<T>()),
+        (SendsAside::No, None) => SideOutputs::None,
     }
 }
 
@@ -107,7 +122,7 @@ where
     G: Trigger<T, A::Window>,
     C: Contents<T, A::Window>,
 {
-    windowing: Windowing<A, G, C, F>,
+    windowing: Windowing<A, G, C, F, T>,
     keyed: KeyedState,
     panes: NamespacedState<K, A::Window, Pane<C::Stored, G::State>>,
     event_timers: TimerState<K, A::Window>,
@@ -122,7 +137,7 @@ where
     counters: Arc<TaskCounters>,
     limit: usize,
     emitted: Batch<U>,
-    outlet: Box<dyn Outlet<T, U>>,
+    next: Outlets<U>,
 }
 
 impl<A, G, C, F, K, T, U> WindowLink<A, G, C, F, K, T, U>
@@ -138,7 +153,7 @@ where
     /// Fires some of what a watermark has brought about, and passes it on when nothing is left.
     fn catch_up(&mut self) -> Result<()> {
         if self.event_time.is_held() && self.fire_event_time(self.event_time.watermark())? {
-            self.event_time.pass_on(&mut *self.outlet)?;
+            self.event_time.pass_on(&mut self.next)?;
         }
         Ok(())
     }
@@ -186,7 +201,7 @@ where
                 self.moment.watermark = self.event_time.watermark();
                 let next = self.event_timers.next_time();
                 if next.is_none_or(|next| next > self.moment.watermark.0) {
-                    self.event_time.pass_on(&mut *self.outlet)?;
+                    self.event_time.pass_on(&mut self.next)?;
                 }
                 return Ok(());
             }
@@ -209,11 +224,11 @@ where
             Signal::Barrier(snapshot) => self.event_time.freeze(&mut self.keyed, snapshot)?,
             _ => {}
         }
-        self.outlet.on_signal(signal)
+        self.next.on_signal(signal)
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        ready!(self.outlet.poll_ready(cx))?;
+        ready!(self.next.poll_ready(cx))?;
         if !self.event_time.is_held() {
             return Poll::Ready(Ok(()));
         }
@@ -223,11 +238,11 @@ where
             return Poll::Pending;
         }
         // What has fired may have filled what is behind.
-        self.outlet.poll_ready(cx)
+        self.next.poll_ready(cx)
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.keyed.backend().poll_advance(cx))?;
-        self.outlet.poll_advance(cx)
+        self.next.poll_advance(cx)
     }
 }

@@ -1,17 +1,21 @@
 //! Streams beside a stream.
 
-use crate::graph::NodeId;
-use crate::operator::window::outlet::Part;
+use crate::factory::OutputOf;
+use crate::graph::{NodeFactory, NodeId, StreamEdge, StreamGraph, StreamNode};
+use crate::outlets::SideOutput;
 use crate::output_tag::OutputTag;
 use crate::plan::INHERIT;
-use crate::stream::{DataStream, transform};
+use crate::stream::DataStream;
 use snapline_core::{Data, Error};
 use std::any::TypeId;
+use std::sync::Arc;
 
 impl<T: Data> DataStream<T> {
     /// What the operator that makes this stream has sent to a side output.
     ///
-    /// A tag that the operator was not given is a mistake that is told when the job is planned.
+    /// Functions send there by [`Collector::side_output`](crate::Collector::side_output), windows their late records
+    /// ([`side_output_late_data`](crate::WindowedStream::side_output_late_data)). A side output that the operator cannot have
+    /// is a mistake that is told when the job is planned. The stream can be asked for as often as one likes.
     ///
     /// ```
     /// # use snapline_dataflow::{DataStream, OutputTag, TumblingEventTimeWindows};
@@ -31,40 +35,41 @@ impl<T: Data> DataStream<T> {
     pub fn side_output<S: Data>(&self, tag: &OutputTag<S>) -> DataStream<S> {
         let found = self.env.with_graph(|graph| {
             let [edge] = self.edges[..] else { return None };
-            graph.side_output(edge.from, tag.name(), TypeId::of::<S>())
+            find(graph, edge.from, tag)
         });
         let from = found.unwrap_or_else(|| {
             let mistake = Error::invalid(
-                "the operator has no side output of this name and type; hand the same tag to the operator and to \
-                 .side_output(...), directly behind it",
+                "the operator has no side output of this name and type; ask the stream of a function that sends to \
+                 it, or of windows that were given the same tag, directly behind them",
             );
             self.env.require(Err(mistake.with("tag", tag.name())), "side-output");
             NodeId(0)
         });
         DataStream::new(self.env.clone(), from)
     }
+}
 
-    /// Names another stream as a side output of the operator that makes this one.
-    pub(crate) fn add_side_output<S: Data>(&self, tag: &OutputTag<S>, side: &DataStream<S>) {
-        self.env.with_graph(|graph| {
-            for (edge, side) in self.edges.iter().zip(&side.edges) {
-                graph.add_side_output(edge.from, tag.name(), TypeId::of::<S>(), side.from);
-            }
-        });
+/// The node that is the beginning of a side output; a new one when nobody has asked before.
+fn find<S: Data>(graph: &mut StreamGraph, of: NodeId, tag: &OutputTag<S>) -> Option<NodeId> {
+    let (name, records) = (tag.name(), TypeId::of::<S>());
+    if let Some(known) = graph.side_output(of, name, records) {
+        return Some(known);
     }
-
-    /// A part of the records of this stream, which counts as an output of the same operator.
-    pub(crate) fn part<P: Data, F>(&self, name: &str, part: Part<F, T, P>) -> DataStream<P>
-    where
-        F: Fn(T) -> Option<P> + Clone + Send + Sync + 'static,
-    {
-        let stream: DataStream<P> = transform(&self.env, name, self.edges.clone(), part);
-        self.env.with_graph(|graph| {
-            for (part, whole) in stream.edges.iter().zip(&self.edges) {
-                graph.node_mut(part.from).parallelism = Some(INHERIT);
-                graph.add_part(part.from, whole.from);
-            }
-        });
-        stream
+    let NodeFactory::Operator(operator) = &graph.node_mut(of).factory else {
+        return None;
+    };
+    if !operator.side_outputs().may_have(name, records) {
+        return None;
     }
+    let side = graph.add(StreamNode {
+        name: name.to_owned(),
+        uid: None,
+        parallelism: Some(INHERIT),
+        inputs: vec![StreamEdge::forward(of)],
+        factory: NodeFactory::Operator(Arc::new(SideOutput::new(tag))),
+        output: Some(Arc::new(OutputOf::<S>::new())),
+    });
+    graph.add_part(side, of);
+    graph.add_side_output(of, name, records, side);
+    Some(side)
 }

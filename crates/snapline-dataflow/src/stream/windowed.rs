@@ -4,7 +4,6 @@ use crate::environment::StreamExecutionEnvironment;
 use crate::graph::StreamEdge;
 use crate::operator::collector::Collector;
 use crate::operator::sliced::SlicedOf;
-use crate::operator::window::outlet::{LateRecords, OrLate, Part};
 use crate::operator::window::{WindowOf, Windowing};
 use crate::output_tag::OutputTag;
 use crate::process::TimeDomain;
@@ -339,32 +338,7 @@ where
         F: WindowFunction<K, A::Window, C::Output, U>,
         U: Data,
     {
-        let Some(tag) = &self.late else {
-            return self.node(name, contents, function, LateRecords::Counted);
-        };
-        let all: DataStream<OrLate<T, U>> = self.node(name, contents, function, LateRecords::Emitted);
-        let results = Part::new(|either| match either {
-            OrLate::Result(result) => Some(result),
-            OrLate::Late(_) => None,
-        });
-        let late = Part::new(|either: OrLate<T, U>| match either {
-            OrLate::Result(_) => None,
-            OrLate::Late(record) => Some(record),
-        });
-        let results = all.part("results", results);
-        results.add_side_output(tag, &all.part("late", late));
-        results
-    }
-
-    /// The operator itself, whose results are records of type `R`.
-    fn node<C, F, U, R>(&self, name: &str, contents: C, function: F, late: LateRecords) -> DataStream<R>
-    where
-        C: Contents<T, A::Window>,
-        F: WindowFunction<K, A::Window, C::Output, U>,
-        U: Data,
-        R: Data,
-    {
-        let edges = self.edges.clone();
+        let (edges, late) = (self.edges.clone(), self.late.clone());
         if let Some(slicing) = self.slicing(&contents) {
             let types = PhantomData;
             let factory: SlicedOf<A::Window, C, F, K, T, U> = SlicedOf {

@@ -36,8 +36,17 @@ impl<'a, W> WindowContext<'a, W> {
     }
 }
 
+/// Whether a function may send records to side outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SendsAside {
+    Yes,
+    No,
+}
+
 /// Takes a key, a window and its contents, and emits what it likes.
 pub(crate) trait WindowFunction<K, W, I, U>: Clone + Send + Sync + 'static {
+    const MAY_SEND_ASIDE: SendsAside;
+
     fn call(
         &mut self,
         key: &K,
@@ -52,6 +61,8 @@ pub(crate) trait WindowFunction<K, W, I, U>: Clone + Send + Sync + 'static {
 pub(crate) struct AsTheyAre;
 
 impl<K, W, U> WindowFunction<K, W, U, U> for AsTheyAre {
+    const MAY_SEND_ASIDE: SendsAside = SendsAside::No;
+
     fn call(
         &mut self,
         _: &K,
@@ -76,6 +87,8 @@ where
         + Sync
         + 'static,
 {
+    const MAY_SEND_ASIDE: SendsAside = SendsAside::Yes;
+
     fn call(
         &mut self,
         key: &K,
@@ -92,6 +105,8 @@ where
 pub(crate) struct IfAny<F>(pub(crate) F);
 
 impl<K, W, I, U, F: WindowFunction<K, W, I, U>> WindowFunction<K, W, Option<I>, U> for IfAny<F> {
+    const MAY_SEND_ASIDE: SendsAside = F::MAY_SEND_ASIDE;
+
     fn call(
         &mut self,
         key: &K,

@@ -3,7 +3,7 @@
 use snapline_connector::{CollectionSource, SequenceSource};
 use snapline_core::{AlignmentSettings, Timestamp};
 use snapline_dataflow::{
-    Collector, DataStream, Emit, EventTimeSessionWindows, SlidingEventTimeWindows,
+    Collector, DataStream, Emit, EventTimeSessionWindows, OutputTag, SlidingEventTimeWindows,
     StreamExecutionEnvironment, TimeWindow, TumblingEventTimeWindows, WatermarkStrategy, WindowContext,
 };
 use snapline_testkit::simulation::{Faults, Report, Simulation, World};
@@ -116,6 +116,38 @@ pub(crate) fn two_sinks(seeds: Range<u64>) -> Report {
             let times = if number % 2 == 1 { 3 } else { 1 };
             std::iter::repeat_n(number, times)
         }))
+}
+
+/// A stream that is split by side outputs, of which one is counted and one takes another way.
+pub(crate) fn side_outputs(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .rescale(1..=3)
+        .alignments([AlignmentSettings::Aligned, AlignmentSettings::Unaligned])
+        .run(|env, world| {
+            let (even, odd) = (OutputTag::new("even"), OutputTag::new("odd"));
+            let split = env.from_source(world.source(0..RECORDS), "numbers").flat_map({
+                let (even, odd) = (even.clone(), odd.clone());
+                move |number, out: &mut Collector<'_, u64>| match number % 2 {
+                    0 => out.side_output(&even, number),
+                    _ => out.side_output(&odd, number.to_string()),
+                }
+            });
+            let odd = split.side_output(&odd).rebalance();
+            odd.map(|text: String| (KEYS, text.parse::<u64>().unwrap()))
+                .sink_to(world.sink());
+            let even = split.side_output(&even).map(|number| (number % KEYS, 1_u64));
+            even.key_by(|(key, _)| *key)
+                .sum(|(_, count)| count)
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once({
+            let odd = (0..RECORDS)
+                .filter(|number| number % 2 == 1)
+                .map(|number| (KEYS, number));
+            let even = |key| (0..RECORDS).filter(move |number| number % 2 == 0 && number % KEYS == key);
+            let counts = move |key| (1..=even(key).count() as u64).map(move |count| (key, count));
+            odd.chain((0..KEYS).flat_map(counts))
+        })
 }
 
 /// Two pipelines that have nothing to do with each other but their checkpoints: each fails alone.

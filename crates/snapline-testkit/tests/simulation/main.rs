@@ -67,6 +67,7 @@ jobs! { jobs:
     union_of_two_sources,
     final_reduce,
     two_sinks,
+    side_outputs,
     two_pipelines,
     broadcast,
     any_alignment,

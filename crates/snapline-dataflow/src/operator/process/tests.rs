@@ -1,6 +1,7 @@
 //! Tests of timers in one operator.
 
 use super::*;
+use crate::link::Next;
 use crate::snapshot::TaskSnapshot;
 use crate::testing::{RecordingLink, operator_context};
 use futures::executor::block_on;

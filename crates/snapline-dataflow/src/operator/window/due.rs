@@ -2,6 +2,7 @@
 
 use super::element::outcome;
 use super::{Pane, WindowLink};
+use crate::link::Link;
 use crate::operator::collector::Collector;
 use crate::operator::timers::Quantum;
 use crate::process::TimeDomain;
@@ -133,7 +134,7 @@ where
 
     /// Hands what a window has to its function.
     pub(super) fn emit(&mut self, key: &K, window: &A::Window, output: C::Output) -> Result<()> {
-        let mut out = Collector::new(&mut self.emitted, self.outlet.results(), self.limit);
+        let mut out = Collector::with_sides(&mut self.emitted, &mut self.next, self.limit);
         out.at(Some(window.max_timestamp()));
         let context = WindowContext::new(window, self.moment.watermark, self.moment.processing_time);
         self.windowing.function.call(key, &context, output, &mut out)?;
@@ -143,13 +144,13 @@ where
     /// Sends what was emitted, and the late records.
     pub(super) fn send(&mut self) -> Result<()> {
         if !self.emitted.is_empty() {
-            self.outlet.results().on_batch(&mut self.emitted)?;
+            self.next.on_batch(&mut self.emitted)?;
             self.emitted.clear();
         }
-        if !self.late.is_empty() {
-            self.outlet.late(&mut self.late)?;
-            self.late.clear();
+        if let Some(tag) = &self.windowing.late {
+            self.next.sides.send_batch(tag, &mut self.late)?;
         }
-        Ok(())
+        self.late.clear();
+        self.next.sides.flush()
     }
 }

@@ -5,7 +5,6 @@ mod diagram;
 mod tests;
 
 use crate::graph::NodeId;
-use crate::output::Partitioning;
 use crate::plan::JobGraph;
 use serde::Serialize;
 use snapline_core::{Error, Result};
@@ -63,7 +62,7 @@ pub struct ExplainedEdge {
     pub output_of: String,
     /// The position of the task where it ends.
     pub to: usize,
-    /// How the records are dealt out: `forward`, `rebalance`, `hash` or `broadcast`.
+    /// How the records are dealt out: `forward`, `rebalance`, `rescale`, `shuffle`, `hash`, `broadcast`, `global` or `custom`.
     pub partitioning: &'static str,
     /// Whether it closes a loop.
     pub is_back_edge: bool,
@@ -109,7 +108,7 @@ impl JobGraph {
                     from: self.node(edge.from).vertex,
                     output_of: self.node(edge.from).uid.to_string(),
                     to,
-                    partitioning: name_of(edge.partitioning),
+                    partitioning: edge.partitioning.name(),
                     is_back_edge: edge.is_back_edge(vertex.head),
                 });
             }
@@ -172,14 +171,5 @@ impl fmt::Display for ExplainedEdge {
             ""
         };
         write!(f, "{}{back}", self.partitioning)
-    }
-}
-
-fn name_of(partitioning: Partitioning) -> &'static str {
-    match partitioning {
-        Partitioning::Forward => "forward",
-        Partitioning::Rebalance => "rebalance",
-        Partitioning::Hash => "hash",
-        Partitioning::Broadcast => "broadcast",
     }
 }

@@ -136,6 +136,20 @@ pub trait ErasedCommitter: Send {
     async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()>;
 }
 
+/// How the output of a node leaves a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a runtime says all of it")]
+pub struct OutputSettings {
+    /// How the records are dealt out to the channels of a port.
+    pub partitioning: Partitioning,
+    /// How many key groups the job has.
+    pub max_parallelism: MaxParallelism,
+    /// How many records a batch has at the most.
+    pub batch_records: usize,
+    /// What chance begins with.
+    pub seed: u64,
+}
+
 /// What can be done with the output of a node.
 pub trait OutputFactory: Send + Sync {
     /// Joins several links into one; the beginnings of side outputs may be among them.
@@ -145,13 +159,7 @@ pub trait OutputFactory: Send + Sync {
     fn tee(&self, links: Vec<ErasedLink>) -> Result<ErasedLink>;
 
     /// The link that sends the output to other tasks.
-    fn output(
-        &self,
-        partitioning: Partitioning,
-        port: Box<dyn OutputPort>,
-        max_parallelism: MaxParallelism,
-        batch_records: usize,
-    ) -> ErasedLink;
+    fn output(&self, settings: OutputSettings, port: Box<dyn OutputPort>) -> ErasedLink;
 
     /// The batch of this output that [`snapline_core::AnyBatch::encode_into`] has encoded.
     ///
@@ -194,19 +202,8 @@ impl<T: Data> OutputFactory for OutputOf<T> {
         })
     }
 
-    fn output(
-        &self,
-        partitioning: Partitioning,
-        port: Box<dyn OutputPort>,
-        max_parallelism: MaxParallelism,
-        batch_records: usize,
-    ) -> ErasedLink {
-        ErasedLink::new::<T>(Box::new(Output::new(
-            partitioning,
-            port,
-            max_parallelism,
-            batch_records,
-        )))
+    fn output(&self, settings: OutputSettings, port: Box<dyn OutputPort>) -> ErasedLink {
+        ErasedLink::new::<T>(Box::new(Output::new(settings, port)))
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<BoxedBatch> {

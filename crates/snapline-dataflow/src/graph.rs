@@ -69,15 +69,17 @@ pub struct StreamEdge {
 }
 
 impl StreamEdge {
-    /// The output of a node, as it comes.
-    pub(crate) fn forward(from: NodeId) -> Self {
-        let partitioning = Partitioning::Forward;
-        Self { from, partitioning }
-    }
-
     /// Whether it closes a loop, seen from the node where it ends.
     pub fn is_back_edge(&self, to: NodeId) -> bool {
         self.from >= to
+    }
+}
+
+impl From<NodeId> for StreamEdge {
+    /// The output of a node, as it comes.
+    fn from(from: NodeId) -> Self {
+        let partitioning = Partitioning::Unspecified;
+        Self { from, partitioning }
     }
 }
 

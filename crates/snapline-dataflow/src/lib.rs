@@ -37,7 +37,9 @@ pub use async_io::{AsyncFunction, AsyncIo, AsyncRetry};
 pub use context::{OperatorContext, RestoredState, Sleeper, TaskCounters};
 pub use environment::{Components, StreamExecutionEnvironment};
 pub use explain::{ExplainedEdge, ExplainedJob, ExplainedOperator, ExplainedTask};
-pub use factory::{ErasedCommitter, ErasedLink, OperatorFactory, OutputFactory, SinkFactory, SourceFactory};
+pub use factory::{
+    ErasedCommitter, ErasedLink, OperatorFactory, OutputFactory, OutputSettings, SinkFactory, SourceFactory,
+};
 pub use graph::{NodeFactory, NodeId, StreamEdge, StreamGraph, StreamNode};
 pub use head::{SourceHead, TaskHead};
 pub use job::{

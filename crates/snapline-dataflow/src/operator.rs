@@ -11,7 +11,7 @@ pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod fold;
 pub(crate) mod function;
-pub(crate) mod iterate;
+pub(crate) mod identity;
 pub(crate) mod key_by;
 pub(crate) mod keyed_broadcast;
 mod keyed_state;

@@ -1,24 +1,17 @@
 //! The end of a chain: records leave for other tasks.
 
+pub(crate) mod custom;
+mod partitioning;
+
+pub use partitioning::Partitioning;
+
+use crate::factory::OutputSettings;
 use crate::link::{Link, Next, Signal};
+use custom::Partitioner;
 use snapline_core::{
     Batch, BoxedBatch, CheckpointBarrier, CheckpointId, Data, Error, MaxParallelism, Result, Watermark,
 };
 use std::task::{Context, Poll};
-
-/// How records are dealt out to the subtasks of the next operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Partitioning {
-    /// Subtask i to subtask i.
-    Forward,
-    /// One record after the other to one subtask after the other.
-    Rebalance,
-    /// By key group.
-    Hash,
-    /// Every record to all subtasks.
-    Broadcast,
-}
 
 /// The channels from one task to all subtasks of a next one.
 ///
@@ -66,7 +59,7 @@ pub enum PortSignal {
 /// Deals records out to the channels of a port.
 pub(crate) struct Output<T> {
     port: Box<dyn OutputPort>,
-    dealer: Dealer,
+    dealer: Dealer<T>,
     #[expect(clippy::vec_box, reason = "a full buffer is sent in its box")]
     buffers: Vec<Box<Batch<T>>>,
     batch_records: usize,
@@ -82,41 +75,56 @@ pub(crate) struct Output<T> {
 const OLDEST: u32 = 8;
 
 /// Chooses the channel of a record.
-enum Dealer {
-    Forward,
-    Rebalance {
+enum Dealer<T> {
+    /// All to the first.
+    First,
+    InTurn {
         next: usize,
     },
+    /// By chance: the state of a splitmix64 generator (Steele, Lea & Flood 2014).
+    Random(u64),
     /// The channel of each key group.
     Hash {
         max_parallelism: MaxParallelism,
         channels: Vec<u16>,
     },
+    Custom(Partitioner<T>),
     Broadcast,
 }
 
 impl<T: Data> Output<T> {
-    pub(crate) fn new(
-        partitioning: Partitioning,
-        port: Box<dyn OutputPort>,
-        max_parallelism: MaxParallelism,
-        batch_records: usize,
-    ) -> Self {
-        let count = port.channels();
-        let dealer = match partitioning {
-            Partitioning::Forward => Dealer::Forward,
-            Partitioning::Rebalance => Dealer::Rebalance { next: 0 },
+    pub(crate) fn new(settings: OutputSettings, port: Box<dyn OutputPort>) -> Self {
+        let max_parallelism = settings.max_parallelism;
+        let dealer = match settings.partitioning {
+            Partitioning::Rebalance | Partitioning::Rescale => Dealer::InTurn { next: 0 },
+            Partitioning::Shuffle => Dealer::Random(settings.seed),
             Partitioning::Broadcast => Dealer::Broadcast,
             Partitioning::Hash => Dealer::Hash {
                 max_parallelism,
-                channels: owners(max_parallelism, count),
+                channels: owners(max_parallelism, port.channels()),
             },
+            Partitioning::Unspecified
+            | Partitioning::Forward
+            | Partitioning::Global
+            | Partitioning::Custom => Dealer::First,
         };
-        let buffers = (0..count).map(|_| Box::default()).collect();
+        Self::dealt_by(dealer, port, settings.batch_records)
+    }
+
+    /// Deals records out by a function of the program.
+    pub(crate) fn custom(
+        partitioner: Partitioner<T>,
+        port: Box<dyn OutputPort>,
+        batch_records: usize,
+    ) -> Self {
+        Self::dealt_by(Dealer::Custom(partitioner), port, batch_records)
+    }
+
+    fn dealt_by(dealer: Dealer<T>, port: Box<dyn OutputPort>, batch_records: usize) -> Self {
         Self {
+            buffers: (0..port.channels()).map(|_| Box::default()).collect(),
             port,
             dealer,
-            buffers,
             batch_records,
             has_timestamps: false,
             watermark: None,
@@ -153,18 +161,44 @@ impl<T: Data> Output<T> {
         Ok(())
     }
 
-    fn deal_in_turn(&mut self, batch: &mut Batch<T>) {
-        let Dealer::Rebalance { next } = &mut self.dealer else {
-            return;
-        };
+    /// Deals records out in a way that does not look at keys.
+    fn deal_each(&mut self, batch: &mut Batch<T>) -> Result<()> {
+        let count = self.buffers.len();
+        match &mut self.dealer {
+            Dealer::InTurn { next } => {
+                let mut turn = *next;
+                self.deal(batch, |_| {
+                    let channel = turn;
+                    turn = if channel + 1 == count { 0 } else { channel + 1 };
+                    Ok(channel)
+                })?;
+                self.dealer = Dealer::InTurn { next: turn };
+            }
+            Dealer::Random(state) => {
+                let mut drawn = *state;
+                self.deal(batch, |_| Ok(below(count, &mut drawn)))?;
+                self.dealer = Dealer::Random(drawn);
+            }
+            Dealer::Custom(partitioner) => {
+                let partitioner = partitioner.clone();
+                self.deal(batch, |record| {
+                    let channel = partitioner(record, count as u32);
+                    let is_there = (channel as usize) < count;
+                    is_there
+                        .then_some(channel as usize)
+                        .ok_or_else(|| no_such(channel, count))
+                })?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn deal(&mut self, batch: &mut Batch<T>, mut channel_of: impl FnMut(&T) -> Result<usize>) -> Result<()> {
         let mut timestamps = batch.timestamps.iter().flatten();
         for record in batch.records.drain(..) {
-            let channel = *next;
-            *next = if channel + 1 == self.buffers.len() {
-                0
-            } else {
-                channel + 1
-            };
+            let channel = channel_of(&record)?;
             let buffer = &mut self.buffers[channel];
             if let Some(column) = &mut buffer.timestamps {
                 column.extend(timestamps.next());
@@ -174,6 +208,7 @@ impl<T: Data> Output<T> {
                 send(&mut *self.port, channel, buffer, self.batch_records);
             }
         }
+        Ok(())
     }
 
     fn copy_to_all(&mut self, batch: &Batch<T>) {
@@ -209,6 +244,23 @@ impl<T: Data> Output<T> {
             buffer.timestamps = self.has_timestamps.then(Vec::new);
         }
     }
+}
+
+/// The next number that is drawn, below this one.
+fn below(count: usize, state: &mut u64) -> usize {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^= mixed >> 31;
+    ((u128::from(mixed) * count as u128) >> 64) as usize
+}
+
+#[cold]
+fn no_such(channel: u32, count: usize) -> Error {
+    Error::invalid("a partitioner has chosen a subtask that the next operator does not have")
+        .with("chosen", channel)
+        .with("subtasks", count)
 }
 
 /// Copies the records of a batch, and the columns beside them, to the end of another.
@@ -249,9 +301,9 @@ impl<T: Data> Link<T> for Output<T> {
         self.agree_on_columns(batch);
         match self.dealer {
             Dealer::Hash { .. } => self.deal_by_key(batch)?,
-            Dealer::Rebalance { .. } => self.deal_in_turn(batch),
+            Dealer::InTurn { .. } | Dealer::Random(_) | Dealer::Custom(_) => self.deal_each(batch)?,
             Dealer::Broadcast => self.copy_to_all(batch),
-            Dealer::Forward => {
+            Dealer::First => {
                 std::mem::swap(&mut *self.buffers[0], batch);
                 self.flush();
             }

@@ -101,6 +101,7 @@ impl JobGraph {
             });
         }
         loops::require_single_entries(graph.nodes())?;
+        require_equal_ends(&nodes)?;
         let vertices = chain(&mut nodes, &BTreeSet::new());
         require_ends(&nodes)?;
         require_few_channels(&nodes, &vertices)?;
@@ -133,9 +134,8 @@ impl JobGraph {
     pub fn stays_aligned(&self, node: NodeId, input: usize) -> bool {
         let node = self.node(node);
         match node.described[input] {
-            Partitioning::Forward => node.node.inputs[input].partitioning == Partitioning::Forward,
-            Partitioning::Broadcast => true,
-            Partitioning::Rebalance | Partitioning::Hash => false,
+            Partitioning::Unspecified => node.node.inputs[input].partitioning.is_pointwise(),
+            described => described.is_pointwise() || described == Partitioning::Broadcast,
         }
     }
 
@@ -180,9 +180,11 @@ fn chain(nodes: &mut [JobNode], kept: &BTreeSet<(NodeId, usize)>) -> Vec<JobVert
         for (input, edge) in node.node.inputs.iter_mut().enumerate() {
             let from = parallelisms[edge.from.0];
             edge.partitioning = match node.described[input] {
-                Partitioning::Forward if from != node.parallelism => Partitioning::Rebalance,
+                Partitioning::Unspecified if from != node.parallelism => Partitioning::Rebalance,
+                Partitioning::Unspecified => Partitioning::Forward,
                 described if is_kept(input) => described,
                 _ if from == 1 && node.parallelism == 1 => Partitioning::Forward,
+                Partitioning::Rescale if from == node.parallelism => Partitioning::Forward,
                 described => described,
             };
         }
@@ -272,6 +274,25 @@ fn uids(nodes: &[StreamNode]) -> Result<Vec<OperatorUid>> {
     Ok(uids)
 }
 
+/// Checks that records which are to stay in the subtask of their number find one.
+fn require_equal_ends(nodes: &[JobNode]) -> Result<()> {
+    for node in nodes {
+        for edge in &node.node.inputs {
+            let from = &nodes[edge.from.0];
+            if edge.partitioning == Partitioning::Forward && from.parallelism != node.parallelism {
+                return Err(Error::invalid(
+                    "records cannot go forward to an operator of another parallelism; use .rescale() or .rebalance()",
+                )
+                .with("operator", &node.node.name)
+                .with("behind", &from.node.name)
+                .with("parallelism", node.parallelism)
+                .with("parallelism_behind", from.parallelism));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn require_ends(nodes: &[JobNode]) -> Result<()> {
     let is_sink = |node: &JobNode| matches!(node.node.factory, NodeFactory::Sink(_));
     if nodes.iter().any(is_sink) {
@@ -287,9 +308,12 @@ const MOST_CHANNELS: u64 = 1 << 21;
 
 fn require_few_channels(nodes: &[JobNode], vertices: &[JobVertex]) -> Result<()> {
     let channels = |vertex: &JobVertex| {
-        let upstream = |edge: &StreamEdge| match edge.partitioning {
-            Partitioning::Forward => 1,
-            _ => u64::from(nodes[edge.from.0].parallelism),
+        let upstream = |edge: &StreamEdge| {
+            let from = nodes[edge.from.0].parallelism;
+            match edge.partitioning.is_pointwise() {
+                true => u64::from(from.div_ceil(vertex.parallelism)),
+                false => u64::from(from),
+            }
         };
         u64::from(vertex.parallelism) * vertex.inputs.iter().map(upstream).sum::<u64>()
     };

@@ -7,6 +7,7 @@ pub(crate) mod connected;
 mod interval_join;
 mod iterate;
 mod keyed;
+mod partitioning;
 mod side_output;
 mod windowed;
 
@@ -26,7 +27,6 @@ use crate::operator::function::Function;
 use crate::operator::key_by::KeyBy;
 use crate::operator::map::Map;
 use crate::operator::sink::SinkOf;
-use crate::output::Partitioning;
 use crate::plan::INHERIT;
 use crate::process::ProcessFunction;
 use crate::time::strategy::WatermarkStrategy;
@@ -64,7 +64,7 @@ impl<T: Data> DataStream<T> {
     pub(crate) fn new(env: StreamExecutionEnvironment, from: NodeId) -> Self {
         Self {
             env,
-            edges: vec![StreamEdge::forward(from)],
+            edges: vec![StreamEdge::from(from)],
             records: PhantomData,
         }
     }
@@ -152,18 +152,6 @@ impl<T: Data> DataStream<T> {
         }
     }
 
-    /// The next operator gets the records dealt out in turn to its subtasks.
-    #[must_use]
-    pub fn rebalance(&self) -> Self {
-        self.dealt_out(Partitioning::Rebalance)
-    }
-
-    /// Every subtask of the next operator gets all records.
-    #[must_use]
-    pub fn broadcast(&self) -> Self {
-        self.dealt_out(Partitioning::Broadcast)
-    }
-
     /// Prints each record on a line of its own on standard output: text as it is, anything else by
     /// its `Debug`. At least once: after a failure lines may come again.
     pub fn print(&self) -> DataStreamSink
@@ -224,13 +212,6 @@ impl<T: Data> DataStream<T> {
         factory: impl OperatorFactory + 'static,
     ) -> DataStream<U> {
         transform(&self.env, name, self.edges.clone(), factory)
-    }
-
-    fn dealt_out(&self, partitioning: Partitioning) -> Self {
-        let mut stream = self.clone();
-        let edges = stream.edges.iter_mut();
-        edges.for_each(|edge| edge.partitioning = partitioning);
-        stream
     }
 
     fn change(&self, mut change: impl FnMut(&mut StreamNode)) {

@@ -17,11 +17,11 @@ use snapline_barrier::ChannelSender;
 use snapline_coordinator::CheckpointStore;
 use snapline_core::{
     AttemptId, BarrierAlignment, BoxedBatch, Clock, Error, Frame, Result, StreamElement, SubtaskId,
-    SubtaskIndex,
+    SubtaskIndex, stable_hash_bytes,
 };
 use snapline_dataflow::{
-    ErasedLink, JobGraph, JobLoop, JobVertex, NodeFactory, NodeId, OperatorContext, OutputEdge, Partitioning,
-    RestoredState, SourceHead, TaskCounters, TaskHead,
+    ErasedLink, JobGraph, JobLoop, JobVertex, NodeFactory, NodeId, OperatorContext, OutputEdge,
+    OutputSettings, RestoredState, SourceHead, TaskCounters, TaskHead,
 };
 use snapline_state::{ChannelOrigin, CheckpointStorage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -213,10 +213,8 @@ pub(crate) fn channel_sources(job: &JobGraph, vertex: &JobVertex, subtask: u32) 
     let inputs = vertex.inputs.iter().enumerate();
     inputs
         .flat_map(|(input, edge)| {
-            let upstream = match edge.partitioning {
-                Partitioning::Forward => subtask..subtask + 1,
-                _ => 0..job.node(edge.from).parallelism,
-            };
+            let senders = job.node(edge.from).parallelism;
+            let upstream = edge.partitioning.senders(subtask, senders, vertex.parallelism);
             upstream.map(move |upstream| (input, upstream))
         })
         .collect()
@@ -383,7 +381,6 @@ impl Builder {
         senders: Vec<Vec<Sender>>,
         history: &SharedHistory,
     ) -> Result<BTreeMap<NodeId, Vec<ErasedLink>>> {
-        let (max, batch_records) = (self.job().max_parallelism, self.job().settings.batch_records);
         let mut ends: BTreeMap<NodeId, Vec<ErasedLink>> = BTreeMap::new();
         for (edge, senders) in self.vertex().outputs.iter().zip(senders) {
             let Some(output) = &self.job().node(edge.from).node.output else {
@@ -399,10 +396,24 @@ impl Builder {
             } else {
                 Box::new(port)
             };
-            let link = output.output(edge.partitioning, port, max, batch_records);
+            let settings = OutputSettings {
+                partitioning: edge.partitioning,
+                max_parallelism: self.job().max_parallelism,
+                batch_records: self.job().settings.batch_records,
+                seed: self.seed(edge),
+            };
+            let link = output.output(settings, port);
             ends.entry(edge.from).or_default().push(link);
         }
         Ok(ends)
+    }
+
+    /// What chance begins with at an edge: another number in each subtask and each attempt, and the same when the same happens
+    /// again.
+    fn seed(&self, edge: &OutputEdge) -> u64 {
+        let uid = self.job().node(edge.from).uid.as_str();
+        let text = format!("{uid}/{}/{}/{}", edge.vertex, self.subtask, self.shared.attempt);
+        stable_hash_bytes(text.as_bytes())
     }
 
     fn join(&self, id: NodeId, mut nexts: Vec<ErasedLink>) -> Result<ErasedLink> {

@@ -87,7 +87,7 @@ impl Extent {
 fn behind_unfinished([from, to]: [Extent; 2], described: Partitioning) -> Option<Error> {
     let needed = match (to, described) {
         (Extent::Nothing, _) => Extent::Nothing,
-        (Extent::Some, Partitioning::Forward) => Extent::Some,
+        (Extent::Some, described) if described.is_pointwise() => Extent::Some,
         (Extent::Some | Extent::All, _) => Extent::All,
     };
     (from < needed).then(|| {

@@ -3,13 +3,23 @@
 use super::*;
 use crate::testing::{RecordingPort, Sent};
 use snapline_core::{StableHasher, SubtaskIndex, Timestamp};
+use std::sync::Arc;
 
 const MAX: MaxParallelism = MaxParallelism::DEFAULT;
+
+fn settings(partitioning: Partitioning, batch_records: usize) -> OutputSettings {
+    OutputSettings {
+        partitioning,
+        max_parallelism: MAX,
+        batch_records,
+        seed: 7,
+    }
+}
 
 fn output(partitioning: Partitioning, channels: usize, batch_records: usize) -> (Output<u64>, RecordingPort) {
     let port = RecordingPort::new(channels);
     (
-        Output::new(partitioning, Box::new(port.clone()), MAX, batch_records),
+        Output::new(settings(partitioning, batch_records), Box::new(port.clone())),
         port,
     )
 }
@@ -144,6 +154,9 @@ fn timestamps_go_with_their_records_however_these_are_dealt_out() {
         (Partitioning::Rebalance, 3),
         (Partitioning::Hash, 3),
         (Partitioning::Broadcast, 2),
+        (Partitioning::Rescale, 2),
+        (Partitioning::Shuffle, 3),
+        (Partitioning::Global, 2),
     ];
     for (partitioning, channels) in cases {
         let (mut output, port) = output(partitioning, channels, 4);
@@ -194,4 +207,67 @@ fn a_watermark_goes_out_behind_all_records_before_it_and_the_newest_is_enough() 
         Sent::ToAll(PortSignal::EndOfData),
     ];
     assert_eq!(port.take(), expected);
+}
+
+#[test]
+fn a_shuffle_is_even_and_the_same_again_with_the_same_seed() {
+    let dealt = |seed| {
+        let port = RecordingPort::new(4);
+        let settings = OutputSettings {
+            seed,
+            ..settings(Partitioning::Shuffle, 64)
+        };
+        let mut output = Output::new(settings, Box::new(port.clone()));
+        for start in [0, 1000, 2000, 3000] {
+            let records: Vec<u64> = (start..start + 1000).collect();
+            output.on_batch(&mut Batch::from(records)).unwrap();
+        }
+        output.on_signal(&mut Signal::Flush).unwrap();
+        let sent = port.take();
+        [0, 1, 2, 3].map(|channel| records_of(&sent, channel))
+    };
+    let first = dealt(1);
+    let mut all: Vec<u64> = first.concat();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..4000), "each record once");
+    for channel in &first {
+        assert!((900..1100).contains(&channel.len()), "{}", channel.len());
+        assert!(channel.is_sorted(), "in the order in which they came");
+    }
+    assert_eq!(dealt(1), first);
+    assert_ne!(dealt(2), first);
+}
+
+#[test]
+fn all_records_go_to_the_first_subtask_and_barriers_to_all() {
+    let (mut output, port) = output(Partitioning::Global, 3, 2);
+    output.on_batch(&mut Batch::from(vec![1, 2, 3])).unwrap();
+    output.on_signal(&mut Signal::EndOfData).unwrap();
+    let expected = [Sent::Batch(0, vec![1, 2, 3]), Sent::ToAll(PortSignal::EndOfData)];
+    assert_eq!(port.take(), expected);
+}
+
+#[test]
+fn a_function_chooses_the_subtask_and_one_that_is_not_there_fails() {
+    let port = RecordingPort::new(3);
+    let partitioner = Arc::new(|record: &u64, count: u32| {
+        if *record == 99 {
+            count
+        } else {
+            *record as u32 % count
+        }
+    });
+    let mut output = Output::custom(partitioner, Box::new(port.clone()), 100);
+    output.on_batch(&mut Batch::from(vec![1, 2, 3, 4])).unwrap();
+    output.on_signal(&mut Signal::Flush).unwrap();
+    let sent = port.take();
+    assert_eq!(
+        [0, 1, 2].map(|channel| records_of(&sent, channel)),
+        [vec![3], vec![1, 4], vec![2]]
+    );
+    let error = output.on_batch(&mut Batch::from(vec![99])).unwrap_err();
+    assert_eq!(
+        (error.context("chosen"), error.context("subtasks")),
+        (Some("3"), Some("3"))
+    );
 }

@@ -111,7 +111,7 @@ fn add_wrap<T: Data, U: Data>(
         name: name.to_owned(),
         uid: None,
         parallelism: Some(INHERIT),
-        inputs: vec![StreamEdge::forward(from)],
+        inputs: vec![StreamEdge::from(from)],
         factory: NodeFactory::Operator(Arc::new(Wrap(wrap))),
         output: Some(Arc::new(OutputOf::<U>::new())),
     })

@@ -1,7 +1,7 @@
 //! Streams that go round in a loop.
 
 use crate::graph::StreamEdge;
-use crate::operator::iterate::Iterate;
+use crate::operator::identity::Identity;
 use crate::plan::loops::not_of_the_loop;
 use crate::stream::DataStream;
 use snapline_core::Data;
@@ -53,7 +53,7 @@ impl<T: Data> DataStream<T> {
     /// }
     /// ```
     pub fn iterate<O>(&self, body: impl FnOnce(Self) -> (Self, O)) -> O {
-        let looped: Self = self.transform("iterate", Iterate);
+        let looped: Self = self.transform("iterate", Identity);
         let (back, out) = body(looped.clone());
         self.env.with_graph(|graph| {
             for StreamEdge { from: head, .. } in &looped.edges {

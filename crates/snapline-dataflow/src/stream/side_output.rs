@@ -65,7 +65,7 @@ fn find<S: Data>(graph: &mut StreamGraph, of: NodeId, tag: &OutputTag<S>) -> Opt
         name: name.to_owned(),
         uid: None,
         parallelism: Some(INHERIT),
-        inputs: vec![StreamEdge::forward(of)],
+        inputs: vec![StreamEdge::from(of)],
         factory: NodeFactory::Operator(Arc::new(SideOutput::new(tag))),
         output: Some(Arc::new(OutputOf::<S>::new())),
     });

@@ -2,7 +2,9 @@
 
 use super::{InFlight, OldChannel};
 use snapline_core::{BoxedBatch, Error, Result};
-use snapline_dataflow::{JobGraph, OutputFactory, OutputPort, Partitioning, PortSignal, Signal};
+use snapline_dataflow::{
+    JobGraph, OutputFactory, OutputPort, OutputSettings, Partitioning, PortSignal, Signal,
+};
 use std::collections::BTreeMap;
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,19 +61,24 @@ impl Dealt {
         let decode = |bytes| output.decode(bytes).map_err(another_type);
         let batches = channel.batches.iter().map(|bytes| decode(bytes));
         let batches: Vec<BoxedBatch> = batches.collect::<Result<_>>()?;
-        let is_kept = channel.parallelism == to.parallelism && edge.partitioning != Partitioning::Broadcast;
+        let goes_where_it_was = !matches!(edge.partitioning, Partitioning::Broadcast | Partitioning::Global);
+        let is_kept = channel.parallelism == to.parallelism && goes_where_it_was;
         let dealt = match edge.partitioning {
             _ if is_kept => batches.into_iter().map(|batch| (channel.to.0, batch)).collect(),
-            Partitioning::Forward => deal(batches, Partitioning::Rebalance, &**output, job, to.parallelism)?,
+            pointwise if pointwise.is_pointwise() => {
+                deal(batches, Partitioning::Rebalance, &**output, job, to.parallelism)?
+            }
             partitioning => deal(batches, partitioning, &**output, job, to.parallelism)?,
         };
         for (subtask, batch) in dealt {
             let key = ChannelKey {
                 vertex: to.vertex,
                 input,
-                from: match edge.partitioning {
-                    Partitioning::Forward => subtask,
-                    _ => channel.from.0 % from.parallelism,
+                from: {
+                    let senders = edge
+                        .partitioning
+                        .senders(subtask, from.parallelism, to.parallelism);
+                    senders.start + channel.from.0 % senders.len() as u32
                 },
                 to: subtask,
             };
@@ -102,12 +109,13 @@ fn deal(
         kept: Arc::default(),
     };
     let kept = port.kept.clone();
-    let link = output.output(
+    let settings = OutputSettings {
         partitioning,
-        Box::new(port),
-        job.max_parallelism,
-        job.settings.batch_records,
-    );
+        max_parallelism: job.max_parallelism,
+        batch_records: job.settings.batch_records,
+        seed: 0,
+    };
+    let link = output.output(settings, Box::new(port));
     let mut head = output.input(link)?;
     for mut batch in batches {
         head.on_batch(&mut batch)?;

@@ -5,7 +5,7 @@ use super::snapshot::HarnessSnapshot;
 use futures::executor::block_on;
 use snapline_core::{AttemptId, BoxedBatch, Clock, Error, Result, SubtaskIndex};
 use snapline_dataflow::{
-    ErasedLink, JobGraph, JobVertex, NodeFactory, NodeId, OperatorContext, OutputPort, Partitioning,
+    ErasedLink, JobGraph, JobVertex, NodeFactory, NodeId, OperatorContext, OutputPort, OutputSettings,
     PortSignal, RestoredState, SourceHead, TaskCounters, TaskHead,
 };
 use snapline_state::CheckpointStorage;
@@ -128,10 +128,10 @@ impl Chains<'_> {
             let Some(output) = &self.job.node(from).node.output else {
                 return Err(Error::internal("a sink has an output"));
             };
-            let receivers = match edge.partitioning {
-                Partitioning::Forward => subtask..subtask + 1,
-                _ => 0..self.job.vertices[edge.vertex].parallelism,
-            };
+            let receivers = self.job.vertices[edge.vertex].parallelism;
+            let receivers = edge
+                .partitioning
+                .receivers(subtask, vertex.parallelism, receivers);
             let channel = |receiver| ChannelId {
                 vertex: edge.vertex,
                 subtask: receiver,
@@ -142,8 +142,13 @@ impl Chains<'_> {
                 channels: receivers.map(channel).collect(),
                 exchange: self.exchange.clone(),
             };
-            let (max, batch_records) = (self.job.max_parallelism, self.job.settings.batch_records);
-            ends.push(output.output(edge.partitioning, Box::new(port), max, batch_records));
+            let settings = OutputSettings {
+                partitioning: edge.partitioning,
+                max_parallelism: self.job.max_parallelism,
+                batch_records: self.job.settings.batch_records,
+                seed: u64::from(subtask),
+            };
+            ends.push(output.output(settings, Box::new(port)));
         }
         Ok(ends)
     }
@@ -186,10 +191,9 @@ impl Chains<'_> {
 pub(super) fn channels_to(job: &JobGraph, vertex: usize, subtask: u32) -> Vec<ChannelId> {
     let inputs = job.vertices[vertex].inputs.iter().enumerate();
     let channels = inputs.flat_map(|(input, edge)| {
-        let senders = match edge.partitioning {
-            Partitioning::Forward => subtask..subtask + 1,
-            _ => 0..job.node(edge.from).parallelism,
-        };
+        let senders = job.node(edge.from).parallelism;
+        let receivers = job.vertices[vertex].parallelism;
+        let senders = edge.partitioning.senders(subtask, senders, receivers);
         senders.map(move |from| ChannelId {
             vertex,
             subtask,

@@ -184,6 +184,22 @@ pub(crate) fn broadcast(seeds: Range<u64>) -> Report {
         .expect_exactly_once((1..=RECORDS / 2).flat_map(|number| [number; 3]))
 }
 
+/// One exchange of each kind after the other.
+pub(crate) fn every_partitioner(seeds: Range<u64>) -> Report {
+    Simulation::seeds(seeds)
+        .rescale(1..=3)
+        .alignments([AlignmentSettings::Aligned, AlignmentSettings::Unaligned])
+        .run(|env, world| {
+            let numbers = env.from_source(world.source(0..RECORDS), "numbers");
+            let shuffled = numbers.shuffle().map(|number| number + 1).parallelism(2);
+            let rescaled = shuffled.rescale().map(|number| number + 1).parallelism(3);
+            let chosen = rescaled.partition_custom(|number, subtasks| (number % u64::from(subtasks)) as u32);
+            let first = chosen.map(|number| number + 1).global().map(|number| number + 1);
+            first.forward().sink_to(world.sink());
+        })
+        .expect_exactly_once((0..RECORDS).map(|number| number + 4))
+}
+
 /// Each number goes round until it is small.
 pub(crate) fn looped(seeds: Range<u64>) -> Report {
     Simulation::seeds(seeds)

@@ -70,6 +70,7 @@ jobs! { jobs:
     side_outputs,
     two_pipelines,
     broadcast,
+    every_partitioner,
     any_alignment,
     looped,
     looped_and_shuffled,

@@ -21,6 +21,7 @@ mod local;
 mod loops;
 mod object_storage;
 mod operator_state;
+mod partitioners;
 mod process;
 mod recovery;
 mod regions;

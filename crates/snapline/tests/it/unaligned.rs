@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const NUMBERS: u64 = 100_000;
 
-fn unaligned(
+pub(crate) fn unaligned(
     parallelism: u32,
     storage: impl CheckpointStorage,
     alignment: AlignmentSettings,
@@ -29,7 +29,7 @@ fn unaligned(
 }
 
 /// Lets some batches through, then holds everything until checkpoints of that are complete, and stops.
-fn run_until_stuck(env: &StreamExecutionEnvironment, valve: &Valve, batches: usize) {
+pub(crate) fn run_until_stuck(env: &StreamExecutionEnvironment, valve: &Valve, batches: usize) {
     valve.allow(batches);
     let handle = block_on(env.execute_async("test")).unwrap();
     wait_for(&handle, |_| valve.is_closed());

@@ -1,4 +1,5 @@
-//! The head of a loop: what comes in and what comes back, as one stream.
+//! An operator that changes nothing: the head of a loop, where what comes in and what comes back is one stream, or a stream that is
+//! dealt out in a way of its own.
 
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
@@ -6,10 +7,10 @@ use async_trait::async_trait;
 use snapline_core::Result;
 
 /// Is not there while records flow: the next operator is what takes them.
-pub(crate) struct Iterate;
+pub(crate) struct Identity;
 
 #[async_trait]
-impl OperatorFactory for Iterate {
+impl OperatorFactory for Identity {
     async fn link(&self, _context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
         Ok(next)
     }

@@ -227,6 +227,49 @@ fn a_broadcast_record_can_change_the_state_of_every_key() {
     }
 }
 
+/// Knows no rules, and lets the numbers of its keys be.
+#[derive(Clone)]
+struct Forgetful;
+
+impl KeyedBroadcastProcessFunction<String, Pushed, Pushed> for Forgetful {
+    type Output = (String, i64);
+
+    fn process_element(
+        &mut self,
+        _: Pushed,
+        _: &mut ProcessContext<'_, String>,
+        _: &mut Collector<'_, (String, i64)>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn process_broadcast_element(
+        &mut self,
+        _: Pushed,
+        _: &mut KeyedBroadcastContext<'_, String>,
+        _: &mut Collector<'_, (String, i64)>,
+    ) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn rules_that_nobody_asks_for_are_in_the_next_snapshot() {
+    let mut first = harness(2, None);
+    assert_eq!(ask(&mut first, &["a"]), [1]);
+    first.push_untimed(pushed(RULE, "a", 10)).unwrap();
+    let snapshot = first.snapshot().unwrap();
+    let forgets = |stream: DataStream<Pushed>| {
+        let rules = stream.filter(|(kind, ..)| *kind != RECORD);
+        let records = stream.filter(|(kind, ..)| *kind == RECORD);
+        let by_key = records.key_by(|(_, key, _)| key.clone());
+        by_key.connect_broadcast(&rules).process(Forgetful)
+    };
+    let builder = OperatorHarness::builder().parallelism(3).restore(&snapshot);
+    let snapshot = builder.build(forgets).unwrap().snapshot().unwrap();
+    assert_eq!(ask(&mut harness(2, Some(&snapshot)), &["a"]), [11]);
+}
+
 /// Lets numbers through that no rule forbids, and says from how many subtasks it was told.
 #[derive(Clone, Default)]
 struct Allowed {

@@ -129,6 +129,17 @@ fn items_are_dealt_out_anew_when_the_parallelism_changes_and_none_is_lost() {
 }
 
 #[test]
+fn a_snapshot_has_the_items_of_its_moment() {
+    let mut first = harness(1, None);
+    (1..=3).for_each(|number| first.push_untimed(number).unwrap());
+    let snapshot = first.snapshot().unwrap();
+    (4..=5).for_each(|number| first.push_untimed(number).unwrap());
+    let expected = (vec![1, 2, 3], vec![1, 2, 3], vec![(0, 3)]);
+    assert_eq!(told(&mut harness(1, Some(&snapshot)), 1), [expected]);
+    assert_eq!(told(&mut first, 1)[0].1, [1, 2, 3, 4, 5]);
+}
+
+#[test]
 fn what_is_left_is_emitted_at_the_end_of_the_data() {
     let mut harness = harness(1, None);
     (1..=3).for_each(|number| harness.push(number, number).unwrap());

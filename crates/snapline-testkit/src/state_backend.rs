@@ -21,6 +21,7 @@ mod damage;
 mod evolution;
 mod expiry;
 mod key_evolution;
+mod lifetime;
 mod namespaces;
 mod restore;
 mod shelf;
@@ -102,6 +103,7 @@ macro_rules! state_backend_suite {
             value: a_batch_equals_its_single_updates_with_repeated_keys,
             typed: a_list_keeps_its_order_and_an_empty_one_is_none,
             typed: a_map_keeps_its_entries_and_goes_with_its_last,
+            typed: maps_of_keys_that_look_alike_are_apart,
             typed: an_accumulator_goes_on_where_it_was,
             typed: values_of_a_key_are_apart_by_namespace_at_any_parallelism,
             typed: lists_and_maps_are_whole_at_any_parallelism,
@@ -132,12 +134,15 @@ macro_rules! state_backend_suite {
             restore: states_are_found_by_name_and_a_new_one_is_empty,
             restore: a_state_of_another_type_is_refused_by_name,
             evolution: values_of_an_older_version_are_migrated_once,
+            evolution: namespaces_of_an_older_version_are_migrated_with_their_values,
             evolution: a_version_that_cannot_be_read_is_refused_by_name,
             evolution: what_has_expired_is_neither_returned_nor_restored,
             evolution: an_older_value_does_not_come_back_when_the_newer_expires,
             evolution: a_time_to_live_is_given_changed_and_taken,
             key_evolution: keys_of_an_older_version_become_others_and_are_dealt_out_anew,
             key_evolution: keys_that_cannot_be_migrated_are_refused,
+            lifetime: a_value_lives_its_time_after_each_write_and_leaves_nothing,
+            lifetime: a_restored_value_has_the_time_left_that_it_had,
             expiry: the_items_of_a_list_and_a_map_expire_one_by_one,
             expiry: a_read_lets_items_live_on_when_it_is_to,
             expiry: items_come_to_expire_and_to_live_for_ever,

@@ -3,7 +3,10 @@
 use super::Subject;
 use super::subject::{Keyed, OPERATOR, Program, hash, max};
 use snapline_core::{CheckpointId, Clock, Error, ErrorKind, ManualClock, SubtaskIndex, Timestamp, decode};
-use snapline_state::{ListState, StateDescriptor, StateHandle, StateTtl, TtlRefresh, ValueState};
+use snapline_state::{
+    ListState, NamespacedState, Slot, StateDescriptor, StateHandle, StateTtl, TtlRefresh, ValueState,
+};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +80,46 @@ pub(super) fn values_of_an_older_version_are_migrated_once(subject: &Subject) {
                 assert_eq!(found, Some(expected(key, is_second)), "key {key}, stored again");
             }
         }
+    }
+}
+
+/// Windows had numbers and have names now, and their values comments.
+pub(super) fn namespaces_of_an_older_version_are_migrated_with_their_values(subject: &Subject) {
+    let mut old = Program::default();
+    let counts = NamespacedState::<u64, u64, u64>::register("windows", &mut old.tables, max());
+    let mut state = subject.open(&old, &[]);
+    for (key, window) in (0..KEYS).flat_map(|key| (0..3).map(move |window| (key, window))) {
+        let put = |slot: Slot<'_, u64>| {
+            if let Slot::Vacant(vacant) = slot {
+                *vacant = Some(key + window);
+            }
+        };
+        counts.modify(&mut *state, hash(&key), &key, window, put).unwrap();
+    }
+    let mut handles = subject.snapshot(&mut state);
+
+    let name = |window: u64| format!("window {window}");
+    let migrating = StateDescriptor::new("windows")
+        .version(2)
+        .migrate(move |_, stored| {
+            let counts: BTreeMap<u64, u64> = decode(stored)?;
+            let named = counts
+                .into_iter()
+                .map(|(window, count)| (name(window), visits(count)));
+            Ok(named.collect())
+        });
+    let migrated = StateDescriptor::new("windows").version(2);
+    for descriptor in [migrating, migrated] {
+        let mut new = Program::default();
+        let windows = NamespacedState::<u64, String, Visits>::register(descriptor, &mut new.tables, max());
+        let mut state = subject.open(&new, &handles);
+        for (key, window) in (0..KEYS).flat_map(|key| (0..3).map(move |window| (key, window))) {
+            let found = windows.read(&mut *state, hash(&key), &key, &name(window), |value| {
+                value.cloned()
+            });
+            assert_eq!(found.unwrap(), Some(visits(key + window)));
+        }
+        handles = subject.snapshot(&mut state);
     }
 }
 

@@ -9,7 +9,20 @@ crate::state_backend_suite!(bytes, || Double(Flaw::None));
 crate::state_backend_suite!(live, MemoryStateBackend::new);
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 65] = [
+const BITES: [(Flaw, &str); 69] = [
+    (
+        Flaw::ValuesAreNotReplaced,
+        "a_value_lives_its_time_after_each_write_and_leaves_nothing",
+    ),
+    (
+        Flaw::ValuesAreNotReplaced,
+        "a_restored_value_has_the_time_left_that_it_had",
+    ),
+    (
+        Flaw::TypesAreNotChecked,
+        "namespaces_of_an_older_version_are_migrated_with_their_values",
+    ),
+    (Flaw::KeysAreTrimmed, "maps_of_keys_that_look_alike_are_apart"),
     (Flaw::MissingIsZero, "a_key_has_no_value_until_it_gets_one"),
     (Flaw::MissingIsZero, "an_update_may_leave_a_key_without_a_value"),
     (

@@ -115,6 +115,33 @@ pub(super) fn an_accumulator_goes_on_where_it_was(subject: &Subject) {
     }
 }
 
+pub(super) fn maps_of_keys_that_look_alike_are_apart(subject: &Subject) {
+    let mut program = Program::default();
+    let map = MapState::<String, String, u64>::register("map", &mut program.tables, max());
+    let keys = ["", "1", "1 ", "11"].map(str::to_owned);
+    let mut state = subject.open(&program, &[]);
+    for (key, number) in keys.iter().zip(0_u64..) {
+        let entries = keys.iter().map(|entry| (entry.clone(), number));
+        map.put_all(&mut *state, hash(key), key, entries).unwrap();
+        map.remove(&mut *state, hash(key), key, key).unwrap();
+    }
+    let handles = subject.snapshot(&mut state);
+    for state in [&mut state, &mut subject.open(&program, &handles)] {
+        let mut found = map.keys(&mut **state).unwrap();
+        found.sort();
+        assert_eq!(found, keys);
+        for (key, number) in keys.iter().zip(0_u64..) {
+            let others = keys.iter().filter(|entry| *entry != key);
+            let expected: BTreeMap<String, u64> = others.map(|entry| (entry.clone(), number)).collect();
+            assert_eq!(
+                map.entries(&mut **state, hash(key), key).unwrap(),
+                expected,
+                "{key:?}"
+            );
+        }
+    }
+}
+
 /// Each run opens a window for all keys and ends the one before the last, at another parallelism; odd keys have
 /// all of their windows taken at the end.
 pub(super) fn values_of_a_key_are_apart_by_namespace_at_any_parallelism(subject: &Subject) {

@@ -2,7 +2,8 @@
 
 use crate::testing::environment;
 use crate::{
-    BroadcastContext, BroadcastProcessFunction, Collector, RecordContext, StreamExecutionEnvironment,
+    BroadcastContext, BroadcastProcessFunction, Collector, OutputTag, RecordContext,
+    StreamExecutionEnvironment,
 };
 use snapline_connector::{DiscardSink, SequenceSource};
 use snapline_core::Result;
@@ -165,4 +166,42 @@ fn a_stream_that_is_told_to_all_beside_another_is_an_edge_of_its_own() {
         .map(|edge| (edge.from, edge.to, edge.partitioning))
         .collect();
     assert_eq!(edges, [(0, 2, "forward"), (1, 2, "broadcast")]);
+}
+
+#[test]
+fn exchanges_of_every_kind_and_side_outputs_have_their_names() {
+    let env = environment(2);
+    let numbers = env.from_source(SequenceSource::new(0..5), "numbers");
+    let split = numbers.flat_map(|number, out: &mut Collector<'_, u64>| out.collect(number));
+    split
+        .side_output(&OutputTag::<u64>::new("aside"))
+        .global()
+        .sink_to(DiscardSink);
+    let shuffled = split.shuffle().map(|number| number);
+    let rescaled = shuffled.rescale().map(|number| number).parallelism(4);
+    rescaled.partition_custom(|_, _| 0).sink_to(DiscardSink);
+    let plan = env.explain("exchanges").unwrap();
+    let tasks: Vec<String> = plan.tasks.iter().map(ToString::to_string).collect();
+    let expected = [
+        "numbers > flat-map > aside x2",
+        "sink x2",
+        "map x2",
+        "map > partition x4",
+        "sink x2",
+    ];
+    assert_eq!(tasks, expected);
+    let edges: Vec<_> = plan
+        .edges
+        .iter()
+        .map(|edge| (edge.from, edge.to, edge.partitioning))
+        .collect();
+    assert_eq!(
+        edges,
+        [
+            (0, 1, "global"),
+            (0, 2, "shuffle"),
+            (2, 3, "rescale"),
+            (3, 4, "custom")
+        ]
+    );
 }

@@ -65,7 +65,8 @@ pub use state::{
 };
 pub use stream::{
     BroadcastConnectedStreams, ConnectedStreams, DataStream, DataStreamSink, Either,
-    KeyedBroadcastConnectedStreams, KeyedConnectedStreams, KeyedStream, WindowedStream,
+    KeyedBroadcastConnectedStreams, KeyedConnectedStreams, KeyedStream, WindowedConnectedStreams,
+    WindowedStream,
 };
 pub use time::generator::{WatermarkGenerator, WatermarkOutput};
 pub use time::strategy::WatermarkStrategy;

@@ -3,15 +3,18 @@
 mod aggregates;
 mod async_io;
 mod broadcast;
+mod co_group;
 pub(crate) mod connected;
 mod interval_join;
 mod iterate;
 mod keyed;
 mod partitioning;
 mod side_output;
+mod temporal_join;
 mod windowed;
 
 pub use broadcast::{BroadcastConnectedStreams, KeyedBroadcastConnectedStreams};
+pub use co_group::WindowedConnectedStreams;
 pub use connected::{ConnectedStreams, Either, KeyedConnectedStreams};
 pub use keyed::KeyedStream;
 pub use windowed::WindowedStream;

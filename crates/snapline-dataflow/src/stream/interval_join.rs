@@ -167,7 +167,7 @@ fn in_range<T>(
 }
 
 /// The timestamp of the record; `None` when it is late.
-fn time_of<K>(context: &ProcessContext<'_, K>) -> Result<Option<i64>> {
+pub(super) fn time_of<K>(context: &ProcessContext<'_, K>) -> Result<Option<i64>> {
     let Some(timestamp) = context.timestamp() else {
         return Err(Error::invalid(
             "a record without a timestamp cannot be joined by time; use assign_timestamps_and_watermarks before",

@@ -3,10 +3,11 @@
 use snapline_core::{AlignmentSettings, Result, Timestamp};
 use snapline_dataflow::{
     Collector, DataStream, KeyedCoProcessFunction, ProcessContext, RuntimeContext,
-    StreamExecutionEnvironment, ValueState, WatermarkStrategy,
+    StreamExecutionEnvironment, TumblingEventTimeWindows, ValueState, WatermarkStrategy,
 };
 use snapline_testkit::simulation::{Report, Simulation, World};
 use std::ops::Range;
+use std::time::Duration;
 
 const RECORDS: u64 = 60;
 const KEYS: u64 = 7;
@@ -103,4 +104,46 @@ pub(crate) fn joined_by_time(seeds: Range<u64>) -> Report {
                 .sink_to(world.sink());
         })
         .expect_exactly_once(pairs)
+}
+
+/// Each number with all of its key in the same window.
+pub(crate) fn joined_in_windows(seeds: Range<u64>) -> Report {
+    const LENGTH: u64 = 15;
+    let together = |left: u64, right: u64| left % KEYS == right % KEYS && left / LENGTH == right / LENGTH;
+    let pairs = (0..RECORDS).flat_map(|left| (0..RECORDS).map(move |right| (left, right)));
+    Simulation::seeds(seeds)
+        .rescale(1..=3)
+        .alignments([AlignmentSettings::Aligned, AlignmentSettings::Unaligned])
+        .run(|env, world| {
+            let (left, right) = (timed(env, world, "left"), timed(env, world, "right"));
+            let by_key = left
+                .connect(&right)
+                .key_by(|number| number % KEYS, |number| number % KEYS);
+            let windows = by_key.window(TumblingEventTimeWindows::of(Duration::from_millis(LENGTH * 10)));
+            windows.join(|left, right| (*left, *right)).sink_to(world.sink());
+        })
+        .expect_exactly_once(pairs.filter(move |(left, right)| together(*left, *right)))
+}
+
+/// Each number with the newest multiple of three of its key that is not larger.
+pub(crate) fn joined_with_versions(seeds: Range<u64>) -> Report {
+    let version = |number: u64| {
+        (0..=number)
+            .rev()
+            .find(|version| version % 3 == 0 && version % KEYS == number % KEYS)
+    };
+    Simulation::seeds(seeds)
+        .rescale(1..=3)
+        .alignments([AlignmentSettings::Aligned, AlignmentSettings::Unaligned])
+        .run(|env, world| {
+            let numbers = timed(env, world, "numbers");
+            let versions = timed(env, world, "versions").filter(|number| number % 3 == 0);
+            let by_key = numbers
+                .connect(&versions)
+                .key_by(|number| number % KEYS, |version| version % KEYS);
+            by_key
+                .temporal_join(|number, version| Some((number, version.copied())))
+                .sink_to(world.sink());
+        })
+        .expect_exactly_once((0..RECORDS).map(move |number| (number, version(number))))
 }

@@ -95,6 +95,8 @@ jobs! { broadcasts:
 jobs! { joins:
     connected_streams,
     joined_by_time,
+    joined_in_windows,
+    joined_with_versions,
 }
 
 jobs! { requests:

@@ -9,10 +9,11 @@ use crate::network::Network;
 use crate::port::ResultPartition;
 use crate::probe::Probe;
 use crate::spill::Spill;
+use crate::storing::Storing;
 use crate::task::{BackEdge, Channel, GateTask, Inputs, Reporter, SourceTask, TaskControl, TaskReport, Work};
-use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use snapline_barrier::ChannelSender;
 use snapline_coordinator::CheckpointStore;
 use snapline_core::{
@@ -26,6 +27,9 @@ use snapline_dataflow::{
 use snapline_state::{ChannelOrigin, CheckpointStorage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// So many tasks are built at once: each may block a thread, and every thread keeps memory of its own.
+const AT_ONCE: usize = 16;
 
 /// What the tasks of one attempt share.
 #[derive(Clone)]
@@ -43,6 +47,7 @@ pub(crate) struct Deployment {
     /// From where tasks restore their state.
     pub(crate) storage: Arc<dyn CheckpointStorage>,
     pub(crate) reports: mpsc::UnboundedSender<(AttemptId, TaskReport)>,
+    pub(crate) storing: Storing,
 }
 
 /// A task that is ready to run.
@@ -103,7 +108,7 @@ impl Deployment {
         let (job, restored) = (self.job.clone(), states.clone());
         let in_flight = self.on_executor(async move { restored.in_flight.deal(&job) });
         let mut wiring = self.wire(in_flight.await?);
-        let mut building = Vec::new();
+        let mut builders = Vec::new();
         for (index, vertex) in self.job.vertices.iter().enumerate() {
             for subtask in 0..vertex.parallelism {
                 if !is_wanted(&self.job.task(vertex, SubtaskIndex(subtask))) {
@@ -124,10 +129,13 @@ impl Deployment {
                     states: states.clone(),
                     counters: Arc::new(TaskCounters::default()),
                 };
-                building.push(self.on_executor(builder.build(gate, senders)));
+                builders.push((builder, gate, senders));
             }
         }
-        futures::future::try_join_all(building).await
+        let build =
+            |(builder, gate, senders): (Builder, _, _)| self.on_executor(builder.build(gate, senders));
+        let building = stream::iter(builders).map(build).buffered(AT_ONCE);
+        building.try_collect().await
     }
 
     /// Runs work on the executor; what comes back waits for its outcome.
@@ -316,6 +324,7 @@ impl Builder {
             store: self.shared.store.clone(),
             counters: self.counters.clone(),
             reports: self.shared.reports.clone(),
+            storing: self.shared.storing.clone(),
             begun: BTreeMap::new(),
             running: BTreeMap::new(),
             work: Work::default(),

@@ -24,6 +24,7 @@ mod regions;
 mod restore;
 mod spill;
 mod status;
+mod storing;
 mod task;
 
 pub use cluster::{ClusterParts, LocalCluster};

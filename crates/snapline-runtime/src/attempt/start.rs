@@ -13,6 +13,7 @@ use crate::observed::Observed;
 use crate::regions::Regions;
 use crate::restore::{check_fits, states_of_all};
 use crate::status::Shared;
+use crate::storing::Storing;
 use crate::task::TaskReport;
 use futures::FutureExt;
 use futures::channel::mpsc;
@@ -99,6 +100,7 @@ impl Start {
             store: self.store.clone(),
             storage: self.restored.storage().clone(),
             reports: sender,
+            storing: Storing::default(),
         };
         let tasks = deployment.build(states.clone()).await?;
         let (attempt, outcomes) = self.attempt(committers, deployment, states, &tasks);

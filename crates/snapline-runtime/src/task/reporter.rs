@@ -4,8 +4,9 @@ mod persist;
 
 use crate::executor::Executor;
 use crate::probe::{Probe, TaskStep};
+use crate::storing::Storing;
 use futures::channel::{mpsc, oneshot};
-use futures::future::{AbortHandle, abortable};
+use futures::future::{AbortHandle, BoxFuture, abortable};
 use futures::{FutureExt, StreamExt};
 use persist::{Stored, persist_all, persist_channels};
 use snapline_barrier::TaskCut;
@@ -59,6 +60,7 @@ pub(crate) struct Reporter {
     pub(crate) store: Arc<CheckpointStore>,
     pub(crate) counters: Arc<TaskCounters>,
     pub(crate) reports: mpsc::UnboundedSender<(AttemptId, TaskReport)>,
+    pub(crate) storing: Storing,
     /// Snapshots that are not complete yet, being stored.
     pub(crate) begun: BTreeMap<CheckpointId, oneshot::Receiver<Result<Stored>>>,
     /// What gives up the work for a checkpoint.
@@ -217,7 +219,20 @@ impl Reporter {
         let sender = self.work.sender.clone();
         let (work, handle) = abortable(work.map(|()| drop(sender)));
         self.running.entry(checkpoint).or_default().push(handle);
-        self.executor.spawn_io(work.map(|_| ()).boxed());
+        let work = work.map(|_| ()).boxed();
+        match self.storing.turn() {
+            Some(turn) => self.executor.spawn_io(work.map(|()| drop(turn)).boxed()),
+            None => self.executor.spawn(self.in_turn(work).boxed()),
+        }
+    }
+
+    /// Waits until others have stored theirs.
+    fn in_turn(&self, work: BoxFuture<'static, ()>) -> impl Future<Output = ()> + use<> {
+        let (executor, next) = (self.executor.clone(), self.storing.next_turn());
+        async move {
+            let turn = next.await;
+            executor.spawn_io(work.map(|()| drop(turn)).boxed());
+        }
     }
 
     /// Ready when all that the task has snapshotted is acknowledged or given up. It snapshots nothing

@@ -18,9 +18,9 @@ use unclaimed::{Gathering, UnclaimedTable};
 
 /// Keeps state as live values in the memory of the process.
 ///
-/// A freeze takes constant time. The entries are then encoded a few hundred at a time in
-/// [`KeyedStateBackend::poll_advance`]; an entry that changes before its turn is encoded when it
-/// changes.
+/// A freeze takes constant time. The entries are then copied a few thousand at a time in
+/// [`KeyedStateBackend::poll_advance`], and encoded where the snapshot is stored; an entry that changes before its turn
+/// is copied when it changes. Entries that own memory, or are long, are encoded at once in place of copied.
 ///
 /// A snapshot holds what has changed since the checkpoint before, as long as such deltas are short in comparison
 /// with the full snapshot that they build on, see [`MemoryStateBackend::full_snapshots`].

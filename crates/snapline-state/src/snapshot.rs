@@ -1,5 +1,7 @@
 //! The asynchronous half of a snapshot: from a frozen table to the storage.
 
+use crate::format::block::copied::CopiedEntries;
+use crate::format::block::open_block::OpenBlock;
 use crate::format::block::recoder::Recoder;
 use crate::handle::{HandleKind, StateHandle, StateLocation};
 use crate::local_copies::Copying;
@@ -180,6 +182,8 @@ pub fn block_channel() -> (BlockSender, BlockReceiver) {
         BlockReceiver {
             receiver,
             waiting,
+            open: OpenBlock::new(),
+            next: None,
             ended: false,
         },
     )
@@ -188,6 +192,7 @@ pub fn block_channel() -> (BlockSender, BlockReceiver) {
 #[derive(Debug)]
 enum Piece {
     Bytes(Bytes),
+    Copies(CopiedEntries),
     End,
     Failed(Error),
 }
@@ -210,6 +215,12 @@ impl BlockSender {
     pub fn send(&self, piece: Bytes) {
         self.waiting.bytes.fetch_add(piece.len(), Ordering::Relaxed);
         let _ = self.sender.unbounded_send(Piece::Bytes(piece));
+    }
+
+    /// Sends entries that are yet to be encoded; lost when the snapshot was given up.
+    pub(crate) fn send_copies(&self, entries: CopiedEntries) {
+        self.waiting.bytes.fetch_add(entries.bytes(), Ordering::Relaxed);
+        let _ = self.sender.unbounded_send(Piece::Copies(entries));
     }
 
     /// Says that the snapshot is whole. Without it the receiver ends with an error.
@@ -242,46 +253,82 @@ impl BlockSender {
     }
 }
 
-/// The snapshot's end of a [`block_channel`]: a stream of pieces.
+/// The snapshot's end of a [`block_channel`]: a stream of pieces. What the task has only copied is encoded here.
 #[derive(Debug)]
 pub struct BlockReceiver {
     receiver: mpsc::UnboundedReceiver<Piece>,
     waiting: Arc<Waiting>,
+    /// What has been encoded here.
+    open: OpenBlock,
+    /// What was received, but comes behind the open block.
+    next: Option<Piece>,
     ended: bool,
+}
+
+impl BlockReceiver {
+    /// What comes out for a piece, if anything does yet; `None` in it at the end.
+    fn receive(&mut self, piece: Option<Piece>) -> Option<Option<Result<Bytes>>> {
+        let before = match &piece {
+            Some(Piece::Copies(entries)) => self.open.take_all_but_entries_of(entries.table()),
+            Some(Piece::Bytes(_) | Piece::End) => self.open.take(),
+            Some(Piece::Failed(_)) | None => None,
+        };
+        if let Some(block) = before {
+            self.next = piece;
+            return Some(Some(Ok(block)));
+        }
+        match piece {
+            Some(Piece::Copies(entries)) => return self.encode(entries).map(Some),
+            Some(Piece::Bytes(piece)) => {
+                self.make_room(piece.len());
+                return Some(Some(Ok(piece)));
+            }
+            _ => self.ended = true,
+        }
+        Some(match piece {
+            Some(Piece::Failed(error)) => Some(Err(error)),
+            Some(_) => None,
+            None => Some(Err(Error::cancelled(
+                "the task ended before its snapshot was whole",
+            ))),
+        })
+    }
+
+    /// Encodes entries; the block that they are in, if it is long enough.
+    fn encode(&mut self, entries: CopiedEntries) -> Option<Result<Bytes>> {
+        let bytes = entries.bytes();
+        let outcome = entries.encode(&mut self.open);
+        self.make_room(bytes);
+        self.ended = outcome.is_err();
+        match outcome {
+            Ok(()) => self.open.take_long().map(Ok),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    fn make_room(&self, bytes: usize) {
+        self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.waiting.task.wake();
+    }
 }
 
 impl futures::Stream for BlockReceiver {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let piece = match self.receiver.poll_next_unpin(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(piece) => piece,
-        };
-        match piece {
-            Some(Piece::Bytes(piece)) => {
-                self.waiting.bytes.fetch_sub(piece.len(), Ordering::Relaxed);
-                self.waiting.task.wake();
-                Poll::Ready(Some(Ok(piece)))
-            }
-            Some(Piece::End) => {
-                self.ended = true;
-                Poll::Ready(None)
-            }
-            Some(Piece::Failed(error)) => {
-                self.ended = true;
-                Poll::Ready(Some(Err(error)))
-            }
-            None => {
-                self.ended = true;
-                Poll::Ready(Some(Err(Error::cancelled(
-                    "the task ended before its snapshot was whole",
-                ))))
+        while !self.ended {
+            let piece = match self.next.take() {
+                Some(piece) => Some(piece),
+                None => match self.receiver.poll_next_unpin(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(piece) => piece,
+                },
+            };
+            if let Some(out) = self.receive(piece) {
+                return Poll::Ready(out);
             }
         }
+        Poll::Ready(None)
     }
 }
 

@@ -4,7 +4,7 @@
 //! of at most a few thousand buckets. A full segment splits in two, so neither growing nor freezing
 //! ever touches the whole table. Segments follow each other in the order of key groups.
 //!
-//! Freezing bumps a generation number. Afterwards [`LiveTable::drain`] encodes some kilobytes of
+//! Freezing bumps a generation number. Afterwards [`LiveTable::drain`] copies or encodes some kilobytes of
 //! buckets at a time and marks them; a write to a bucket that was not yet encoded keeps its
 //! before-image first, and marks it. A segment that moves takes its marks along. So
 //! writers pay for the entries that they change during a snapshot, the rest is copied between batches.
@@ -28,7 +28,7 @@ use crate::format::block::BlockWriter;
 use crate::format::block::stored::StoredEntries;
 use crate::spec::{LiveTable, TableId};
 use buckets::Full;
-use frozen::{BeforeImages, Run};
+use frozen::{BeforeImages, Run, Spare};
 use phase::Phase;
 use segments::Segments;
 use snapline_core::{Data, Key, KeyGroup, KeyGroupRange, MaxParallelism, Result, StableHasher};
@@ -77,7 +77,9 @@ pub struct StateTable<K, V> {
     wants_changes: bool,
     /// How many removed keys are kept, about.
     removals: usize,
-    freeze: Option<Freeze>,
+    freeze: Option<Freeze<K, V>>,
+    /// The running snapshot has all entries with lower low hashes.
+    drained_to: u64,
     sweep: BucketPlace,
     hasher: StableHasher,
     max_parallelism: MaxParallelism,
@@ -85,19 +87,21 @@ pub struct StateTable<K, V> {
 
 /// A freeze that is being drained.
 #[derive(Debug)]
-struct Freeze {
+struct Freeze<K, V> {
     /// The low hash at which the next segment to drain begins.
     next: u64,
-    before: BeforeImages,
+    before: BeforeImages<K, V>,
+    spare: Spare<K, V>,
     is_done: bool,
     failure: Option<snapline_core::Error>,
 }
 
-impl Freeze {
+impl<K: Key, V: Data> Freeze<K, V> {
     fn new() -> Self {
         Self {
             next: 0,
             before: BeforeImages::new(),
+            spare: Spare::new(),
             is_done: false,
             failure: None,
         }
@@ -105,8 +109,8 @@ impl Freeze {
 
     /// Keeps an entry as it is. The snapshot fails if it cannot be encoded.
     #[inline]
-    fn keep<K: Key, V: Data>(&mut self, hash: u64, full: &Full<K, V>) {
-        if let Err(error) = self.before.keep(hash, &full.key, &full.value) {
+    fn keep(&mut self, hash: u64, full: &Full<K, V>) {
+        if let Err(error) = self.before.keep(hash, full) {
             self.failure = Some(error);
         }
     }
@@ -123,6 +127,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
             wants_changes: false,
             removals: 0,
             freeze: None,
+            drained_to: 0,
             sweep: BucketPlace::default(),
             hasher: StableHasher::new(),
             max_parallelism,
@@ -177,7 +182,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
     #[inline(always)]
     fn value_to_change(&mut self, hash: u64, key: &K) -> Option<&mut V> {
         let segment = self.segments.position_of(hash);
-        if self.phase.is_frozen {
+        if self.is_undrained(hash) {
             self.keep_before_image(segment, hash, key);
         }
         self.segments[segment].value_to_change(hash, key, &self.phase)
@@ -186,7 +191,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// Removes the value of a key and returns it.
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<V> {
         let segment = self.segments.position_of(hash);
-        if self.phase.is_frozen {
+        if self.is_undrained(hash) {
             self.keep_before_image(segment, hash, key);
         }
         let removed = self.segments[segment].remove(hash, key, self.phase, &mut self.hasher);
@@ -220,6 +225,12 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// All entries, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.segments.iter()
+    }
+
+    /// Whether a running snapshot may still need an entry with this hash.
+    #[inline(always)]
+    fn is_undrained(&self, hash: u64) -> bool {
+        self.phase.is_frozen && u64::from(hash as u32) >= self.drained_to
     }
 
     /// Gives the running snapshot an entry that is about to change, if there is such.
@@ -271,8 +282,8 @@ impl<K: Key, V: Data> StateTable<K, V> {
         self.len += 1;
     }
 
-    /// Encodes segments from `freeze.next` on, until the run has enough.
-    fn fill(&mut self, freeze: &mut Freeze, run: &mut Run) -> Result<()> {
+    /// Takes segments from `freeze.next` on, until the run has enough.
+    fn fill(&mut self, freeze: &mut Freeze<K, V>, run: &mut Run<K, V>) -> Result<()> {
         if let Some(error) = freeze.failure.take() {
             return Err(error);
         }
@@ -333,6 +344,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
             self.removals = 0;
         }
         self.freeze = Some(Freeze::new());
+        self.drained_to = 0;
         self.phase.is_frozen = true;
         self.phase.generation
     }
@@ -355,6 +367,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
             (self.phase.base, self.removals) = (since, 0);
         }
         self.freeze = Some(Freeze::new());
+        self.drained_to = 0;
         self.phase.is_frozen = true;
         self.phase.generation
     }
@@ -363,7 +376,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
         let Some(mut freeze) = self.freeze.take() else {
             return Ok(true);
         };
-        let mut run = Run::default();
+        let mut run = Run::with(freeze.spare.take());
         if let Err(error) = self.fill(&mut freeze, &mut run) {
             self.thaw();
             return Err(error);
@@ -372,9 +385,10 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
             let group = |low: u32| self.max_parallelism.key_group(u64::from(low)).0;
             let groups = KeyGroupRange::new(group(first), group(last) + 1);
             out.append_removed(table, groups, run.removed.keys, &run.removed.payload);
-            out.append(table, groups, run.entries, &run.payload);
+            run.kept.write(table, groups, &freeze.spare, out);
         }
         let done = freeze.is_done;
+        self.drained_to = freeze.next;
         match done {
             true => self.thaw(),
             false => self.freeze = Some(freeze),

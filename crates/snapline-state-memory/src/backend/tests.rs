@@ -102,11 +102,12 @@ fn a_value_that_cannot_be_encoded_fails_its_snapshot_once_and_says_why() {
     let target = target();
     let (persisted, (_, advanced)) =
         block_on(join(snapshot.persist(&target), async { advance(&mut *state) }));
-    for error in [persisted.unwrap_err(), advanced.unwrap_err()] {
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.to_string().contains("state: numbers"), "{error}");
-        assert!(error.to_string().contains("Fussy"), "{error}");
-    }
+    let error = persisted.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("state: numbers"), "{error}");
+    assert!(error.to_string().contains("Fussy"), "{error}");
+    // Numbers are encoded where they are stored, so the task hears nothing of it.
+    advanced.unwrap();
     assert_eq!(advance(&mut *state).0, 1);
 
     (0..100).for_each(|key| set(&numbers, &mut *state, key, 14));

@@ -9,8 +9,10 @@
 //! way, without values: they had a value in the snapshot that the delta builds on. A key may be removed
 //! and have an entry as well; then it came back. An `end` block (kind 2) closes the file.
 
+pub(crate) mod copied;
 pub(crate) mod decoder;
 mod header;
+pub(crate) mod open_block;
 mod pass;
 pub(crate) mod recoder;
 pub(crate) mod restore;
@@ -23,16 +25,14 @@ use crate::snapshot::BlockSender;
 use crate::spec::TableId;
 use crate::ttl::Living;
 use bytes::Bytes;
+use copied::{CopiedEntries, Copies};
 use decoder::{BlockDecoder, Checks};
 use header::{END, ENTRIES, HEADER_LEN, Header, META, REMOVED};
+use open_block::OpenBlock;
 use restore::RestoredEntry;
 use serde::{Deserialize, Serialize};
 use snapline_core::{Codec, Error, KeyGroupRange, Result, ShortBytes, encode_into};
 use std::sync::Arc;
-
-const BLOCK_BYTES: usize = 256 * 1024;
-/// By how much a block is usually longer: a little more than what a table drains at a time.
-const ROOM: usize = 24 * 1024;
 
 /// What a table in a file is. Two with the same names of types are equal, whatever is known of their schemas.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -188,16 +188,12 @@ impl Entry<'_> {
 #[derive(Debug)]
 pub struct BlockWriter {
     sender: BlockSender,
-    table: TableId,
-    key_groups: KeyGroupRange,
-    /// How many entries, or removed keys, wait.
-    entries: u32,
-    /// Which of both they are.
-    kind: u8,
+    open: OpenBlock,
+    /// The name of the table that was begun last.
+    name: Arc<str>,
     has_entries: bool,
     /// By table, which entries are to be written.
     living: Arc<[Option<Living>]>,
-    buffer: Vec<u8>,
 }
 
 impl BlockWriter {
@@ -208,16 +204,12 @@ impl BlockWriter {
             codec: Codec::None,
         };
         sender.send(Bytes::copy_from_slice(&envelope.encode()));
-        let none = KeyGroupRange::new(0, 0);
         Self {
             sender,
-            table: TableId(0),
-            key_groups: none,
-            entries: 0,
-            kind: ENTRIES,
+            open: OpenBlock::new(),
+            name: Arc::default(),
             has_entries: false,
             living: Arc::default(),
-            buffer: vec![0; HEADER_LEN],
         }
     }
 
@@ -238,20 +230,36 @@ impl BlockWriter {
         self.flush();
         let json = serde_json::to_vec(meta)
             .map_err(|error| Error::internal("table meta has no JSON").because(error))?;
-        self.buffer.extend_from_slice(&json);
-        self.table = table;
-        self.send_block(META);
+        self.name = meta.name.as_str().into();
+        self.send_block(META, table, &json);
         Ok(())
     }
 
     /// Appends encoded entries of a table that has begun, all of these key groups.
     pub fn append(&mut self, table: TableId, key_groups: KeyGroupRange, entries: u32, payload: &[u8]) {
-        let living = self.living.get(usize::from(table.0)).and_then(Option::as_ref);
         // What cannot be read is the affair of whoever restores it.
-        match living.map(|living| living.of(entries, payload)) {
+        match self.living(table).map(|living| living.of(entries, payload)) {
             Some(Ok((entries, payload))) => self.push(ENTRIES, table, key_groups, entries, &payload),
             _ => self.push(ENTRIES, table, key_groups, entries, payload),
         }
+    }
+
+    /// The same for entries of the table that was begun last, which the snapshot encodes.
+    pub(crate) fn append_copies(
+        &mut self,
+        table: TableId,
+        key_groups: KeyGroupRange,
+        copies: Box<dyn Copies>,
+    ) {
+        self.flush();
+        self.has_entries = true;
+        self.sender.send_copies(CopiedEntries {
+            table,
+            name: self.name.clone(),
+            key_groups,
+            copies,
+            living: self.living(table).cloned(),
+        });
     }
 
     /// Appends encoded keys of a table that has begun, all of these key groups, which are gone.
@@ -259,25 +267,20 @@ impl BlockWriter {
         self.push(REMOVED, table, key_groups, keys, payload);
     }
 
+    fn living(&self, table: TableId) -> Option<&Living> {
+        self.living.get(usize::from(table.0)).and_then(Option::as_ref)
+    }
+
     fn push(&mut self, kind: u8, table: TableId, key_groups: KeyGroupRange, entries: u32, payload: &[u8]) {
         if entries == 0 {
             return;
         }
         self.has_entries = true;
-        if (table, kind) != (self.table, self.kind) {
-            self.flush();
-            (self.table, self.kind) = (table, kind);
-        }
-        self.key_groups = if self.entries == 0 {
-            key_groups
-        } else {
-            hull(self.key_groups, key_groups)
-        };
-        self.entries += entries;
-        self.buffer.extend_from_slice(payload);
-        if self.buffer.len() >= BLOCK_BYTES {
-            self.flush();
-        }
+        let other = self.open.take_other(kind, table);
+        self.send(other);
+        self.open.append(key_groups, entries).extend_from_slice(payload);
+        let long = self.open.take_long();
+        self.send(long);
     }
 
     /// Whether there is anything but the names of tables.
@@ -298,29 +301,25 @@ impl BlockWriter {
     /// Ends the file.
     pub fn finish(mut self) {
         self.flush();
-        self.send_block(END);
+        self.send_block(END, TableId(0), &[]);
         self.sender.finish();
     }
 
     fn flush(&mut self) {
-        if self.entries > 0 {
-            self.send_block(self.kind);
+        let block = self.open.take();
+        self.send(block);
+    }
+
+    fn send(&self, block: Option<Bytes>) {
+        if let Some(block) = block {
+            self.sender.send(block);
         }
     }
 
-    fn send_block(&mut self, kind: u8) {
-        // After a full block another is likely: room at once saves copying it as it grows.
-        let is_full = self.buffer.len() >= BLOCK_BYTES;
-        let mut next = Vec::with_capacity(if is_full { BLOCK_BYTES + ROOM } else { HEADER_LEN });
-        next.resize(HEADER_LEN, 0);
-        let mut block = std::mem::replace(&mut self.buffer, next);
-        if block.capacity() > block.len() + ROOM {
-            // The block may be kept for as long as its checkpoint.
-            block.shrink_to_fit();
-        }
-        Header::new(kind, self.table, self.key_groups, self.entries).seal(&mut block);
-        self.entries = 0;
-        self.key_groups = KeyGroupRange::new(0, 0);
+    /// Sends a block without entries.
+    fn send_block(&self, kind: u8, table: TableId, payload: &[u8]) {
+        let mut block = [&[0; HEADER_LEN], payload].concat();
+        Header::new(kind, table, KeyGroupRange::new(0, 0), 0).seal(&mut block);
         self.sender.send(block.into());
     }
 }
@@ -375,10 +374,6 @@ impl Iterator for BlockReader {
         self.done = !matches!(block, Some(Ok(_)));
         block
     }
-}
-
-fn hull(a: KeyGroupRange, b: KeyGroupRange) -> KeyGroupRange {
-    KeyGroupRange::new(a.start().min(b.start()), a.end().max(b.end()))
 }
 
 #[inline]

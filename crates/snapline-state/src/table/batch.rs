@@ -96,7 +96,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
     #[inline]
     fn update_at(&mut self, (segment, bucket): Place, hash: u64, key: K, change: impl FnOnce(Slot<'_, V>)) {
         let (segment, likely) = (segment as usize, bucket as usize);
-        if self.phase.is_frozen {
+        if self.is_undrained(hash) {
             self.keep_before_image_from(segment, likely, hash, &key);
         }
         if let Some(value) = self.segments[segment].value_to_change_from(likely, &key, &self.phase) {

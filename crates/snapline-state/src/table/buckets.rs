@@ -27,8 +27,8 @@ pub(super) struct Full<K, V> {
     pub(super) value: V,
 }
 
-/// Longer entries do not lie flat: several of them are looked at until the right one is found.
-const LONGEST_FLAT: usize = 64;
+/// Longer entries are not copied, and do not lie flat: several of them are looked at until the right one is found.
+const LONGEST_PLAIN: usize = 64;
 
 /// How large the table is of which the buckets are a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(super) enum Extent {
 impl<K: Key, V: Data> Buckets<K, V> {
     /// The lowest of eight bits of a hash that say, about, where in a table an entry lies. A small table, for which the
     /// order does not matter, may have another.
-    pub(super) const ORDERED_FROM: u32 = if can_be_flat::<K, V>() { 56 } else { 4 };
+    pub(super) const ORDERED_FROM: u32 = if is_plain::<K, V>() { 56 } else { 4 };
 
     /// None, with room for nothing.
     pub(super) const fn new() -> Self {
@@ -51,7 +51,7 @@ impl<K: Key, V: Data> Buckets<K, V> {
     /// Room for at least so many entries, and at least for one.
     pub(super) fn with_room_for(entries: usize, extent: Extent) -> Self {
         match extent {
-            Extent::Large if can_be_flat::<K, V>() => Self::Flat(Flat::with_room_for(entries)),
+            Extent::Large if is_plain::<K, V>() => Self::Flat(Flat::with_room_for(entries)),
             _ => Self::Tagged(Tagged::with_room_for(entries)),
         }
     }
@@ -59,7 +59,7 @@ impl<K: Key, V: Data> Buckets<K, V> {
     /// How many entries there is room for in about so many buckets, a power of two.
     pub(super) const fn room_of(buckets: usize, extent: Extent) -> usize {
         match extent {
-            Extent::Large if can_be_flat::<K, V>() => flat::room_of(flat::places_of(buckets / 8 * 7)),
+            Extent::Large if is_plain::<K, V>() => flat::room_of(flat::places_of(buckets / 8 * 7)),
             _ => tagged::room_of(buckets),
         }
     }
@@ -209,10 +209,10 @@ impl<K: Key, V: Data> Buckets<K, V> {
     }
 }
 
-/// Whether entries of these types may lie flat. Empty places are filled with copies of an entry, so copies must be cheap
-/// and need no end.
-const fn can_be_flat<K, V>() -> bool {
-    !std::mem::needs_drop::<Full<K, V>>() && size_of::<Full<K, V>>() <= LONGEST_FLAT
+/// Whether copies of entries of these types are cheap and need no end. Such entries may lie flat, where empty places
+/// are filled with copies.
+pub(super) const fn is_plain<K, V>() -> bool {
+    !std::mem::needs_drop::<Full<K, V>>() && size_of::<Full<K, V>>() <= LONGEST_PLAIN
 }
 
 /// The bits that are set, from the lowest on.
@@ -348,9 +348,9 @@ mod tests {
 
     #[test]
     fn numbers_may_lie_flat_and_texts_may_not() {
-        assert!(can_be_flat::<u64, u64>() && can_be_flat::<(u32, bool), [u64; 4]>());
-        assert!(can_be_flat::<u8, ()>() && !can_be_flat::<u64, [u64; 8]>());
-        assert!(!can_be_flat::<String, u64>() && !can_be_flat::<u64, Vec<u8>>());
+        assert!(is_plain::<u64, u64>() && is_plain::<(u32, bool), [u64; 4]>());
+        assert!(is_plain::<u8, ()>() && !is_plain::<u64, [u64; 8]>());
+        assert!(!is_plain::<String, u64>() && !is_plain::<u64, Vec<u8>>());
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! What is remembered for a running snapshot.
 
 mod before_images;
+mod kept;
 
 pub(super) use before_images::BeforeImages;
+pub(super) use kept::{Kept, Spare};
 
 use super::changes::Removed;
-use crate::format::block::Entry;
-use serde::Serialize;
-use snapline_core::Result;
+use snapline_core::{Data, Key};
 use snapline_prefetch::prefetch;
 use std::ops::Range;
 
 /// A drain stops when it has done this much work: some tens of microseconds.
 const QUANTUM: usize = 32 * 1024;
+/// The same in bytes of copies, which take less time than to encode entries.
+const QUANTUM_OF_COPIES: usize = 64 * 1024;
 
 /// The buckets of a segment that a running snapshot has or must not have.
 #[derive(Debug, Default)]
@@ -23,11 +25,10 @@ pub(super) struct Frozen {
     marks: Box<[u64]>,
 }
 
-/// Encoded entries of neighbouring segments.
-#[derive(Debug, Default)]
-pub(super) struct Run {
-    pub(super) payload: Vec<u8>,
-    pub(super) entries: u32,
+/// Entries of neighbouring segments.
+#[derive(Debug)]
+pub(super) struct Run<K, V> {
+    pub(super) kept: Kept<K, V>,
     pub(super) removed: Removed,
     /// How many words of bits were looked at.
     pub(super) work: usize,
@@ -92,23 +93,24 @@ impl Frozen {
     }
 }
 
-impl Run {
+impl<K: Key, V: Data> Run<K, V> {
+    /// Nothing, with room for entries.
+    pub(super) fn with(kept: Kept<K, V>) -> Self {
+        Self {
+            kept,
+            removed: Removed::default(),
+            work: 0,
+            hashes: None,
+        }
+    }
+
     pub(super) fn has_enough(&self) -> bool {
-        self.payload.len() + self.work >= QUANTUM
+        self.kept.share_of_quantum() + self.work >= QUANTUM
     }
 
-    /// Encodes an entry.
-    #[inline]
-    pub(super) fn push<K: Serialize, V: Serialize>(&mut self, key: &K, value: &V) -> Result<()> {
-        Entry::encode(key, value, &mut self.payload)?;
-        self.entries += 1;
-        Ok(())
-    }
-
-    /// Appends encoded entries whose keys have some of these hashes.
-    fn append(&mut self, payload: &[u8], entries: u32, hashes: &Range<u64>) {
-        self.payload.extend_from_slice(payload);
-        self.entries += entries;
+    /// Appends entries whose keys have some of these hashes.
+    fn append(&mut self, kept: &Kept<K, V>, hashes: &Range<u64>) {
+        self.kept.append(kept);
         self.widen(hashes.start as u32, (hashes.end - 1) as u32);
     }
 

@@ -264,7 +264,7 @@ impl<K: Key, V: Data> Segment<K, V> {
 
     /// Encodes what is left of the segment as it was when the snapshot was taken, until the run has
     /// enough; `true` when nothing is left.
-    pub(super) fn drain(&mut self, phase: Phase, run: &mut Run) -> Result<bool> {
+    pub(super) fn drain(&mut self, phase: Phase, run: &mut Run<K, V>) -> Result<bool> {
         let generation = phase.generation;
         if self.drained == generation {
             return Ok(true);
@@ -284,7 +284,7 @@ impl<K: Key, V: Data> Segment<K, V> {
     }
 
     /// Hands the keys out that were removed, once for each snapshot.
-    fn drain_removed(&mut self, generation: u64, run: &mut Run) {
+    fn drain_removed(&mut self, generation: u64, run: &mut Run<K, V>) {
         let first_hash = self.first_hash;
         if let Some((removed, last_hash)) = self.changes.older_removed(generation) {
             run.removed.payload.extend_from_slice(&removed.payload);
@@ -294,18 +294,18 @@ impl<K: Key, V: Data> Segment<K, V> {
     }
 
     /// Encodes the buckets that the snapshot has not got yet; `false` when the run has enough before.
-    fn drain_buckets(&mut self, phase: Phase, run: &mut Run) -> Result<bool> {
+    fn drain_buckets(&mut self, phase: Phase, run: &mut Run<K, V>) -> Result<bool> {
         run.widen(self.first_hash, self.last_hash());
         for word in 0..self.buckets.count().div_ceil(64) {
+            if run.has_enough() {
+                let frozen = self.frozen.of(phase.generation, self.buckets.count());
+                frozen.mark_all_before(64 * word);
+                return Ok(false);
+            }
             for bit in bits(self.undrained(word, phase, run)) {
                 let bucket = 64 * word + bit;
-                if run.has_enough() {
-                    let frozen = self.frozen.of(phase.generation, self.buckets.count());
-                    frozen.mark_all_before(bucket);
-                    return Ok(false);
-                }
                 if let Some(full) = self.buckets.get(bucket) {
-                    run.push(&full.key, &full.value)?;
+                    run.kept.push(full)?;
                 }
             }
         }
@@ -314,7 +314,7 @@ impl<K: Key, V: Data> Segment<K, V> {
 
     /// A bit for each of 64 buckets that the snapshot has not got yet.
     #[inline]
-    fn undrained(&self, word: usize, phase: Phase, run: &mut Run) -> u64 {
+    fn undrained(&self, word: usize, phase: Phase, run: &mut Run<K, V>) -> u64 {
         let wanted = match phase.only_changes {
             true => self.changes.older().get(word).copied().unwrap_or(0),
             false => u64::MAX,

@@ -1,9 +1,8 @@
 //! Entries as they were before they changed.
 
-use super::Run;
-use crate::format::block::Entry;
-use serde::Serialize;
-use snapline_core::Result;
+use super::{Kept, Run};
+use crate::table::buckets::Full;
+use snapline_core::{Data, Key, Result};
 
 /// So many shares of the low hashes, each with entries of its own: few enough that the ends of all stay in the cache
 /// while entries come in no order, and so many that they can be written with the entries beside which they belong.
@@ -12,54 +11,43 @@ const SHARES: u64 = 256;
 /// How many low hashes a share has.
 const HASHES: u64 = (1 << 32) / SHARES;
 
-/// The entries that a running snapshot has got early, encoded, by the hashes of their keys.
+/// The entries that a running snapshot has got early, by the hashes of their keys.
 #[derive(Debug)]
-pub(in crate::table) struct BeforeImages {
-    shares: Vec<Share>,
+pub(in crate::table) struct BeforeImages<K, V> {
+    shares: Vec<Kept<K, V>>,
     /// The first share that was not handed out.
     next: u64,
 }
 
-#[derive(Debug, Default, Clone)]
-struct Share {
-    payload: Vec<u8>,
-    entries: u32,
-}
-
-impl BeforeImages {
+impl<K: Key, V: Data> BeforeImages<K, V> {
     /// None.
     pub(in crate::table) fn new() -> Self {
         Self {
-            shares: vec![Share::default(); SHARES as usize],
+            shares: std::iter::repeat_with(Kept::default)
+                .take(SHARES as usize)
+                .collect(),
             next: 0,
         }
     }
 
     /// Keeps an entry.
     #[inline]
-    pub(in crate::table) fn keep<K: Serialize, V: Serialize>(
-        &mut self,
-        hash: u64,
-        key: &K,
-        value: &V,
-    ) -> Result<()> {
+    pub(in crate::table) fn keep(&mut self, hash: u64, full: &Full<K, V>) -> Result<()> {
         let share = &mut self.shares[(u64::from(hash as u32) / HASHES) as usize];
-        Entry::encode(key, value, &mut share.payload)?;
-        share.entries += 1;
-        Ok(())
+        share.push(full)
     }
 
     /// Moves the entries of the next share to a run, if none comes to it any more because all of its hashes are below
     /// this one; whether there was such a share.
-    pub(in crate::table) fn move_share(&mut self, drained_to: u64, run: &mut Run) -> bool {
+    pub(in crate::table) fn move_share(&mut self, drained_to: u64, run: &mut Run<K, V>) -> bool {
         let hashes = self.next * HASHES..(self.next + 1) * HASHES;
         if self.next == SHARES || hashes.end > drained_to {
             return false;
         }
         let share = std::mem::take(&mut self.shares[self.next as usize]);
         self.next += 1;
-        if share.entries > 0 {
-            run.append(&share.payload, share.entries, &hashes);
+        if !share.is_empty() {
+            run.append(&share, &hashes);
         }
         true
     }
@@ -73,12 +61,16 @@ mod tests {
     fn a_share_is_handed_out_once_and_only_when_all_of_its_hashes_are_drained() {
         let mut before = BeforeImages::new();
         for hash in [0, HASHES - 1, HASHES, 3 * HASHES, u64::from(u32::MAX)] {
-            before.keep(hash | 7 << 40, &hash, &1_u8).unwrap();
+            let full = Full {
+                key: hash,
+                value: 1_u8,
+            };
+            before.keep(hash | 7 << 40, &full).unwrap();
         }
-        let mut run = Run::default();
+        let mut run = Run::with(Kept::default());
         let mut move_up_to = |hash| {
             while before.move_share(hash, &mut run) {}
-            (run.entries, run.hashes())
+            (run.kept.len(), run.hashes())
         };
         assert_eq!(move_up_to(HASHES - 1), (0, None));
         let first = (0, (HASHES - 1) as u32);
@@ -87,6 +79,5 @@ mod tests {
         assert_eq!(move_up_to(3 * HASHES).0, 3);
         assert_eq!(move_up_to(1 << 32), (5, Some((0, u32::MAX))));
         assert_eq!(move_up_to(1 << 32).0, 5);
-        assert_eq!(Entry::iter(&run.payload).count(), 5);
     }
 }

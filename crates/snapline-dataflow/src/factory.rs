@@ -144,7 +144,7 @@ pub struct OutputSettings {
     pub partitioning: Partitioning,
     /// How many key groups the job has.
     pub max_parallelism: MaxParallelism,
-    /// How many records a batch has at the most.
+    /// How many records a batch has at the most; one that is dealt out by key has fewer than twice as many.
     pub batch_records: usize,
     /// What chance begins with.
     pub seed: u64,

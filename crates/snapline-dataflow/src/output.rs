@@ -1,5 +1,6 @@
 //! The end of a chain: records leave for other tasks.
 
+mod by_key;
 pub(crate) mod custom;
 mod partitioning;
 
@@ -7,10 +8,9 @@ pub use partitioning::Partitioning;
 
 use crate::factory::OutputSettings;
 use crate::link::{Link, Next, Signal};
+use by_key::ByKey;
 use custom::Partitioner;
-use snapline_core::{
-    Batch, BoxedBatch, CheckpointBarrier, CheckpointId, Data, Error, MaxParallelism, Result, Watermark,
-};
+use snapline_core::{Batch, BoxedBatch, CheckpointBarrier, CheckpointId, Data, Error, Result, Watermark};
 use std::task::{Context, Poll};
 
 /// The channels from one task to all subtasks of a next one.
@@ -83,11 +83,7 @@ enum Dealer<T> {
     },
     /// By chance: the state of a splitmix64 generator (Steele, Lea & Flood 2014).
     Random(u64),
-    /// The channel of each key group.
-    Hash {
-        max_parallelism: MaxParallelism,
-        channels: Vec<u16>,
-    },
+    Hash(ByKey),
     Custom(Partitioner<T>),
     Broadcast,
 }
@@ -99,10 +95,7 @@ impl<T: Data> Output<T> {
             Partitioning::Rebalance | Partitioning::Rescale => Dealer::InTurn { next: 0 },
             Partitioning::Shuffle => Dealer::Random(settings.seed),
             Partitioning::Broadcast => Dealer::Broadcast,
-            Partitioning::Hash => Dealer::Hash {
-                max_parallelism,
-                channels: owners(max_parallelism, port.channels()),
-            },
+            Partitioning::Hash => Dealer::Hash(ByKey::new(max_parallelism, port.channels())),
             Partitioning::Unspecified
             | Partitioning::Forward
             | Partitioning::Global
@@ -132,30 +125,24 @@ impl<T: Data> Output<T> {
         }
     }
 
+    /// A buffer leaves when it has as many records as a batch should have, and so has up to twice as many.
     fn deal_by_key(&mut self, batch: &mut Batch<T>) -> Result<()> {
-        let Dealer::Hash {
-            max_parallelism,
-            channels,
-        } = &self.dealer
-        else {
+        let Dealer::Hash(dealer) = &mut self.dealer else {
             return Ok(());
         };
-        let Some(hashes) = &mut batch.hashes else {
+        let Some(hashes) = &batch.hashes else {
             return Err(Error::internal(
                 "records without key hashes reached a keyed exchange",
             ));
         };
-        let mut timestamps = batch.timestamps.iter().flatten();
-        for (record, hash) in batch.records.drain(..).zip(hashes.drain(..)) {
-            let channel = usize::from(channels[max_parallelism.key_group(hash).0 as usize]);
-            let buffer = &mut self.buffers[channel];
-            if let Some(column) = &mut buffer.timestamps {
-                column.extend(timestamps.next());
-            }
-            buffer.records.push(record);
-            buffer.hashes.get_or_insert_default().push(hash);
-            if buffer.records.len() >= self.batch_records {
-                send(&mut *self.port, channel, buffer, self.batch_records);
+        let mut timestamps = batch.timestamps.iter().flatten().copied();
+        let mut records = batch.records.drain(..);
+        for hashes in hashes.chunks(self.batch_records.max(1)) {
+            dealer.deal(hashes, records.by_ref(), timestamps.by_ref(), &mut self.buffers);
+            for (channel, buffer) in self.buffers.iter_mut().enumerate() {
+                if buffer.records.len() >= self.batch_records {
+                    send(&mut *self.port, channel, buffer, self.batch_records);
+                }
             }
         }
         Ok(())
@@ -274,16 +261,6 @@ fn append<T: Data>(to: &mut Batch<T>, batch: &Batch<T>) {
     }
 }
 
-/// The channel that owns each key group.
-fn owners(max_parallelism: MaxParallelism, channels: usize) -> Vec<u16> {
-    let owner = |group| {
-        max_parallelism
-            .subtask_of(snapline_core::KeyGroup(group), channels as u32)
-            .0 as u16
-    };
-    (0..max_parallelism.get()).map(owner).collect()
-}
-
 fn send<T: Data>(port: &mut dyn OutputPort, channel: usize, buffer: &mut Box<Batch<T>>, capacity: usize) {
     let full = std::mem::take(buffer);
     let has_timestamps = full.timestamps.is_some();
@@ -300,7 +277,7 @@ impl<T: Data> Link<T> for Output<T> {
     fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
         self.agree_on_columns(batch);
         match self.dealer {
-            Dealer::Hash { .. } => self.deal_by_key(batch)?,
+            Dealer::Hash(_) => self.deal_by_key(batch)?,
             Dealer::InTurn { .. } | Dealer::Random(_) | Dealer::Custom(_) => self.deal_each(batch)?,
             Dealer::Broadcast => self.copy_to_all(batch),
             Dealer::First => {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::{RecordingPort, Sent};
-use snapline_core::{StableHasher, SubtaskIndex, Timestamp};
+use snapline_core::{MaxParallelism, StableHasher, SubtaskIndex, Timestamp};
 use std::sync::Arc;
 
 const MAX: MaxParallelism = MaxParallelism::DEFAULT;
@@ -46,23 +46,27 @@ fn records_of(sent: &[Sent], wanted: usize) -> Vec<u64> {
 
 #[test]
 fn a_keyed_exchange_sends_each_record_to_the_owner_of_its_key_group() {
-    let (mut output, port) = output(Partitioning::Hash, 3, 16);
-    let mut batch = keyed(0..1000);
-    output.on_batch(&mut batch).unwrap();
-    output.on_signal(&mut Signal::Flush).unwrap();
-    assert!(batch.is_empty());
-    let sent = port.take();
-    let mut hasher = StableHasher::new();
-    for channel in 0..3 {
-        let range = MAX.range_of(SubtaskIndex(channel as u32), 3);
-        let mut owns = |record: &u64| range.contains(MAX.key_group(hasher.hash(record).unwrap()));
-        let expected: Vec<u64> = (0..1000).filter(|record| owns(record)).collect();
-        assert_eq!(records_of(&sent, channel), expected);
+    for channels in 1..5 {
+        let (mut output, port) = output(Partitioning::Hash, channels, 16);
+        for records in [0..1000, 1000..1001, 1001..1030, 1030..1030] {
+            let mut batch = keyed(records);
+            output.on_batch(&mut batch).unwrap();
+            assert!(batch.is_empty() && batch.hashes.is_some_and(|hashes| hashes.is_empty()));
+        }
+        output.on_signal(&mut Signal::Flush).unwrap();
+        let sent = port.take();
+        let mut hasher = StableHasher::new();
+        for channel in 0..channels {
+            let range = MAX.range_of(SubtaskIndex(channel as u32), channels as u32);
+            let mut owns = |record: &u64| range.contains(MAX.key_group(hasher.hash(record).unwrap()));
+            let expected: Vec<u64> = (0..1030).filter(|record| owns(record)).collect();
+            assert_eq!(records_of(&sent, channel), expected);
+        }
+        assert!(
+            sent.iter()
+                .all(|sent| matches!(sent, Sent::Batch(_, records) if records.len() < 2 * 16))
+        );
     }
-    assert!(
-        sent.iter()
-            .all(|sent| matches!(sent, Sent::Batch(_, records) if records.len() <= 16))
-    );
 }
 
 #[test]

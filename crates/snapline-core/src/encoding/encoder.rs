@@ -24,6 +24,9 @@ pub(crate) trait Buffer {
     /// Appends the lowest bytes of a word, at most eight.
     fn append_word(&mut self, word: u64, bytes: usize);
 
+    /// Appends the lowest bytes of two words, nine to sixteen of them; the others are 0.
+    fn append_two_words(&mut self, first: u64, second: u64, bytes: usize);
+
     fn append(&mut self, bytes: &[u8]);
 }
 
@@ -32,6 +35,14 @@ impl Buffer for Vec<u8> {
     fn append_word(&mut self, word: u64, bytes: usize) {
         let len = self.len() + bytes;
         self.extend_from_slice(&word.to_le_bytes());
+        self.truncate(len);
+    }
+
+    #[inline(always)]
+    fn append_two_words(&mut self, first: u64, second: u64, bytes: usize) {
+        let len = self.len() + bytes;
+        let both = u128::from(second) << 64 | u128::from(first);
+        self.extend_from_slice(&both.to_le_bytes());
         self.truncate(len);
     }
 
@@ -75,8 +86,8 @@ impl<B: Buffer> Encoder<'_, B> {
         let tenth = value >> 63;
         let ninth = value >> 56 & 0x7F | tenth << 7;
         let word = with_top_bits(value & (u64::MAX >> 8)) | CONTINUED;
-        self.buffer.append_word(word, 8);
-        self.buffer.append_word(ninth | tenth << 8, 1 + tenth as usize);
+        self.buffer
+            .append_two_words(word, ninth | tenth << 8, 9 + tenth as usize);
     }
 
     #[inline]

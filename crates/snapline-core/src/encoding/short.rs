@@ -48,6 +48,18 @@ impl Buffer for ShortBytes {
     }
 
     #[inline(always)]
+    fn append_two_words(&mut self, first: u64, second: u64, bytes: usize) {
+        let both = u128::from(second) << 64 | u128::from(first);
+        if self.len == 0 {
+            // What is not read need not be waited for.
+            self.bytes = both;
+        } else if self.len + bytes <= Self::MOST {
+            self.bytes |= both << (8 * self.len);
+        }
+        self.len += bytes;
+    }
+
+    #[inline(always)]
     fn append(&mut self, _: &[u8]) {
         self.len = TOO_LONG;
     }

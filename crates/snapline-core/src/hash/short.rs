@@ -83,6 +83,17 @@ impl Buffer for ShortEncoding {
     }
 
     #[inline(always)]
+    fn append_two_words(&mut self, first: u64, second: u64, bytes: usize) {
+        if self.len == 0 {
+            // What is not read need not be waited for: it was just written in other pieces.
+            (self.low, self.high, self.len) = (first, second, bytes);
+        } else {
+            self.push(first, 8);
+            self.push(second, bytes - 8);
+        }
+    }
+
+    #[inline(always)]
     fn append(&mut self, bytes: &[u8]) {
         match bytes.len() {
             len @ 0..=8 => self.push(word_of(bytes), len),

@@ -1,5 +1,6 @@
 //! Live state on a local disk.
 
+mod budget;
 mod change;
 mod files;
 mod flusher;
@@ -12,6 +13,7 @@ mod store;
 mod tier;
 
 use async_trait::async_trait;
+use budget::Budget;
 use files::BlockCache;
 use folder::{Folder, SCRATCH};
 use keyed::FileKeyedState;
@@ -36,15 +38,15 @@ use store::Store;
 /// savepoint of one of them can be restored on the other.
 ///
 /// # What it takes
-/// Memory, for each subtask: `memory_bytes`. It covers the entries in memory with their table, the changes that wait for the
-/// disk, and the indexes and filters of files, also of those that are being written. A quarter of it is for indexes and
-/// filters; an index takes about 6 MB for each GB of files, and should not take more than that quarter. For all subtasks
-/// together: `cache_bytes`, for blocks of files.
+/// Memory, for each subtask: `memory_bytes`. It covers all that is allocated for the state: the entries with their table, the changes
+/// that wait for the disk, the indexes and filters of files, also of those that are being written, merged or read by a
+/// snapshot, and the buffers of all this. An eighth each is kept free for buffers, files and changes; what files and changes
+/// take beyond that is taken from the entries, up to three eighths each. An index takes about 6 MB for each GB of files. For all
+/// subtasks together: `cache_bytes`, for blocks of files.
 ///
-/// Beside it, for each subtask and however large the state is, at most 8 MiB for buffers: 1 MiB of a merge, and of a
-/// snapshot 1 MiB that is read and 4 MiB that wait for the storage. What the program itself takes, and what
-/// its allocator holds back, comes on top; see the figures at the crate. While a task reads a checkpoint, it takes some tens
-/// of megabytes more.
+/// Not covered: what the allocator holds back, see the figures at the crate; single entries that are larger than buffers; and
+/// reading a checkpoint, which takes some tens of megabytes more while it lasts. Less than 16 MiB are too little for the
+/// buffers of merges and snapshots, which take about 2 MiB then.
 ///
 /// Disk: the state, as much again while files are merged, and the changes since the last full snapshot. When the disk is full, what is
 /// kept for restarts makes room first. Then writes and checkpoints fail as `Unavailable`, naming the folder, and are tried
@@ -116,11 +118,6 @@ pub struct FileStateBackendBuilder {
     cache_bytes: u64,
 }
 
-/// Filters of files take this part of the memory at the most.
-const FILTER_PART: usize = 8;
-/// A batch of changes takes about this part of it on the disk, where entries are shorter.
-const BATCH_PART: usize = 32;
-
 impl FileStateBackend {
     /// A backend with scratch folders below this folder, which should be on a fast local disk. It is made when a job
     /// starts.
@@ -161,13 +158,11 @@ impl FileStateBackendBuilder {
 
 impl FileStateBackend {
     async fn open_keyed(&self, context: StateContext) -> Result<FileKeyedState> {
+        let budget = Budget::new(self.memory_bytes);
         let store = Store::create(
             Folder::create(&self.folder, SCRATCH)?,
             self.cache.clone(),
-            (
-                self.memory_bytes / FILTER_PART,
-                (self.memory_bytes / BATCH_PART) as u64,
-            ),
+            budget,
             self.shelf.clone(),
             Owner::new(&context),
         );
@@ -185,7 +180,7 @@ impl FileStateBackend {
             true => SnapshotChains::default(),
             false => SnapshotChains::restored(&context),
         };
-        FileKeyedState::new(store, tables, context.key_groups, chains, self.memory_bytes)
+        FileKeyedState::new(store, tables, context.key_groups, chains, budget)
     }
 }
 

@@ -65,7 +65,9 @@ pub use pieces::Pieces;
 pub use read_files::{FilePart, read_blocks, read_files};
 pub use reducing_state::ReducingState;
 pub use schema::Schema;
-pub use snapshot::{BlockReceiver, BlockSender, Snapshot, SnapshotTarget, block_channel};
+pub use snapshot::{
+    BlockReceiver, BlockSender, Snapshot, SnapshotTarget, block_channel, block_channel_with_room,
+};
 pub use spec::{LiveTable, TableId, TableSpec};
 pub use storage::{ByteStream, CheckpointStorage, Created, StorageCapability, Stored};
 pub use storage_key::StorageKey;

@@ -169,9 +169,15 @@ const WINDOW: usize = 4 * 1024 * 1024;
 ///
 /// Sending never waits; [`BlockSender::poll_room`] tells when it is polite to send more.
 pub fn block_channel() -> (BlockSender, BlockReceiver) {
+    block_channel_with_room(WINDOW)
+}
+
+/// The same, where it is polite to send more while less than so many bytes wait.
+pub fn block_channel_with_room(bytes: usize) -> (BlockSender, BlockReceiver) {
     let (sender, receiver) = mpsc::unbounded();
     let waiting = Arc::new(Waiting {
         bytes: AtomicUsize::new(0),
+        room: bytes,
         task: AtomicWaker::new(),
     });
     (
@@ -200,6 +206,8 @@ enum Piece {
 #[derive(Debug)]
 struct Waiting {
     bytes: AtomicUsize,
+    /// How many there may be.
+    room: usize,
     task: AtomicWaker,
 }
 
@@ -238,9 +246,10 @@ impl BlockSender {
         self.sender.is_closed()
     }
 
-    /// Ready while less than a few megabytes wait for the storage.
+    /// Ready while less than a few megabytes wait for the storage, or as many as the channel was made for.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let has_room = || self.waiting.bytes.load(Ordering::Relaxed) < WINDOW || self.is_abandoned();
+        let has_room =
+            || self.waiting.bytes.load(Ordering::Relaxed) < self.waiting.room || self.is_abandoned();
         if has_room() {
             return Poll::Ready(());
         }

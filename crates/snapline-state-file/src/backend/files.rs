@@ -12,6 +12,7 @@ mod disk;
 mod filter;
 mod loading;
 mod merge;
+mod resident;
 mod sorted_file;
 mod version;
 mod writer;
@@ -25,14 +26,16 @@ pub(super) use merge::{EntryRef, Merged, Removed};
 pub(super) use sorted_file::SortedFile;
 pub(super) use version::Version;
 
+use super::budget::Budget;
 use super::change::Change;
 use super::shelf::KeptFile;
 use compaction::{Compaction, Work};
 use disk::Disk;
+use resident::Shared;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use writer::FileWriter;
 
@@ -40,39 +43,33 @@ use writer::FileWriter;
 #[derive(Debug)]
 pub(super) struct Files {
     folder: PathBuf,
-    cache: Arc<BlockCache>,
-    /// How many bytes filters may take.
-    filter_bytes: usize,
+    shared: Shared,
+    budget: Budget,
     disk: Disk,
     version: Mutex<Arc<Version>>,
     compaction: Mutex<Compaction>,
     changes: AtomicU64,
-    resident: AtomicUsize,
-    /// How many bytes of files that are being written by a merge are in memory.
-    merging: AtomicUsize,
     next: AtomicU64,
 }
 
 impl Files {
-    /// Begins with nothing, in a folder that is there; batches are expected to be about so long.
-    pub(super) fn new(
-        folder: PathBuf,
-        cache: Arc<BlockCache>,
-        filter_bytes: usize,
-        batch_bytes: u64,
-    ) -> Self {
+    /// Begins with nothing, in a folder that is there.
+    pub(super) fn new(folder: PathBuf, cache: Arc<BlockCache>, budget: Budget) -> Self {
         Self {
             folder,
-            cache,
-            filter_bytes,
+            shared: Shared::new(cache),
+            budget,
             disk: Disk::default(),
             version: Mutex::default(),
-            compaction: Mutex::new(Compaction::expecting(batch_bytes)),
+            compaction: Mutex::new(Compaction::expecting(budget.batch_on_disk())),
             changes: AtomicU64::new(0),
-            resident: AtomicUsize::new(0),
-            merging: AtomicUsize::new(0),
             next: AtomicU64::new(0),
         }
+    }
+
+    /// What memory there is.
+    pub(super) fn budget(&self) -> Budget {
+        self.budget
     }
 
     /// How often there was another version: who has the last one need not ask for it.
@@ -90,9 +87,21 @@ impl Files {
         self.version().bytes()
     }
 
-    /// How many bytes of them are in memory, beside the cache.
+    /// How many bytes of them, and of those that are being written or still read, are in memory, beside the cache.
     pub(super) fn resident(&self) -> usize {
-        self.resident.load(Ordering::Relaxed) + self.merging.load(Ordering::Relaxed)
+        self.shared.resident()
+    }
+
+    /// All entries of this moment from a key on.
+    pub(super) fn entries(&self, from: &[u8]) -> io::Result<Merged> {
+        let runs = self.version().runs();
+        Merged::new(runs, from, Removed::LeftOut, self.budget.reading())
+    }
+
+    /// What batches, from the oldest to the newest, say together.
+    pub(super) fn merge_batches(&self, batches: &[Arc<SortedFile>]) -> io::Result<Merged> {
+        let runs = batches.iter().rev().map(|file| vec![file.clone()]);
+        Merged::new(runs.collect(), &[], Removed::Kept, self.budget.reading())
     }
 
     /// Where they are written.
@@ -133,7 +142,7 @@ impl Files {
     fn reopen(&self, path: &Path) -> io::Result<SortedFile> {
         let own = self.next_path();
         fs::hard_link(path, &own)?;
-        SortedFile::open(own, self.cache.clone())
+        SortedFile::open(own, self.shared.clone())
     }
 
     /// Merges files until there is no reason to. What was merged is seen even if the rest fails.
@@ -146,11 +155,9 @@ impl Files {
             let gone: Vec<_> = work.inputs.iter().flatten().cloned().collect();
             let level = work.level;
             let new = match work.is_move {
-                true => Ok(gone.clone()),
-                false => self.merge(&version, work),
+                true => gone.clone(),
+                false => self.merge(&version, work)?,
             };
-            self.merging.store(0, Ordering::Relaxed);
-            let new = new?;
             self.publish(version.replaced(&gone, level, new));
         }
     }
@@ -169,30 +176,26 @@ impl Files {
         let in_file =
             entries.min(entries.saturating_mul(work.file_bytes + work.file_bytes / 8) / bytes.max(1) + 1);
         // The last level has most of the entries; without a filter, looking for a key that is new reads a block.
-        let has_filter = !is_last || version.filter_bytes() < self.filter_bytes;
-        let mut merged = Merged::new(work.inputs, &[], removed)?;
+        let most = match is_last {
+            true => self.budget.filters(),
+            false => 2 * self.budget.filters(),
+        };
+        let has_filter = version.filter_bytes() < most;
+        let mut merged = Merged::new(work.inputs, &[], removed, self.budget.reading())?;
         let mut done = Vec::new();
         let mut writing: Option<FileWriter> = None;
         let mut last = Vec::new();
-        let mut resident = 0;
         while let Some((key, value)) = merged.next_entry()? {
             if writing
                 .as_ref()
                 .is_some_and(|writer| writer.written() >= work.file_bytes)
                 && let Some(writer) = writing.take()
             {
-                let file = writer.finish(&last)?;
-                resident += file.resident();
-                done.push(file);
+                done.push(writer.finish(&last)?);
             }
             let writer = match &mut writing {
                 Some(writer) => writer,
-                none => {
-                    let writer = none.insert(self.begin(has_filter.then_some(in_file))?);
-                    self.merging
-                        .store(resident + writer.resident(), Ordering::Relaxed);
-                    writer
-                }
+                none => none.insert(self.begin(has_filter.then_some(in_file))?),
             };
             writer.push(key, value)?;
             last.clear();
@@ -205,7 +208,7 @@ impl Files {
     }
 
     fn begin(&self, filter_for: Option<u64>) -> io::Result<FileWriter> {
-        FileWriter::create(&self.disk, self.next_path(), filter_for, self.cache.clone())
+        FileWriter::create(&self.disk, self.next_path(), filter_for, self.shared.clone())
     }
 
     fn next_path(&self) -> PathBuf {
@@ -214,23 +217,9 @@ impl Files {
     }
 
     fn publish(&self, version: Version) {
-        self.resident.store(version.resident(), Ordering::Relaxed);
         *lock(&self.version) = Arc::new(version);
         self.changes.fetch_add(1, Ordering::Release);
     }
-}
-
-impl Version {
-    /// All entries from a key on.
-    pub(super) fn entries(&self, from: &[u8]) -> io::Result<Merged> {
-        Merged::new(self.runs(), from, Removed::LeftOut)
-    }
-}
-
-/// What batches, from the oldest to the newest, say together.
-pub(super) fn merge_batches(batches: &[Arc<SortedFile>]) -> io::Result<Merged> {
-    let runs = batches.iter().rev().map(|file| vec![file.clone()]);
-    Merged::new(runs.collect(), &[], Removed::Kept)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

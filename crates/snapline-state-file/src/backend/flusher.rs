@@ -29,10 +29,7 @@ impl Batch {
         if self.changes.len() == self.changes.capacity() {
             self.changes.reserve_exact(self.changes.len() / 8 + 1);
         }
-        self.changes.push(Change {
-            key: slot.key.clone(),
-            value: slot.value.clone(),
-        });
+        self.changes.push(slot.to_change());
     }
 }
 
@@ -62,6 +59,9 @@ pub(super) struct Flusher {
     progress: Arc<Progress>,
 }
 
+/// For so many later batches room is kept.
+const SPARE: usize = 3;
+
 /// How far the thread is.
 #[derive(Debug, Default)]
 struct Progress {
@@ -69,8 +69,8 @@ struct Progress {
     kept_bytes: AtomicU64,
     /// How many bytes the spare room takes.
     spare_bytes: AtomicUsize,
-    /// Room for the changes of a later batch, so that it need not be found anew for each.
-    spare: Mutex<Option<Vec<Change>>>,
+    /// Room for the changes of later batches, so that it need not be found anew for each.
+    spare: Mutex<Vec<Vec<Change>>>,
     outcome: Mutex<Outcome>,
     changed: Condvar,
 }
@@ -185,21 +185,26 @@ impl Progress {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn spare(&self) -> MutexGuard<'_, Option<Vec<Change>>> {
+    fn spare(&self) -> MutexGuard<'_, Vec<Vec<Change>>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_spare(&self) -> Vec<Change> {
-        let spare = self.spare().take().unwrap_or_default();
-        self.spare_bytes.store(0, Ordering::Relaxed);
+        let spare = self.spare().pop().unwrap_or_default();
+        let bytes = spare.capacity() * size_of::<Change>();
+        self.spare_bytes.fetch_sub(bytes, Ordering::Relaxed);
         spare
     }
 
+    /// Keeps the room, unless there is more than is needed most of the time.
     fn reuse(&self, mut changes: Vec<Change>) {
         changes.clear();
         let bytes = changes.capacity() * size_of::<Change>();
-        *self.spare() = Some(changes);
-        self.spare_bytes.store(bytes, Ordering::Relaxed);
+        let mut spare = self.spare();
+        if spare.len() < SPARE {
+            self.spare_bytes.fetch_add(bytes, Ordering::Relaxed);
+            spare.push(changes);
+        }
     }
 
     fn flushed(&self, batch: u64) {

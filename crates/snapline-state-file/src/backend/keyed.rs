@@ -1,10 +1,11 @@
 //! The live state of one subtask.
 
+use super::budget::Budget;
 use super::change::{Change, decode, decode_value, encode_key, encode_value};
 use super::flusher::{Batch, Flusher, Freeze};
 use super::snapshot::{FileSnapshot, Tables};
 use super::store::{Reader, Store};
-use super::tier::Tier;
+use super::tier::{Slot, Tier};
 use futures::channel::oneshot;
 use snapline_core::{CheckpointId, Error, KeyGroup, KeyGroupRange, Result};
 use snapline_state::{
@@ -31,7 +32,7 @@ pub(super) struct FileKeyedState {
     tables: Tables,
     key_groups: KeyGroupRange,
     chains: SnapshotChains,
-    limit: usize,
+    budget: Budget,
     open: Open,
     /// Closed batches that are not known to be on disk; their numbers follow each other.
     closed: VecDeque<Closed>,
@@ -40,6 +41,7 @@ pub(super) struct FileKeyedState {
     /// All changes since this freeze are kept.
     tracked_since: u64,
     /// The most bytes that there were.
+    #[cfg(test)]
     peak: usize,
     /// The table that was asked for last.
     table: TableId,
@@ -64,12 +66,30 @@ struct Closed {
     batch: Option<Batch>,
 }
 
+impl Closed {
+    /// Whether a snapshot waits for it.
+    fn is_frozen(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| batch.freeze.is_some())
+    }
+
+    /// Gives the batch an entry as it is.
+    fn collect(&mut self, slot: &Slot, flusher: &Flusher) {
+        let Some(batch) = &mut self.batch else {
+            return;
+        };
+        let before = batch.changes.capacity();
+        if before == 0 {
+            batch.changes = flusher.room(self.slots.len());
+        }
+        batch.push(slot);
+        self.held += (batch.changes.capacity() - before) * size_of::<Change>();
+    }
+}
+
 /// A batch is closed when its entries take this part of the memory.
-const BATCH_PART: usize = 8;
+const BATCH_PART: usize = 16;
 /// A task waits for the disk when the entries of unwritten batches take this part of the memory.
-const UNWRITTEN_PART: usize = 2;
-/// This part of the memory is for the indexes and filters of files.
-const FILES_PART: usize = 4;
+const UNWRITTEN_PART: usize = 3;
 /// So many entries are collected at a time: some tens of microseconds.
 const COLLECTED_AT_ONCE: usize = 256;
 /// So many entries are collected for each write, so that batches are collected without a freeze too.
@@ -83,7 +103,7 @@ impl FileKeyedState {
         tables: Tables,
         key_groups: KeyGroupRange,
         chains: SnapshotChains,
-        limit: usize,
+        budget: Budget,
     ) -> Result<Self> {
         Ok(Self {
             tier: Tier::new(),
@@ -93,7 +113,7 @@ impl FileKeyedState {
             tables,
             key_groups,
             chains,
-            limit,
+            budget,
             open: Open {
                 number: 1,
                 slots: Vec::new(),
@@ -102,21 +122,35 @@ impl FileKeyedState {
             closed: VecDeque::new(),
             held: 0,
             tracked_since: 0,
+            #[cfg(test)]
             peak: 0,
             table: TableId(0),
             key: Vec::new(),
         })
     }
 
-    /// How many bytes are in memory.
-    pub(super) fn bytes(&self) -> usize {
-        self.tier.bytes() + self.held + self.flusher.spare_bytes()
+    /// How many bytes are in memory, but for buffers.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.tier.allocated() + self.batches() + self.store.resident()
+    }
+
+    /// How many bytes are taken by changes on their way to the disk, beside the entries.
+    fn batches(&self) -> usize {
+        self.open.slots.capacity() * size_of::<u32>() + self.held + self.flusher.spare_bytes()
     }
 
     /// How many bytes were in memory at the most.
     #[cfg(test)]
     pub(super) fn peak(&self) -> usize {
         self.peak
+    }
+
+    fn note_peak(&mut self) {
+        #[cfg(test)]
+        {
+            self.peak = self.peak.max(self.bytes());
+        }
     }
 
     /// The files of this moment.
@@ -138,10 +172,9 @@ impl FileKeyedState {
         flusher.end();
     }
 
-    /// How many bytes entries may take. What files take is kept free from the start: the room of entries does not shrink.
+    /// How many bytes entries may take.
     fn limit(&self) -> usize {
-        let files = self.store.resident();
-        self.limit - files.clamp(self.limit / FILES_PART, self.limit / FILES_PART * 3)
+        self.budget.entries(self.store.resident(), self.batches())
     }
 
     fn find(&mut self, group: KeyGroup, key: &[u8]) -> Option<u32> {
@@ -170,11 +203,11 @@ impl FileKeyedState {
                 self.open.bytes += more;
             }
         }
-        self.peak = self.peak.max(self.bytes());
+        self.note_peak();
         if self.open.bytes > self.limit() / BATCH_PART {
             self.close(None);
         }
-        self.collect(COLLECTED_PER_WRITE);
+        self.collect_early();
         Ok(())
     }
 
@@ -186,21 +219,21 @@ impl FileKeyedState {
             return;
         };
         let closed = &mut self.closed[index as usize];
-        let bytes = Tier::bytes_of(&slot.key, slot.value.as_deref());
-        closed.held += bytes;
-        self.held += bytes;
-        if let Some(batch) = &mut closed.batch {
-            batch.push(slot);
-        }
+        let before = closed.held;
+        // The value goes on being there when the entry has another.
+        closed.held += Tier::bytes_of(&slot.key, slot.value()) - Tier::bytes_of(&[], None);
+        closed.collect(slot, &self.flusher);
+        self.held += closed.held - before;
     }
 
     /// Makes room for more bytes, waiting for the disk if it has to.
     fn make_room(&mut self, more: usize) -> Result<()> {
         self.forget_written();
-        if self.unwritten() > self.limit() / UNWRITTEN_PART {
+        let is_behind = self.held > 2 * self.budget.batches();
+        if is_behind || self.unwritten() > self.limit() / UNWRITTEN_PART {
             self.wait_for_oldest()?;
         }
-        while self.bytes() + more > self.limit() {
+        while self.tier.bytes() + more > self.limit() {
             if self.tier.evict(self.flusher.flushed()) {
                 continue;
             }
@@ -257,21 +290,33 @@ impl FileKeyedState {
             bytes: 0,
         };
         let closed = std::mem::replace(&mut self.open, open);
-        let changes = self.flusher.room(closed.slots.len());
-        let held = changes.capacity() * size_of::<Change>() + closed.slots.capacity() * size_of::<u32>();
+        let held = closed.slots.capacity() * size_of::<u32>();
         self.held += held;
         self.closed.push_back(Closed {
             bytes: closed.bytes,
             held,
             batch: Some(Batch {
                 number,
-                changes,
+                changes: Vec::new(),
                 keep_since: self.tracked_since,
                 freeze,
             }),
             slots: closed.slots,
         });
+        let excess = self.tier.allocated().saturating_sub(self.limit());
+        if excess > 0 {
+            self.tier.give_back(excess, self.flusher.flushed());
+        }
         number
+    }
+
+    /// Collects some entries of the oldest batch, unless enough are on their way to the disk and no snapshot waits: until
+    /// then the entries themselves are all that is in memory.
+    fn collect_early(&mut self) {
+        let is_enough = self.batches() > self.budget.batches();
+        if !is_enough || self.closed.iter().any(Closed::is_frozen) {
+            self.collect(COLLECTED_PER_WRITE);
+        }
     }
 
     /// Collects some entries of the oldest batch that is not collected; `true` when there is none.
@@ -282,16 +327,16 @@ impl FileKeyedState {
             return true;
         };
         let closed = &mut self.closed[index];
-        let Some(batch) = &mut closed.batch else {
-            return true;
-        };
         let from = closed.slots.len().saturating_sub(most);
-        for slot in closed.slots.drain(from..) {
-            let slot = self.tier.slot(slot);
+        let before = closed.held;
+        for at in (from..closed.slots.len()).rev() {
+            let slot = self.tier.slot(closed.slots[at]);
             if slot.batch == first + index as u64 {
-                batch.push(slot);
+                closed.collect(slot, &self.flusher);
             }
         }
+        closed.slots.truncate(from);
+        self.held += closed.held - before;
         if closed.slots.is_empty()
             && let Some(batch) = closed.batch.take()
         {
@@ -299,7 +344,7 @@ impl FileKeyedState {
         }
         let flushed = self.flusher.flushed();
         let limit = self.limit();
-        while self.bytes() > limit && self.tier.evict(flushed) {}
+        while self.tier.bytes() > limit && self.tier.evict(flushed) {}
         false
     }
 
@@ -379,7 +424,7 @@ impl KeyedStateBackend for FileKeyedState {
 impl ByteTable for FileKeyedState {
     fn get(&mut self, group: KeyGroup, key: &[u8]) -> Result<Option<Vec<u8>>> {
         if let Some(slot) = self.find(group, key) {
-            let value = self.tier.slot(slot).value.as_deref();
+            let value = self.tier.slot(slot).value();
             let value = value.map(|stored| decode_value(key, stored)).transpose()?;
             return Ok(value.flatten().map(<[u8]>::to_vec));
         }
@@ -390,7 +435,7 @@ impl ByteTable for FileKeyedState {
         // When the disk cannot be written, reads go on without keeping what they read.
         if self.make_room(Tier::bytes_of(&self.key, Some(&stored))).is_ok() {
             self.tier.insert(&self.key, Some(stored), 0);
-            self.peak = self.peak.max(self.bytes());
+            self.note_peak();
         }
         Ok(value)
     }

@@ -10,7 +10,7 @@ use futures::future::poll_fn;
 use snapline_core::{CheckpointId, Error, KeyGroupRange, Result};
 use snapline_state::{
     BlockWriter, Entry, HandleKind, Living, Snapshot, SnapshotChain, SnapshotChains, SnapshotTarget,
-    StateHandle, StateLocation, TableId, TableMeta, block_channel,
+    StateHandle, StateLocation, TableId, TableMeta, block_channel_with_room,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,7 +59,7 @@ impl Snapshot for FileSnapshot {
         let gone = |_| Error::cancelled("the task ended before its snapshot was whole");
         let Frozen { entries, version } = frozen.await.map_err(gone)??;
         let can_keep = tables.metas.len() == tables.wanted;
-        let (sender, blocks) = block_channel();
+        let (sender, blocks) = block_channel_with_room(store.window());
         let has_entries = Arc::new(AtomicBool::new(false));
         let kind = match &base {
             Some(_) => HandleKind::Delta,

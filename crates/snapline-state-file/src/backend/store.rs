@@ -1,9 +1,8 @@
 //! The entries on disk, and what errors of the disk mean to users.
 
+use super::budget::Budget;
 use super::change::{Change, sort};
-use super::files::{
-    BatchFile, BlockCache, EntryRef, Files, Loading, Merged, SortedFile, Version, merge_batches,
-};
+use super::files::{BatchFile, BlockCache, EntryRef, Files, Loading, Merged, SortedFile, Version};
 use super::folder::Folder;
 use super::shelf::{Owner, Shelf};
 use byteview::ByteView;
@@ -26,21 +25,16 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Begins with nothing; filters of files may take so many bytes, and batches about so many.
+    /// Begins with nothing.
     pub(super) fn create(
         folder: Folder,
         cache: Arc<BlockCache>,
-        (filter_bytes, batch_bytes): (usize, u64),
+        budget: Budget,
         shelf: Shelf,
         owner: Owner,
     ) -> Self {
         Self {
-            files: Arc::new(Files::new(
-                folder.path().to_owned(),
-                cache,
-                filter_bytes,
-                batch_bytes,
-            )),
+            files: Arc::new(Files::new(folder.path().to_owned(), cache, budget)),
             folder: Arc::new(folder),
             shelf,
             owner: Arc::new(owner),
@@ -97,7 +91,7 @@ impl Store {
 
     /// All entries of this moment from a key on.
     pub(super) fn entries_from(&self, from: &[u8]) -> Result<Entries> {
-        self.read(self.files.version().entries(from))
+        self.read(self.files.entries(from))
     }
 
     /// What batches, from the oldest to the newest, say together.
@@ -106,7 +100,7 @@ impl Store {
         self.read(
             files
                 .collect::<io::Result<Vec<_>>>()
-                .and_then(|files| merge_batches(&files)),
+                .and_then(|files| self.files.merge_batches(&files)),
         )
     }
 
@@ -161,6 +155,11 @@ impl Store {
     /// Merges files when there are many; some of this has to be done after each write.
     pub(super) fn compact(&self) -> Result<()> {
         self.files.compact().map_err(|error| self.error(error))
+    }
+
+    /// How many bytes of a snapshot may wait for the storage.
+    pub(super) fn window(&self) -> usize {
+        self.files.budget().window()
     }
 
     /// How long the files are.

@@ -168,11 +168,11 @@ pub(super) fn content(texts: &Texts, state: &mut FileKeyedState) -> BTreeMap<u64
 
 #[test]
 fn ten_times_more_state_than_memory_stays_within_the_memory() {
-    let place = Place::new(256 * 1024);
+    let place = Place::new(512 * 1024);
     let (texts, mut state) = place.open(&[]);
     let mut expected = BTreeMap::new();
-    for number in 0..16_000_u64 {
-        let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 9_000;
+    for number in 0..30_000_u64 {
+        let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 18_000;
         match number % 8 {
             7 => {
                 texts.clear(&mut state, hash(key), &key).unwrap();
@@ -183,7 +183,7 @@ fn ten_times_more_state_than_memory_stays_within_the_memory() {
                 expected.get(&key)
             ),
             _ => {
-                let text = format!("{number:0>350}");
+                let text = format!("{number:0>600}");
                 set(&texts, &mut state, key, &text).unwrap();
                 expected.insert(key, text);
             }

@@ -3,6 +3,7 @@
 //! Entries are in *slots* that do not move, so that lists of slots can stand for lists of keys. A hand goes round the
 //! slots and evicts what was not used since it came by last.
 
+use super::change::Change;
 use byteview::ByteView;
 use hashbrown::HashTable;
 use snapline_core::stable_hash_bytes;
@@ -15,17 +16,23 @@ pub(super) struct Tier {
     chunks: Vec<Vec<Slot>>,
     free: Vec<u32>,
     hand: u32,
+    /// What the entries take, without what is kept for others.
     bytes: usize,
+    /// What all shards take.
+    table_bytes: usize,
+    /// What keys and values take outside of their slots.
+    outside_bytes: usize,
 }
 
-/// One entry.
+/// One entry, in one cache line.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) key: ByteView,
-    /// `None` when it was removed.
-    pub(super) value: Option<ByteView>,
+    /// Nothing when it was removed.
+    value: ByteView,
     /// The batch of changes that it is part of; 0 when the disk has had it for ever.
     pub(super) batch: u64,
+    has_value: bool,
     used: bool,
     taken: bool,
 }
@@ -37,12 +44,15 @@ struct Place {
     slot: u32,
 }
 
-const SHARDS: usize = 64;
-const CHUNK: usize = 1024;
+const SHARDS: usize = 256;
+const CHUNK: usize = 256;
+/// So many chunks are given back at a time.
+const MOST_AT_ONCE: usize = 8;
+const CHUNK_BYTES: usize = CHUNK * size_of::<Slot>();
 
 /// What an entry takes beside its key and value: its slot, its place, and what a hash table leaves free, which is most
-/// when it has just grown.
-const ENTRY_BYTES: usize = size_of::<Slot>() + (size_of::<Place>() + 1) * 16 / 7;
+/// when it has just grown: it does when it would be full but for an eighth of its entries.
+const ENTRY_BYTES: usize = size_of::<Slot>() + (size_of::<Place>() + 1) * 18 / 7;
 
 impl Tier {
     pub(super) fn new() -> Self {
@@ -52,12 +62,20 @@ impl Tier {
             free: Vec::new(),
             hand: 0,
             bytes: 0,
+            table_bytes: 0,
+            outside_bytes: 0,
         }
     }
 
     /// How many bytes the entries take.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many bytes are allocated, also for entries that were evicted.
+    pub(super) fn allocated(&self) -> usize {
+        let free = self.free.capacity() * size_of::<u32>();
+        self.chunks.len() * CHUNK_BYTES + free + self.table_bytes + self.outside_bytes
     }
 
     /// How many bytes an entry takes.
@@ -83,10 +101,11 @@ impl Tier {
 
     /// Puts a key that is not there yet.
     pub(super) fn insert(&mut self, key: &[u8], value: Option<ByteView>, batch: u64) -> u32 {
-        self.bytes += Self::bytes_of(key, value.as_deref());
+        self.count(key, value.as_deref(), Counted::More);
         let slot = Slot {
             key: key.into(),
-            value,
+            has_value: value.is_some(),
+            value: value.unwrap_or_default(),
             batch,
             used: true,
             taken: true,
@@ -97,18 +116,26 @@ impl Tier {
             tag: hash as u32,
             slot: at,
         };
-        self.shards[shard_of(hash)].insert_unique(spread(place.tag), place, |place| spread(place.tag));
+        let shard = &mut self.shards[shard_of(hash)];
+        if shard.len() == shard.capacity() {
+            self.table_bytes -= shard.allocation_size();
+            *shard = with_room(shard);
+            self.table_bytes += shard.allocation_size();
+        }
+        shard.insert_unique(spread(place.tag), place, |place| spread(place.tag));
         at
     }
 
     /// Gives a slot another value, as part of a batch.
     pub(super) fn replace(&mut self, at: u32, value: Option<ByteView>, batch: u64) {
         let slot = self.slot_mut(at);
-        let before = slot.value.as_deref().map_or(0, outside);
+        let before = slot.value().map_or(0, outside);
         let after = value.as_deref().map_or(0, outside);
-        slot.value = value;
+        slot.has_value = value.is_some();
+        slot.value = value.unwrap_or_default();
         slot.batch = batch;
         self.bytes = self.bytes - before + after;
+        self.outside_bytes = self.outside_bytes - before + after;
     }
 
     /// Evicts one entry that is part of no batch after `flushed`; `false` when there hardly is one.
@@ -133,17 +160,60 @@ impl Tier {
         false
     }
 
+    /// Begins to give so many bytes back, or what can be done in some tenths of a millisecond: evicts entries that are part
+    /// of no batch after `flushed`, used or not. Where others are in the way entries come only when there is no other
+    /// place, so that it is likely to be empty when this is done again after they were written.
+    pub(super) fn give_back(&mut self, bytes: usize, flushed: u64) {
+        let chunks = bytes
+            .div_ceil(CHUNK_BYTES)
+            .min(MOST_AT_ONCE)
+            .min(self.chunks.len());
+        let first = ((self.chunks.len() - chunks) * CHUNK) as u32;
+        for at in first..first + (chunks * CHUNK) as u32 {
+            let chunk = &self.chunks[at as usize / CHUNK];
+            let slot = chunk.get(at as usize % CHUNK);
+            if slot.is_some_and(|slot| slot.taken && slot.batch <= flushed) {
+                self.remove(at);
+            }
+        }
+        let is_empty = |chunk: &mut Vec<Slot>| chunk.iter().all(|slot| !slot.taken);
+        while self.chunks.len() * CHUNK > first as usize && self.chunks.pop_if(is_empty).is_some() {}
+        let slots = (self.chunks.len() * CHUNK) as u32;
+        self.free.retain(|at| *at < slots);
+        // The last is taken first.
+        self.free.sort_unstable_by(|a, b| b.cmp(a));
+        if self.hand as usize >= self.chunks.len() * CHUNK {
+            self.hand = 0;
+        }
+    }
+
     fn remove(&mut self, at: u32) {
         let slot = self.slot_mut(at);
-        let (key, value) = (std::mem::take(&mut slot.key), slot.value.take());
         slot.taken = false;
-        self.bytes -= Self::bytes_of(&key, value.as_deref());
+        let (key, value) = (std::mem::take(&mut slot.key), std::mem::take(&mut slot.value));
+        let value = slot.has_value.then_some(&*value);
+        self.count(&key, value, Counted::Less);
         let hash = stable_hash_bytes(&key);
         let shard = &mut self.shards[shard_of(hash)];
         if let Ok(place) = shard.find_entry(spread(hash as u32), |place| place.slot == at) {
             place.remove();
         }
         self.free.push(at);
+    }
+
+    fn count(&mut self, key: &[u8], value: Option<&[u8]>, counted: Counted) {
+        let bytes = Self::bytes_of(key, value);
+        let outside = bytes - ENTRY_BYTES;
+        match counted {
+            Counted::More => {
+                self.bytes += bytes;
+                self.outside_bytes += outside;
+            }
+            Counted::Less => {
+                self.bytes -= bytes;
+                self.outside_bytes -= outside;
+            }
+        }
     }
 
     fn place(&mut self, slot: Slot) -> u32 {
@@ -165,23 +235,56 @@ impl Tier {
     }
 }
 
+impl Slot {
+    /// The value, if it was not removed.
+    pub(super) fn value(&self) -> Option<&[u8]> {
+        self.has_value.then_some(&*self.value)
+    }
+
+    /// The entry as a change.
+    pub(super) fn to_change(&self) -> Change {
+        Change {
+            key: self.key.clone(),
+            value: self.has_value.then(|| self.value.clone()),
+        }
+    }
+}
+
+/// Whether an entry comes or goes.
+#[derive(Debug, Clone, Copy)]
+enum Counted {
+    More,
+    Less,
+}
+
+/// The same places in a table with room for some more. Left alone, one whose entries come and go would become twice as
+/// large though it has no more of them, because of the marks that those leave which go.
+fn with_room(shard: &mut HashTable<Place>) -> HashTable<Place> {
+    let mut table = HashTable::with_capacity(shard.len() + shard.len() / 8 + 1);
+    for place in shard.drain() {
+        table.insert_unique(spread(place.tag), place, |place| spread(place.tag));
+    }
+    table
+}
+
 fn slot(chunks: &[Vec<Slot>], at: u32) -> &Slot {
     &chunks[at as usize / CHUNK][at as usize % CHUNK]
 }
 
-/// How many bytes a slice takes outside of its slot: short ones are in it.
+/// How many bytes a slice takes outside of its slot: short ones are in it. Allocators have some sizes, an eighth apart.
 fn outside(bytes: &[u8]) -> usize {
     const INSIDE: usize = 20;
-    const HEADER: usize = 16;
+    const HEADER: usize = 8;
     if bytes.len() <= INSIDE {
         0
     } else {
-        bytes.len() + HEADER
+        let bytes = bytes.len() + HEADER;
+        bytes.next_multiple_of(bytes.next_power_of_two() / 8)
     }
 }
 
 fn shard_of(hash: u64) -> usize {
-    (hash >> 58) as usize
+    (hash >> 56) as usize
 }
 
 /// A hash for a table, which looks at both ends, from half a hash.
@@ -236,5 +339,44 @@ mod tests {
         assert_eq!(tier.bytes(), Tier::bytes_of(&[1; 30], None));
         while tier.evict(3) {}
         assert_eq!(tier.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_allocated_is_what_the_entries_take_also_when_they_come_and_go() {
+        for keys in (40_000..80_000).step_by(10_000) {
+            let mut tier = filled(0..keys);
+            assert!(tier.allocated() <= tier.bytes() + CHUNK_BYTES, "{keys}");
+            for key in keys..4 * keys {
+                assert!(tier.evict(1));
+                tier.insert(&key.to_be_bytes(), None, 1);
+            }
+            assert!(tier.allocated() <= tier.bytes() + CHUNK_BYTES, "{keys}");
+        }
+    }
+
+    #[test]
+    fn memory_is_given_back_unless_the_disk_lacks_an_entry_of_it() {
+        let keys = 9 * CHUNK as u32 / 2;
+        let mut tier = filled(0..keys);
+        let before = tier.allocated();
+        tier.give_back(3 * CHUNK_BYTES, 0);
+        assert_eq!(tier.allocated(), before);
+        tier.give_back(5 * CHUNK_BYTES / 2, 1);
+        assert!(tier.allocated() < before - 2 * CHUNK_BYTES);
+        let left = (0..keys).filter(|key| tier.find(&key.to_be_bytes()).is_some());
+        assert_eq!(left.count(), 2 * CHUNK);
+        (5_000..9_000_u32).for_each(|key| _ = tier.insert(&key.to_be_bytes(), None, 2));
+        tier.give_back(2 * CHUNK_BYTES, 1);
+        assert!((5_000..9_000_u32).all(|key| tier.find(&key.to_be_bytes()).is_some()));
+        while tier.allocated() > tier.table_bytes + tier.free.capacity() * 4 {
+            tier.give_back(usize::MAX, 2);
+        }
+        assert_eq!((tier.bytes(), tier.chunks.len()), (0, 0));
+        assert!(tier.free.is_empty() && !tier.evict(2));
+    }
+
+    #[test]
+    fn a_slot_is_one_cache_line() {
+        assert_eq!(size_of::<Slot>(), 64);
     }
 }

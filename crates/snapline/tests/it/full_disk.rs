@@ -25,10 +25,10 @@ const DISK: &str = "SNAPLINE_TEST_SMALL_DISK";
 const KEYS: u64 = 10_000;
 const NUMBERS: u64 = 20 * KEYS;
 
-/// Runs a test of this file again, in a process that has a disk of 8 MB.
+/// Runs a test of this file again, in a process that has a disk of 16 MB.
 fn on_a_small_disk(test: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let mount = r#"mount -t tmpfs -o size=8m tmpfs "$0""#;
+    let mount = r#"mount -t tmpfs -o size=16m tmpfs "$0""#;
     let alone = |script: String| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
@@ -103,7 +103,7 @@ impl SmallDisk {
 
     fn state(&self) -> FileStateBackend {
         FileStateBackend::builder(self.folder.join("state"))
-            .memory_bytes(128 * 1024)
+            .memory_bytes(1024 * 1024)
             .cache_bytes(0)
             .build()
     }

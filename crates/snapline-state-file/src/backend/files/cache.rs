@@ -3,7 +3,7 @@
 //! A block has one place where it may be kept. It takes it when it comes twice while nobody else asks for the place: so what is
 //! read once, as most blocks are when keys are drawn at random, pushes nothing out and is never copied.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// A block: the number of its file in this process, and where it is.
 pub(super) type BlockId = (u64, u64);
@@ -17,7 +17,9 @@ pub(in crate::backend) struct BlockCache {
 
 #[derive(Debug, Default)]
 struct Place {
-    kept: Option<(BlockId, Arc<[u8]>)>,
+    kept: Option<BlockId>,
+    /// The block; the next one that is kept takes its room.
+    bytes: Vec<u8>,
     candidate: Option<BlockId>,
 }
 
@@ -36,11 +38,9 @@ impl BlockCache {
         }
     }
 
-    pub(super) fn get(&self, id: BlockId) -> Option<Arc<[u8]>> {
-        self.at(id, |place| match &place.kept {
-            Some((kept, bytes)) if *kept == id => Some(bytes.clone()),
-            _ => None,
-        })?
+    /// Looks into a block, if it is kept.
+    pub(super) fn look_into<R>(&self, id: BlockId, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.at(id, |place| (place.kept == Some(id)).then(|| look(&place.bytes)))?
     }
 
     /// Tells that a block was read, which may be kept.
@@ -51,7 +51,10 @@ impl BlockCache {
         self.at(id, |place| {
             if place.candidate == Some(id) {
                 place.candidate = None;
-                place.kept = Some((id, bytes.into()));
+                place.kept = Some(id);
+                place.bytes.clear();
+                place.bytes.reserve_exact(MOST_BYTES);
+                place.bytes.extend_from_slice(bytes);
             } else {
                 place.candidate = Some(id);
             }
@@ -79,14 +82,14 @@ mod tests {
         let cache = BlockCache::new(1024 * 1024);
         let hot = (1, 4096);
         for _ in 0..2 {
-            assert!(cache.get(hot).is_none());
+            assert!(cache.look_into(hot, |_| ()).is_none());
             cache.was_read(hot, b"hot");
         }
         for number in 0..100_000_u64 {
             cache.was_read((2, number), b"cold");
         }
-        assert_eq!(&*cache.get(hot).unwrap(), b"hot");
-        assert!(cache.get((2, 4096)).is_none());
+        assert_eq!(cache.look_into(hot, <[u8]>::to_vec).unwrap(), b"hot");
+        assert!(cache.look_into((2, 4096), |_| ()).is_none());
     }
 
     #[test]
@@ -94,6 +97,6 @@ mod tests {
         let cache = BlockCache::new(0);
         cache.was_read((1, 1), b"a");
         cache.was_read((1, 1), b"a");
-        assert!(cache.get((1, 1)).is_none());
+        assert!(cache.look_into((1, 1), |_| ()).is_none());
     }
 }

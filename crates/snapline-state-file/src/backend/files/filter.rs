@@ -4,47 +4,63 @@
 //! that is not there is looked for in vain.
 
 /// Bits for hashes.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Filter {
-    /// Lines of [`LINE`] words.
-    words: Vec<u64>,
+    /// Pieces of lines: those of all filters are of one size, so that the memory of one that goes fits the next.
+    pieces: Vec<Box<[Line; PIECE]>>,
+    lines: usize,
 }
 
-const LINE: usize = 8;
+/// A cache line of bits.
+type Line = [u64; 8];
+
+/// So many lines are 16 KiB.
+const PIECE: usize = 256;
+const LINE_BYTES: usize = size_of::<Line>();
 const BITS_PER_KEY: usize = 10;
 const PROBES: usize = 6;
 
 impl Filter {
     pub(super) fn with_room_for(keys: u64) -> Self {
-        let lines = (keys as usize * BITS_PER_KEY).div_ceil(LINE * 64).max(1);
+        let lines = (keys as usize * BITS_PER_KEY).div_ceil(LINE_BYTES * 8).max(1);
         Self {
-            words: vec![0; lines * LINE],
+            pieces: (0..lines.div_ceil(PIECE))
+                .map(|_| Box::new([[0; 8]; PIECE]))
+                .collect(),
+            lines,
         }
     }
 
     pub(super) fn insert(&mut self, hash: u64) {
-        let line = self.line(hash);
+        let line = self.place(hash);
+        let line = &mut self.pieces[line / PIECE][line % PIECE];
         for bit in bits(hash) {
-            self.words[line + bit / 64] |= 1 << (bit % 64);
+            line[bit / 64] |= 1 << (bit % 64);
         }
     }
 
     /// Whether this hash may have been inserted.
     pub(super) fn may_have(&self, hash: u64) -> bool {
-        let line = self.line(hash);
-        bits(hash).all(|bit| self.words[line + bit / 64] >> (bit % 64) & 1 == 1)
+        let line = self.place(hash);
+        let line = &self.pieces[line / PIECE][line % PIECE];
+        bits(hash).all(|bit| line[bit / 64] >> (bit % 64) & 1 == 1)
     }
 
     /// How many bytes it takes.
+    pub(super) fn resident(&self) -> usize {
+        self.pieces.len() * PIECE * LINE_BYTES
+    }
+
+    /// How many bytes it is stored as.
     pub(super) fn len(&self) -> usize {
-        self.words.len() * 8
+        self.lines * LINE_BYTES
     }
 
     /// Its bytes, some at a time.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = [u8; LINE * 8]> {
-        let (lines, _) = self.words.as_chunks::<LINE>();
-        lines.iter().map(|line| {
-            let mut piece = [0; LINE * 8];
+    pub(super) fn pieces(&self) -> impl Iterator<Item = [u8; LINE_BYTES]> {
+        let lines = self.pieces.iter().flat_map(|piece| piece.iter());
+        lines.take(self.lines).map(|line| {
+            let mut piece = [0; LINE_BYTES];
             for (bytes, word) in piece.as_chunks_mut().0.iter_mut().zip(line) {
                 *bytes = word.to_le_bytes();
             }
@@ -54,14 +70,28 @@ impl Filter {
 
     /// `None` when these bytes are no filter.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (words, rest) = bytes.as_chunks();
-        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-        (rest.is_empty() && !words.is_empty() && words.len().is_multiple_of(LINE)).then_some(Self { words })
+        let (lines, rest) = bytes.as_chunks::<LINE_BYTES>();
+        if !rest.is_empty() || lines.is_empty() {
+            return None;
+        }
+        let pieces = lines.chunks(PIECE).map(|lines| {
+            let mut piece = Box::new([[0; 8]; PIECE]);
+            for (line, bytes) in piece.iter_mut().zip(lines) {
+                for (word, bytes) in line.iter_mut().zip(bytes.as_chunks().0) {
+                    *word = u64::from_le_bytes(*bytes);
+                }
+            }
+            piece
+        });
+        Some(Self {
+            pieces: pieces.collect(),
+            lines: lines.len(),
+        })
     }
 
-    fn line(&self, hash: u64) -> usize {
-        let lines = (self.words.len() / LINE) as u64;
-        (((hash >> 32) * lines) >> 32) as usize * LINE
+    /// The line of a hash.
+    fn place(&self, hash: u64) -> usize {
+        (((hash >> 32) * self.lines as u64) >> 32) as usize
     }
 }
 

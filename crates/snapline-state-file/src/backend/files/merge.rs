@@ -1,6 +1,7 @@
 //! Reads several runs of files as one.
 
 use super::block::{Block, EntryPlace};
+use super::resident::{BUFFER, Shared};
 use super::sorted_file::{SortedFile, damaged};
 use std::cmp::Ordering;
 use std::io;
@@ -33,8 +34,10 @@ pub(in crate::backend) type EntryRef<'a> = (&'a [u8], Option<&'a [u8]>);
 
 impl Merged {
     /// Begins at the first key that is not less than `from`, with runs from the newest to the oldest.
-    pub(super) fn new(runs: Vec<Run>, from: &[u8], removed: Removed) -> io::Result<Self> {
-        let read_bytes = (READ_BYTES / runs.len().max(1) as u64).clamp(LEAST_READ, MOST_READ);
+    ///
+    /// Together they read about so many bytes at a time.
+    pub(super) fn new(runs: Vec<Run>, from: &[u8], removed: Removed, reading: u64) -> io::Result<Self> {
+        let read_bytes = (reading / runs.len().max(1) as u64).clamp(LEAST_READ, MOST_READ);
         let readings = runs.into_iter().map(|run| Reading::begin(run, from, read_bytes));
         Ok(Self {
             readings: readings.collect::<io::Result<_>>()?,
@@ -83,10 +86,8 @@ impl Merged {
     }
 }
 
-/// All runs together read about so many bytes at a time.
-const READ_BYTES: u64 = 1024 * 1024;
 /// One of them reads at most so many, or one block that is longer, and not less than two blocks or so.
-const MOST_READ: u64 = 64 * 1024;
+const MOST_READ: u64 = BUFFER as u64;
 const LEAST_READ: u64 = 8 * 1024;
 
 /// A run that is being read.
@@ -98,6 +99,8 @@ struct Reading {
     read_bytes: u64,
     /// Some blocks of the file, the first of which is `first`.
     buffer: Vec<u8>,
+    /// Where the buffer is from.
+    shared: Option<Shared>,
     first: usize,
     blocks: usize,
     /// The block of the entry.
@@ -116,11 +119,14 @@ impl Reading {
         let mut files = run.into_iter();
         let file = files.by_ref().nth(skipped);
         let block = file.as_ref().map_or(0, |file| file.block_of(from));
+        let shared = file.as_ref().map(|file| file.shared().clone());
+        let buffer = shared.as_ref().map(Shared::take_buffer);
         let mut reading = Self {
             files,
             file,
             read_bytes,
-            buffer: Vec::new(),
+            buffer: buffer.unwrap_or_default(),
+            shared,
             first: 0,
             blocks: 0,
             block,
@@ -217,5 +223,13 @@ impl Reading {
         self.head = u64::from_be_bytes(head);
         self.at = Some(entry);
         Ok(())
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.give_buffer(std::mem::take(&mut self.buffer));
+        }
     }
 }

@@ -4,13 +4,13 @@
 //! length. Index, filter and last key stay in memory; blocks are read when they are needed.
 
 use super::block::{Block, append_len, read_len};
-use super::cache::{BlockCache, BlockId};
+use super::cache::BlockId;
 use super::filter::Filter;
+use super::resident::{Resident, Shared};
 use byteview::ByteView;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file that can be read; it is removed when it is dropped.
@@ -21,7 +21,8 @@ pub(in crate::backend) struct SortedFile {
     /// No other file of this process has it.
     number: u64,
     meta: Meta,
-    cache: Arc<BlockCache>,
+    shared: Shared,
+    resident: Resident,
 }
 
 /// What of a file is in memory.
@@ -49,19 +50,22 @@ const MAGIC: u32 = 0x534c_5346;
 const FOOT: usize = 40;
 
 impl SortedFile {
-    pub(super) fn new(path: PathBuf, file: File, meta: Meta, cache: Arc<BlockCache>) -> Self {
+    pub(super) fn new(path: PathBuf, file: File, meta: Meta, shared: Shared) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut resident = shared.count();
+        resident.set(meta.resident());
         Self {
             path,
             file,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             meta,
-            cache,
+            shared,
+            resident,
         }
     }
 
     /// Opens a file that was written earlier.
-    pub(super) fn open(path: PathBuf, cache: Arc<BlockCache>) -> io::Result<Self> {
+    pub(super) fn open(path: PathBuf, shared: Shared) -> io::Result<Self> {
         let file = File::open(&path)?;
         let len = file.metadata()?.len();
         let foot_at = len.checked_sub(FOOT as u64).ok_or_else(damaged)?;
@@ -74,12 +78,13 @@ impl SortedFile {
             return Err(damaged());
         }
         let meta = Meta::decode(&bytes, filter_len, entries, len).ok_or_else(damaged)?;
-        Ok(Self::new(path, file, meta, cache))
+        Ok(Self::new(path, file, meta, shared))
     }
 
     /// The same without its filter, to be read as a whole.
     pub(super) fn without_filter(mut self) -> Self {
         self.meta.filter = None;
+        self.resident.set(self.meta.resident());
         self
     }
 
@@ -103,13 +108,12 @@ impl SortedFile {
         &self.meta.last
     }
 
-    /// How many bytes of it are in memory.
-    pub(in crate::backend) fn resident(&self) -> usize {
-        self.meta.index.resident() + self.filter_len()
+    pub(super) fn filter_bytes(&self) -> usize {
+        self.meta.filter.as_ref().map_or(0, Filter::resident)
     }
 
-    pub(super) fn filter_len(&self) -> usize {
-        self.meta.filter.as_ref().map_or(0, Filter::len)
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub(super) fn blocks(&self) -> usize {
@@ -136,14 +140,15 @@ impl SortedFile {
     pub(super) fn get(&self, key: &[u8], buffer: &mut Vec<u8>) -> io::Result<Option<Option<ByteView>>> {
         let number = self.block_of(key);
         let id: BlockId = (self.number, number as u64);
-        if let Some(kept) = self.cache.get(id) {
-            return find(Block::trusted(&kept), key);
+        let look = |kept: &[u8]| find(Block::trusted(kept), key);
+        if let Some(found) = self.shared.cache.look_into(id, look) {
+            return found;
         }
         let (from, to) = self.span(number, number + 1);
         buffer.resize((to - from) as usize, 0);
         read_at(&self.file, buffer, from)?;
         let found = find(Block::checked(buffer), key)?;
-        self.cache.was_read(id, buffer);
+        self.shared.cache.was_read(id, buffer);
         Ok(found)
     }
 
@@ -212,6 +217,10 @@ impl Index {
 }
 
 impl Meta {
+    fn resident(&self) -> usize {
+        self.index.resident() + self.last.len() + self.filter.as_ref().map_or(0, Filter::resident)
+    }
+
     /// Writes what stands behind the blocks, which end at `at`, and says how long it is.
     pub(super) fn write(&self, at: u64, out: &mut impl Write) -> io::Result<u64> {
         let mut bytes = Vec::new();

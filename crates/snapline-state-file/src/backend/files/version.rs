@@ -79,14 +79,9 @@ impl Version {
         self.files().map(|(_, file)| file.bytes()).sum()
     }
 
-    /// How many bytes of them are in memory.
-    pub(super) fn resident(&self) -> usize {
-        self.files().map(|(_, file)| file.resident()).sum()
-    }
-
-    /// How many of these are filters.
+    /// How many bytes of memory their filters take.
     pub(super) fn filter_bytes(&self) -> usize {
-        self.files().map(|(_, file)| file.filter_len()).sum()
+        self.files().map(|(_, file)| file.filter_bytes()).sum()
     }
 
     /// Whether files below this level have entries.

@@ -1,9 +1,9 @@
 //! Writes a sorted file.
 
 use super::block::BlockBuilder;
-use super::cache::BlockCache;
 use super::disk::{Disk, DiskFile};
 use super::filter::Filter;
+use super::resident::{BUFFER, Resident, Shared};
 use super::sorted_file::{Index, Meta, SortedFile};
 use snapline_core::stable_hash_bytes;
 use std::fs;
@@ -16,7 +16,9 @@ use std::sync::Arc;
 pub(super) struct FileWriter {
     out: BufWriter<DiskFile>,
     unfinished: Unfinished,
-    cache: Arc<BlockCache>,
+    shared: Shared,
+    /// What index and filter take.
+    resident: Resident,
     block: BlockBuilder,
     /// The first key of the block.
     first: Vec<u8>,
@@ -29,24 +31,21 @@ pub(super) struct FileWriter {
 /// How long the entries of a block are at least.
 const BLOCK_BYTES: usize = 4 * 1024;
 
-const BUFFER: usize = 64 * 1024;
-
 impl FileWriter {
     /// Begins a file; `room` is for how many keys there is a filter.
-    pub(super) fn create(
-        disk: &Disk,
-        path: PathBuf,
-        room: Option<u64>,
-        cache: Arc<BlockCache>,
-    ) -> io::Result<Self> {
+    pub(super) fn create(disk: &Disk, path: PathBuf, room: Option<u64>, shared: Shared) -> io::Result<Self> {
+        let mut resident = shared.count();
+        let filter = room.map(Filter::with_room_for);
+        resident.set(filter.as_ref().map_or(0, Filter::resident));
         Ok(Self {
             out: BufWriter::with_capacity(BUFFER, disk.create(&path)?),
             unfinished: Unfinished(path),
-            cache,
+            shared,
+            resident,
             block: BlockBuilder::default(),
             first: Vec::new(),
             index: Index::default(),
-            filter: room.map(Filter::with_room_for),
+            filter,
             entries: 0,
             written: 0,
         })
@@ -73,11 +72,6 @@ impl FileWriter {
         self.written
     }
 
-    /// How many bytes of it are in memory, but for some buffers.
-    pub(super) fn resident(&self) -> usize {
-        self.index.resident() + self.filter.as_ref().map_or(0, Filter::len)
-    }
-
     fn end_block(&mut self) -> io::Result<()> {
         let out = &mut self.out;
         self.written += self.block.finish(|block| {
@@ -85,6 +79,8 @@ impl FileWriter {
             io::Result::Ok(block.len() as u64)
         })?;
         self.index.push(&self.first, self.written);
+        let filter = self.filter.as_ref().map_or(0, Filter::resident);
+        self.resident.set(self.index.resident() + filter);
         Ok(())
     }
 
@@ -105,7 +101,8 @@ impl FileWriter {
         let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let file = file.into_file();
         let path = std::mem::take(&mut self.unfinished.0);
-        Ok(Arc::new(SortedFile::new(path, file, meta, self.cache)))
+        drop(self.resident);
+        Ok(Arc::new(SortedFile::new(path, file, meta, self.shared)))
     }
 }
 

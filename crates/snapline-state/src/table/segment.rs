@@ -16,9 +16,10 @@ use std::ops::Range;
 const MOST_BUCKETS: usize = 4096;
 /// Deeper segments grow instead of splitting, so that keys of one hash cannot split for ever.
 const DEEPEST: u32 = 20;
-/// A table of segments of this depth is too large for a cache: the places alone take 2^25 bytes if keys and values are
-/// numbers of 64 bits.
-const LARGE_FROM: u32 = if cfg!(test) { 1 } else { 9 };
+/// A table of segments of this depth is soon too large for a cache: the places alone take 2^23 bytes if keys and values
+/// are numbers of 64 bits. Later it would keep, for a while, the memory of so many tagged tables more: an allocator does
+/// not soon use blocks of one length for those of another.
+const LARGE_FROM: u32 = if cfg!(test) { 1 } else { 7 };
 
 /// Entries whose low hashes share their top `depth` bits.
 ///

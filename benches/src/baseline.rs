@@ -2,5 +2,6 @@
 
 pub(crate) mod exchange;
 pub(crate) mod keyed_sum;
+pub(crate) mod nexmark;
 pub(crate) mod windowed;
 pub(crate) mod word_count;

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod latency;
+mod nexmark;
 mod scaling;
 mod windowed;
 
@@ -147,6 +148,7 @@ pub(super) fn all(size: Size) -> Vec<Plan> {
     plans.extend(keys.iter().map(|keys| keyed_sum(records, *keys, rounds)));
     plans.push(proof(records, rounds));
     plans.extend(windowed::plans(records, rounds));
+    plans.extend(nexmark::plans(records / 4, rounds));
     plans.extend(exchange::plans(records / 2, rounds));
     plans.extend(match size {
         Size::Quick => latency::plans(2, 1),

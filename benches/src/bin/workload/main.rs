@@ -13,6 +13,7 @@
 mod exchange;
 mod idle;
 mod latency;
+mod nexmark;
 mod windowed;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -20,6 +21,7 @@ use exchange::Exchange;
 use futures::executor::block_on;
 use idle::Idle;
 use latency::Latency;
+use nexmark::Nexmark;
 use snapline::prelude::CheckpointMode;
 use snapline_benches::{
     BackpressureOptions, BackpressureReport, Ceilings, JobOptions, Keys, LiveState, RecoveryOptions,
@@ -58,6 +60,8 @@ enum Work {
     KeyedSum(KeyedSum),
     /// Counts by key in windows of event time.
     Windowed(Windowed),
+    /// Answers a query of Nexmark.
+    Nexmark(Nexmark),
     /// Sends records from one subtask to another.
     Exchange(Exchange),
     /// Measures checkpoints while a slow sink lets records queue.
@@ -291,6 +295,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Work::Wordcount(work) => serde_json::to_string(&work.run()?)?,
         Work::KeyedSum(work) => serde_json::to_string(&work.run()?)?,
         Work::Windowed(work) => serde_json::to_string(&work.run()?)?,
+        Work::Nexmark(work) => serde_json::to_string(&work.run()?)?,
         Work::Exchange(work) => serde_json::to_string(&work.run()?)?,
         Work::Backpressure(work) => serde_json::to_string(&work.run()?)?,
         Work::Latency(work) => serde_json::to_string(&work.run()?)?,
@@ -508,7 +513,11 @@ fn by_hand(
 fn verified(mut report: Report, totals: Totals, expected: Totals) -> Report {
     report.verified = totals == expected;
     if !report.verified {
-        eprintln!("the result is {totals:?} but should be {expected:?}");
+        unexpected(totals, expected);
     }
     report
+}
+
+fn unexpected(totals: Totals, expected: Totals) {
+    eprintln!("the result is {totals:?} but should be {expected:?}");
 }

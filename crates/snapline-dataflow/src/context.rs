@@ -1,5 +1,6 @@
 //! What an operator is told when its subtask starts.
 
+use crate::time::alignment::WatermarkGroups;
 use futures::future::BoxFuture;
 use snapline_core::{
     AttemptId, CheckpointId, Clock, JobId, KeyGroupRange, MaxParallelism, OperatorUid, Result, SubtaskIndex,
@@ -38,6 +39,8 @@ pub struct OperatorContext {
     pub clock: Arc<dyn Clock>,
     /// What lets it wait.
     pub sleeper: Arc<dyn Sleeper>,
+    /// How far the sources of the job have come, where they wait for one another.
+    pub watermarks: Arc<WatermarkGroups>,
     /// Where the subtask counts what it does.
     pub counters: Arc<TaskCounters>,
 }

@@ -108,7 +108,8 @@ impl StreamExecutionEnvironment {
     /// Each split is watched by itself. So records of a split that is behind are not late, and event time stands
     /// still while a split is not even begun: a source that reads its splits one after the other advances it with
     /// the last one. To see what a subtask reads as one stream, use
-    /// [`DataStream::assign_timestamps_and_watermarks`].
+    /// [`DataStream::assign_timestamps_and_watermarks`]. Sources that are not to run away from one another are
+    /// [aligned](WatermarkStrategy::with_watermark_alignment).
     ///
     /// ```
     /// use snapline_connector::GeneratorSource;

@@ -68,6 +68,7 @@ pub use stream::{
     KeyedBroadcastConnectedStreams, KeyedConnectedStreams, KeyedStream, WindowedConnectedStreams,
     WindowedStream,
 };
+pub use time::alignment::WatermarkGroups;
 pub use time::generator::{WatermarkGenerator, WatermarkOutput};
 pub use time::strategy::WatermarkStrategy;
 pub use window::assigner::WindowAssigner;

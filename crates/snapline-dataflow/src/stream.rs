@@ -113,7 +113,7 @@ impl<T: Data> DataStream<T> {
     /// ```
     pub fn assign_timestamps_and_watermarks(&self, strategy: WatermarkStrategy<T>) -> Self {
         let name = "timestamps";
-        self.env.require(strategy.check(), name);
+        self.env.require(strategy.check_behind_sources(), name);
         self.transform(name, Assign(strategy))
     }
 

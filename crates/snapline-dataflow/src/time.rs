@@ -1,5 +1,6 @@
 //! Event time: where timestamps and watermarks come from.
 
+pub(crate) mod alignment;
 pub(crate) mod generator;
 pub(crate) mod idleness;
 pub(crate) mod split_watermarks;

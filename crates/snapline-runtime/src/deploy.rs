@@ -22,7 +22,7 @@ use snapline_core::{
 };
 use snapline_dataflow::{
     ErasedLink, JobGraph, JobLoop, JobVertex, NodeFactory, NodeId, OperatorContext, OutputEdge,
-    OutputSettings, RestoredState, SourceHead, TaskCounters, TaskHead,
+    OutputSettings, RestoredState, SourceHead, TaskCounters, TaskHead, WatermarkGroups,
 };
 use snapline_state::{ChannelOrigin, CheckpointStorage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +48,8 @@ pub(crate) struct Deployment {
     pub(crate) storage: Arc<dyn CheckpointStorage>,
     pub(crate) reports: mpsc::UnboundedSender<(AttemptId, TaskReport)>,
     pub(crate) storing: Storing,
+    /// How far the sources have come that wait for one another.
+    pub(crate) watermarks: Arc<WatermarkGroups>,
 }
 
 /// A task that is ready to run.
@@ -451,6 +453,7 @@ impl Builder {
             storage: self.shared.storage.clone(),
             clock: self.shared.clock.clone(),
             sleeper: Arc::new(ExecutorSleeper(self.shared.executor.clone())),
+            watermarks: self.shared.watermarks.clone(),
             counters: self.counters.clone(),
         }
     }

@@ -1,5 +1,6 @@
 //! The beginning of a stream: a source's readers.
 
+mod pause;
 mod split_times;
 
 use crate::context::{OperatorContext, TaskCounters};
@@ -12,12 +13,12 @@ use async_trait::async_trait;
 use snapline_connector::{
     DiscoveryContext, ReaderContext, ReaderStatus, Source, SourceReader, SourceSplit, deal_splits,
 };
-use snapline_core::{Batch, CheckpointId, Data, OperatorUid, Result};
+use snapline_core::{Batch, CheckpointId, Data, OperatorUid, Result, Watermark};
 use snapline_state::OperatorState;
 use split_times::SplitTimes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Makes the readers of a source, and with a strategy, the event time of its splits.
 pub(crate) struct SourceOf<S: Source> {
@@ -62,14 +63,14 @@ impl<S: Source> SourceFactory for SourceOf<S> {
     }
 
     fn head(&self, context: OperatorContext, next: ErasedLink) -> Result<Box<dyn SourceHead>> {
+        let splits: Vec<S::Split> = context.restored.operator.items(SPLITS)?;
+        let times = self.times.clone();
+        let times = times.map(|strategy| SplitTimes::new(strategy, splits.len()).aligned(&context));
         let mut reader = self.source.reader(ReaderContext {
             job: context.job,
             subtask: context.subtask,
             parallelism: context.parallelism,
         })?;
-        let splits: Vec<S::Split> = context.restored.operator.items(SPLITS)?;
-        let times = self.times.clone();
-        let times = times.map(|strategy| SplitTimes::new(strategy, splits.len()));
         reader.add_splits(splits);
         Ok(Box::new(ReaderHead {
             operator: context.operator,
@@ -136,6 +137,9 @@ impl<T: Data, S: SourceSplit> ReaderHead<T, S> {
 
 impl<T: Data, S: SourceSplit> SourceHead for ReaderHead<T, S> {
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReaderStatus>> {
+        if let Some(times) = &mut self.times {
+            ready!(times.poll_caught_up(cx));
+        }
         let status = match self.reader.poll_batch(cx, &mut self.batch, self.limit) {
             Poll::Ready(Ok(status)) => status,
             other => return other,
@@ -154,6 +158,11 @@ impl<T: Data, S: SourceSplit> SourceHead for ReaderHead<T, S> {
             Signal::Barrier(snapshot) => {
                 let frozen = self.freeze(snapshot.barrier.checkpoint)?;
                 snapshot.operators.push(frozen);
+            }
+            Signal::Watermark(Watermark::MAX) => {
+                if let Some(times) = &mut self.times {
+                    times.end();
+                }
             }
             Signal::CheckpointComplete(checkpoint) => self.reader.on_checkpoint_complete(*checkpoint)?,
             Signal::ProcessingTime(alarm) => {
@@ -174,3 +183,6 @@ impl<T: Data, S: SourceSplit> SourceHead for ReaderHead<T, S> {
         self.next.poll_advance(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,7 @@ pub(crate) fn operator_context(clock: Arc<dyn Clock>) -> OperatorContext {
         storage: Arc::new(Nothing),
         clock,
         sleeper: Arc::new(Nothing),
+        watermarks: Arc::default(),
         counters: Arc::default(),
     }
 }

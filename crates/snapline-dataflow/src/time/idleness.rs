@@ -43,6 +43,11 @@ impl Idleness {
         std::mem::take(&mut self.is_idle)
     }
 
+    /// Nothing can come, for a reason that is not the stream's: the time of inactivity begins anew.
+    pub(crate) fn hold(&mut self) {
+        self.was_active = !self.is_idle;
+    }
+
     pub(crate) fn check(&mut self, now: Timestamp) -> Check {
         if self.is_idle {
             return Check::Still;
@@ -109,6 +114,18 @@ mod tests {
     #[test]
     fn the_time_begins_with_the_first_check() {
         check(&[("e", None), ("5000", Some(Check::Again(Timestamp(5011))))]);
+    }
+
+    #[test]
+    fn a_stream_that_is_held_up_does_not_become_idle_and_one_that_is_idle_stays_so() {
+        let mut idleness = Idleness::new(Duration::from_millis(10));
+        assert_eq!(idleness.check(Timestamp(0)), Check::Again(Timestamp(11)));
+        idleness.hold();
+        assert_eq!(idleness.check(Timestamp(11)), Check::Again(Timestamp(22)));
+        assert_eq!(idleness.check(Timestamp(22)), Check::Idle);
+        idleness.hold();
+        assert_eq!(idleness.check(Timestamp(23)), Check::Still);
+        assert!(idleness.on_activity());
     }
 
     #[test]

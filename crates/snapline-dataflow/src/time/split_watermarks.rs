@@ -77,9 +77,14 @@ impl SplitWatermarks {
         self.advance()
     }
 
-    fn advance(&mut self) -> Option<Combined> {
+    /// How far the slowest split has come that is not idle, if there is one.
+    pub(crate) fn least(&self) -> Option<Watermark> {
         let active = self.splits.values().filter(|split| !split.is_idle);
-        let least = active.map(|split| split.watermark).min()?;
+        active.map(|split| split.watermark).min()
+    }
+
+    fn advance(&mut self) -> Option<Combined> {
+        let least = self.least()?;
         if least <= self.combined {
             return None;
         }

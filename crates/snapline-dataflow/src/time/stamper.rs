@@ -48,6 +48,13 @@ impl<T: 'static> Stamper<T> {
         self.idleness.as_mut().is_some_and(Idleness::on_activity)
     }
 
+    /// Nothing can come for now, because the reader waits.
+    pub(crate) fn hold(&mut self) {
+        if let Some(idleness) = &mut self.idleness {
+            idleness.hold();
+        }
+    }
+
     /// Time has passed. Returns whether nothing has come for too long.
     pub(crate) fn on_processing_time(&mut self, alarm: &mut Alarm) -> bool {
         let Some(idleness) = &mut self.idleness else {

@@ -1,5 +1,6 @@
 //! What a program says about the event time of a stream.
 
+use super::alignment::Drift;
 use super::generator::{BoundedOutOfOrderness, NoWatermarks, WatermarkGenerator};
 use snapline_core::{Error, Result, Timestamp};
 use std::fmt;
@@ -28,6 +29,7 @@ pub struct WatermarkStrategy<T> {
     generator: Arc<dyn Fn() -> Box<dyn WatermarkGenerator<T>> + Send + Sync>,
     assigner: Option<Arc<dyn AssignAll<T>>>,
     idleness: Option<Duration>,
+    drift: Option<Drift>,
 }
 
 impl<T: 'static> WatermarkStrategy<T> {
@@ -49,6 +51,7 @@ impl<T: 'static> WatermarkStrategy<T> {
             generator: Arc::new(move || Box::new(make())),
             assigner: None,
             idleness: None,
+            drift: None,
         }
     }
 
@@ -77,9 +80,77 @@ impl<T: 'static> WatermarkStrategy<T> {
         }
     }
 
+    /// Lets sources wait for one another: a reader whose event time is ahead of the slowest of the group by more than
+    /// `max_drift` reads no more until the others have caught up.
+    ///
+    /// So what joins or windows keep of a fast source, while event time stands with a slow one, does not grow without
+    /// end. The group is all subtasks of all sources of the job that name it. How far the others are is seen each
+    /// `update_interval`, which is processing time; a source that waits does so for one of them at least. A source
+    /// can be ahead by the drift and the batch that has led there. With a drift that is shorter than what a source
+    /// reads in an interval, sources wait for one another by turns: a second and some seconds are good to begin with.
+    ///
+    /// A source that has ended is no longer in the group, and one that is [idle](Self::with_idleness) does not hold
+    /// the others back. One that is not idle but has said nothing of event time does, also when it reads its splits one
+    /// after the other and has not begun the last. One that waits for others does not become idle. Barriers pass while
+    /// sources wait.
+    ///
+    /// Alignment is for sources: use it in [`StreamExecutionEnvironment::from_source_with_watermarks`]. Elsewhere, and
+    /// with durations of 0, it is refused when the job is planned.
+    ///
+    /// ```
+    /// use snapline_connector::GeneratorSource;
+    /// use snapline_core::Timestamp;
+    /// use snapline_dataflow::{DataStream, StreamExecutionEnvironment, WatermarkStrategy};
+    /// use std::time::Duration;
+    ///
+    /// /// Orders, one each second, and clicks, a thousand each second, never apart by more than a minute and a batch.
+    /// fn orders_and_clicks(env: &StreamExecutionEnvironment) -> DataStream<i64> {
+    ///     let aligned = WatermarkStrategy::<i64>::for_monotonous_timestamps()
+    ///         .with_timestamp_assigner(|at| Timestamp(*at))
+    ///         .with_watermark_alignment("shop", Duration::from_secs(60), Duration::from_secs(1));
+    ///     let orders = GeneratorSource::new(1_000, |n| n as i64 * 1_000);
+    ///     let clicks = GeneratorSource::new(1_000_000, |n| n as i64);
+    ///     let orders = env.from_source_with_watermarks(orders, aligned.clone(), "orders");
+    ///     orders.union(&env.from_source_with_watermarks(clicks, aligned, "clicks"))
+    /// }
+    /// ```
+    ///
+    /// [`StreamExecutionEnvironment::from_source_with_watermarks`]: crate::StreamExecutionEnvironment::from_source_with_watermarks
+    #[must_use]
+    pub fn with_watermark_alignment(
+        self,
+        group: impl Into<String>,
+        max_drift: Duration,
+        update_interval: Duration,
+    ) -> Self {
+        let drift = Drift {
+            group: group.into(),
+            max: max_drift,
+            update_interval,
+        };
+        Self {
+            drift: Some(drift),
+            ..self
+        }
+    }
+
+    /// # Errors
+    /// `Invalid` when the strategy cannot be where there is no source.
+    pub(crate) fn check_behind_sources(&self) -> Result<()> {
+        self.check()?;
+        match self.drift() {
+            None => Ok(()),
+            Some(drift) => Err(Error::invalid(
+                "watermarks are aligned only at sources; give this strategy to from_source_with_watermarks",
+            )
+            .with("group", &drift.group)),
+        }
+    }
+
     /// # Errors
     /// `Invalid` when the strategy cannot be.
     pub(crate) fn check(&self) -> Result<()> {
+        self.drift.as_ref().map_or(Ok(()), Drift::check)?;
         match self.idleness {
             Some(Duration::ZERO) => Err(Error::invalid(
                 "the idleness of a watermark strategy must be longer than 0; leave it out when no stream is ever idle",
@@ -99,6 +170,10 @@ impl<T: 'static> WatermarkStrategy<T> {
     pub(crate) fn idleness(&self) -> Option<Duration> {
         self.idleness
     }
+
+    pub(crate) fn drift(&self) -> Option<&Drift> {
+        self.drift.as_ref()
+    }
 }
 
 impl<T> Clone for WatermarkStrategy<T> {
@@ -107,6 +182,7 @@ impl<T> Clone for WatermarkStrategy<T> {
             generator: self.generator.clone(),
             assigner: self.assigner.clone(),
             idleness: self.idleness,
+            drift: self.drift.clone(),
         }
     }
 }
@@ -115,6 +191,7 @@ impl<T> fmt::Debug for WatermarkStrategy<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WatermarkStrategy")
             .field("idleness", &self.idleness)
+            .field("drift", &self.drift)
             .finish_non_exhaustive()
     }
 }
@@ -147,6 +224,22 @@ mod tests {
                 .is_ok()
         );
         let error = strategy.with_idleness(Duration::ZERO).check().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn a_strategy_that_aligns_is_refused_behind_sources() {
+        let (drift, interval) = (Duration::from_secs(10), Duration::from_secs(1));
+        let strategy = WatermarkStrategy::<u64>::for_monotonous_timestamps();
+        assert!(strategy.check_behind_sources().is_ok());
+        let aligned = strategy.clone().with_watermark_alignment("a", drift, interval);
+        assert!(aligned.check().is_ok());
+        let error = aligned.check_behind_sources().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let error = strategy
+            .with_watermark_alignment("a", Duration::ZERO, interval)
+            .check()
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
     }
 }

@@ -101,6 +101,7 @@ impl Start {
             storage: self.restored.storage().clone(),
             reports: sender,
             storing: Storing::default(),
+            watermarks: Arc::default(),
         };
         let tasks = deployment.build(states.clone()).await?;
         let (attempt, outcomes) = self.attempt(committers, deployment, states, &tasks);

@@ -6,7 +6,7 @@ use futures::executor::block_on;
 use snapline_core::{AttemptId, BoxedBatch, Clock, Error, Result, SubtaskIndex};
 use snapline_dataflow::{
     ErasedLink, JobGraph, JobVertex, NodeFactory, NodeId, OperatorContext, OutputPort, OutputSettings,
-    PortSignal, RestoredState, SourceHead, TaskCounters, TaskHead,
+    PortSignal, RestoredState, SourceHead, TaskCounters, TaskHead, WatermarkGroups,
 };
 use snapline_state::CheckpointStorage;
 use std::collections::{BTreeMap, VecDeque};
@@ -85,6 +85,7 @@ pub(super) struct Chains<'a> {
     pub(super) storage: Arc<dyn CheckpointStorage>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) sleeper: Arc<ClockSleeper>,
+    pub(super) watermarks: Arc<WatermarkGroups>,
     pub(super) counters: Arc<TaskCounters>,
     pub(super) snapshot: Option<&'a HarnessSnapshot>,
     pub(super) exchange: Exchange,
@@ -182,6 +183,7 @@ impl Chains<'_> {
             storage: self.storage.clone(),
             clock: self.clock.clone(),
             sleeper: self.sleeper.clone(),
+            watermarks: self.watermarks.clone(),
             counters: self.counters.clone(),
         })
     }

@@ -48,6 +48,7 @@ impl Tasks {
             storage: storage.clone(),
             clock,
             sleeper: sleeper.clone(),
+            watermarks: Arc::default(),
             counters: counters.clone(),
             snapshot,
             exchange: exchange.clone(),

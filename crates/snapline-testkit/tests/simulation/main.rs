@@ -10,6 +10,7 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+mod aligned;
 mod broadcasts;
 mod broken;
 mod jobs;
@@ -84,6 +85,11 @@ jobs! { jobs:
     tumbling_windows,
     sliding_windows,
     session_windows,
+}
+
+jobs! { aligned:
+    sources_that_wait_for_one_another,
+    sources_that_wait_while_others_are_idle,
 }
 
 jobs! { broadcasts:

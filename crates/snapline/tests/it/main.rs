@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod aligned;
 mod api;
 mod async_io;
 mod broadcast;

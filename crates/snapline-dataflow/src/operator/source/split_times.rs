@@ -1,12 +1,15 @@
 //! Event time at a source, split by split.
 
+use super::pause::Pause;
 use crate::alarm::Alarm;
+use crate::context::OperatorContext;
 use crate::link::{Link, Signal};
 use crate::operator::assign::send;
 use crate::time::split_watermarks::{Combined, SplitWatermarks};
 use crate::time::stamper::Stamper;
 use crate::time::strategy::WatermarkStrategy;
 use snapline_core::{Batch, Data, Result, Watermark};
+use std::task::{Context, Poll, ready};
 
 /// Watches each split of a reader by itself. Records of a reader that does not tell its splits apart count as
 /// one split, the first.
@@ -15,6 +18,8 @@ pub(super) struct SplitTimes<T> {
     stampers: Vec<Stamper<T>>,
     combined: SplitWatermarks,
     watermarks: Vec<(usize, Watermark)>,
+    /// Where the reader waits for others.
+    pause: Option<Pause>,
 }
 
 impl<T: Data> SplitTimes<T> {
@@ -27,6 +32,41 @@ impl<T: Data> SplitTimes<T> {
             strategy,
             combined,
             watermarks: Vec::new(),
+            pause: None,
+        }
+    }
+
+    /// Lets the reader join the group of its strategy, if that names one.
+    pub(super) fn aligned(mut self, context: &OperatorContext) -> Self {
+        let drift = self.strategy.drift().cloned();
+        self.pause = drift.map(|drift| Pause::new(drift, context));
+        self.report();
+        self
+    }
+
+    /// Ready when the reader is not too far ahead of others to read on.
+    pub(super) fn poll_caught_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(pause) = self.pause.as_mut() else {
+            return Poll::Ready(());
+        };
+        let has_waited = pause.is_waiting();
+        ready!(pause.poll_over(cx));
+        if has_waited {
+            self.stampers.iter_mut().for_each(Stamper::hold);
+        }
+        Poll::Ready(())
+    }
+
+    /// Nothing more is read.
+    pub(super) fn end(&mut self) {
+        if let Some(pause) = &mut self.pause {
+            pause.leave();
+        }
+    }
+
+    fn report(&mut self) {
+        if let Some(pause) = &mut self.pause {
+            pause.report(self.combined.least());
         }
     }
 
@@ -66,12 +106,16 @@ impl<T: Data> SplitTimes<T> {
                 self.watermarks.push((position, watermark));
             }
         }
+        self.report();
         send(batch, self.watermarks.drain(..), next)
     }
 
     /// These splits are read to their end.
     pub(super) fn finish(&mut self, splits: Vec<usize>) {
-        splits.into_iter().for_each(|split| self.combined.remove(split));
+        if !splits.is_empty() {
+            splits.into_iter().for_each(|split| self.combined.remove(split));
+            self.report();
+        }
     }
 
     /// Looks for splits from which nothing has come for too long.
@@ -79,7 +123,11 @@ impl<T: Data> SplitTimes<T> {
     /// # Errors
     /// Those of the operators behind.
     pub(super) fn on_processing_time(&mut self, alarm: &mut Alarm, next: &mut dyn Link<T>) -> Result<()> {
+        let is_held = self.pause.as_ref().is_some_and(Pause::is_waiting);
         for (split, stamper) in self.stampers.iter_mut().enumerate() {
+            if is_held {
+                stamper.hold();
+            }
             if !stamper.on_processing_time(alarm) {
                 continue;
             }
@@ -89,6 +137,7 @@ impl<T: Data> SplitTimes<T> {
                 Some(Combined::Active) | None => {}
             }
         }
+        self.report();
         Ok(())
     }
 }

@@ -7,7 +7,8 @@
 //! Freezing bumps a generation number. Afterwards [`LiveTable::drain`] copies or encodes some kilobytes of
 //! buckets at a time and marks them; a write to a bucket that was not yet encoded keeps its
 //! before-image first, and marks it. A segment that moves takes its marks along. So
-//! writers pay for the entries that they change during a snapshot, the rest is copied between batches.
+//! writers pay for the entries that they change during a snapshot, the rest is copied between batches. The memory for
+//! copies is used again: up to eight megabytes of it stay from one snapshot to the next while that needs them.
 //!
 //! A table that [tracks](LiveTable::track) its changes keeps a bit for each bucket that has changed since a
 //! freeze, and the keys that are gone, so that a freeze can be drained of these alone.
@@ -27,7 +28,6 @@ mod sweep;
 use crate::format::block::BlockWriter;
 use crate::format::block::stored::StoredEntries;
 use crate::spec::{LiveTable, TableId};
-use buckets::Full;
 use frozen::{BeforeImages, Run, Spare};
 use phase::Phase;
 use segments::Segments;
@@ -77,7 +77,10 @@ pub struct StateTable<K, V> {
     wants_changes: bool,
     /// How many removed keys are kept, about.
     removals: usize,
-    freeze: Option<Freeze<K, V>>,
+    freeze: Option<Freeze>,
+    /// What the running snapshot has got early.
+    before: BeforeImages<K, V>,
+    spare: Spare<K, V>,
     /// The running snapshot has all entries with lower low hashes.
     drained_to: u64,
     sweep: BucketPlace,
@@ -86,34 +89,12 @@ pub struct StateTable<K, V> {
 }
 
 /// A freeze that is being drained.
-#[derive(Debug)]
-struct Freeze<K, V> {
+#[derive(Debug, Default)]
+struct Freeze {
     /// The low hash at which the next segment to drain begins.
     next: u64,
-    before: BeforeImages<K, V>,
-    spare: Spare<K, V>,
     is_done: bool,
     failure: Option<snapline_core::Error>,
-}
-
-impl<K: Key, V: Data> Freeze<K, V> {
-    fn new() -> Self {
-        Self {
-            next: 0,
-            before: BeforeImages::new(),
-            spare: Spare::new(),
-            is_done: false,
-            failure: None,
-        }
-    }
-
-    /// Keeps an entry as it is. The snapshot fails if it cannot be encoded.
-    #[inline]
-    fn keep(&mut self, hash: u64, full: &Full<K, V>) {
-        if let Err(error) = self.before.keep(hash, full) {
-            self.failure = Some(error);
-        }
-    }
 }
 
 impl<K: Key, V: Data> StateTable<K, V> {
@@ -127,6 +108,8 @@ impl<K: Key, V: Data> StateTable<K, V> {
             wants_changes: false,
             removals: 0,
             freeze: None,
+            before: BeforeImages::new(),
+            spare: Spare::new(),
             drained_to: 0,
             sweep: BucketPlace::default(),
             hasher: StableHasher::new(),
@@ -240,8 +223,10 @@ impl<K: Key, V: Data> StateTable<K, V> {
         if let Some(bucket) = segment.locate(hash, key)
             && let Some(full) = segment.before_image(bucket, self.phase)
             && let Some(freeze) = &mut self.freeze
+            && let Err(error) = self.before.keep(hash, full)
         {
-            freeze.keep(hash, full);
+            // The snapshot fails.
+            freeze.failure = Some(error);
         }
     }
 
@@ -250,8 +235,10 @@ impl<K: Key, V: Data> StateTable<K, V> {
     fn keep_before_image_from(&mut self, segment: usize, likely: usize, hash: u64, key: &K) {
         if let Some(full) = self.segments[segment].before_image_from(likely, key, self.phase)
             && let Some(freeze) = &mut self.freeze
+            && let Err(error) = self.before.keep(hash, full)
         {
-            freeze.keep(hash, full);
+            // The snapshot fails.
+            freeze.failure = Some(error);
         }
     }
 
@@ -282,14 +269,24 @@ impl<K: Key, V: Data> StateTable<K, V> {
         self.len += 1;
     }
 
+    /// The number of the freeze.
+    fn begin_freeze(&mut self) -> u64 {
+        self.before.begin();
+        self.spare.begin();
+        self.freeze = Some(Freeze::default());
+        self.drained_to = 0;
+        self.phase.is_frozen = true;
+        self.phase.generation
+    }
+
     /// Takes segments from `freeze.next` on, until the run has enough.
-    fn fill(&mut self, freeze: &mut Freeze<K, V>, run: &mut Run<K, V>) -> Result<()> {
+    fn fill(&mut self, freeze: &mut Freeze, run: &mut Run<K, V>) -> Result<()> {
         if let Some(error) = freeze.failure.take() {
             return Err(error);
         }
         let phase = self.phase;
         while !run.has_enough() {
-            if freeze.before.move_share(freeze.next, run) {
+            if self.before.move_chunk(freeze.next, run) {
                 continue;
             }
             if freeze.next > u64::from(u32::MAX) {
@@ -343,10 +340,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
             self.tracked_since = Some(self.phase.generation);
             self.removals = 0;
         }
-        self.freeze = Some(Freeze::new());
-        self.drained_to = 0;
-        self.phase.is_frozen = true;
-        self.phase.generation
+        self.begin_freeze()
     }
 
     fn knows_changes_since(&self, freeze: u64) -> bool {
@@ -366,17 +360,14 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
         if self.phase.base < since {
             (self.phase.base, self.removals) = (since, 0);
         }
-        self.freeze = Some(Freeze::new());
-        self.drained_to = 0;
-        self.phase.is_frozen = true;
-        self.phase.generation
+        self.begin_freeze()
     }
 
     fn drain(&mut self, table: TableId, out: &mut BlockWriter) -> Result<bool> {
         let Some(mut freeze) = self.freeze.take() else {
             return Ok(true);
         };
-        let mut run = Run::with(freeze.spare.take());
+        let mut run = Run::with(self.spare.take());
         if let Err(error) = self.fill(&mut freeze, &mut run) {
             self.thaw();
             return Err(error);
@@ -385,7 +376,9 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
             let group = |low: u32| self.max_parallelism.key_group(u64::from(low)).0;
             let groups = KeyGroupRange::new(group(first), group(last) + 1);
             out.append_removed(table, groups, run.removed.keys, &run.removed.payload);
-            run.kept.write(table, groups, &freeze.spare, out);
+            run.kept.write(table, groups, &self.spare, out);
+        } else {
+            self.spare.give_back(run.kept);
         }
         let done = freeze.is_done;
         self.drained_to = freeze.next;
@@ -398,6 +391,7 @@ impl<K: Key, V: Data> LiveTable for StateTable<K, V> {
 
     fn thaw(&mut self) {
         self.freeze = None;
+        self.before.clear();
         self.phase.is_frozen = false;
     }
 

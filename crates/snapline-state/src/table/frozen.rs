@@ -2,11 +2,13 @@
 
 mod before_images;
 mod kept;
+mod pool;
 
 pub(super) use before_images::BeforeImages;
 pub(super) use kept::{Kept, Spare};
 
 use super::changes::Removed;
+use pool::Pool;
 use snapline_core::{Data, Key};
 use snapline_prefetch::prefetch;
 use std::ops::Range;

@@ -12,18 +12,36 @@ use std::collections::BTreeMap;
 
 type Counts = StateTable<u64, String>;
 
+/// Values of a table: a snapshot gets copies of numbers, and texts are encoded at once.
+trait Value: Data + PartialEq + std::fmt::Debug {
+    fn of(value: u8) -> Self;
+}
+
+impl Value for String {
+    fn of(value: u8) -> Self {
+        value.to_string()
+    }
+}
+
+impl Value for u64 {
+    fn of(value: u8) -> Self {
+        value.into()
+    }
+}
+
 fn hash(key: u64) -> u64 {
     StableHasher::new().hash(&key).unwrap()
 }
 
-fn put(table: &mut Counts, key: u64, value: &str) {
+fn put<V: Data>(table: &mut StateTable<u64, V>, key: u64, value: impl Into<V>) {
+    let value = value.into();
     table.update(hash(key), key, |slot| match slot {
-        Slot::Occupied(old) => *old = value.to_owned(),
-        Slot::Vacant(vacant) => *vacant = Some(value.to_owned()),
+        Slot::Occupied(old) => *old = value,
+        Slot::Vacant(vacant) => *vacant = Some(value),
     });
 }
 
-fn content(table: &Counts) -> BTreeMap<u64, String> {
+fn content<V: Data>(table: &StateTable<u64, V>) -> BTreeMap<u64, V> {
     table.iter().map(|(key, value)| (*key, value.clone())).collect()
 }
 
@@ -49,7 +67,7 @@ fn drained(table: &mut Counts, mut meanwhile: impl FnMut(&mut Counts)) -> BTreeM
     read(table, file)
 }
 
-fn read(table: &Counts, file: Vec<u8>) -> BTreeMap<u64, String> {
+fn read<V: Value>(table: &StateTable<u64, V>, file: Vec<u8>) -> BTreeMap<u64, V> {
     let mut found = BTreeMap::new();
     for block in BlockReader::new(Bytes::from(file)).unwrap() {
         let Block::Entries {
@@ -75,7 +93,7 @@ fn read(table: &Counts, file: Vec<u8>) -> BTreeMap<u64, String> {
 #[test]
 fn a_table_of_many_segments_finds_every_key() {
     let mut table = Counts::new(MaxParallelism::DEFAULT);
-    (0..50_000).for_each(|key| put(&mut table, key, &key.to_string()));
+    (0..50_000).for_each(|key| put(&mut table, key, key.to_string()));
     assert!(table.segments.len() > 8);
     assert_eq!(table.len(), 50_000);
     assert!((0..50_000).all(|key| table.get(hash(key), &key) == Some(&key.to_string())));
@@ -148,6 +166,48 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Takes the steps with a table and with a plain map, and compares them and every snapshot.
+fn check_steps<V: Value>(filled: u64, steps: &[Step]) {
+    let mut table = StateTable::<u64, V>::new(MaxParallelism::DEFAULT);
+    let mut model = BTreeMap::new();
+    for key in 0..filled {
+        put(&mut table, key, V::of(0));
+        model.insert(key, V::of(0));
+    }
+    let mut frozen: Option<(BTreeMap<u64, V>, BlockWriter, crate::snapshot::BlockReceiver)> = None;
+    for step in steps {
+        match step {
+            Step::Put(key, value) => {
+                put(&mut table, *key, V::of(*value));
+                model.insert(*key, V::of(*value));
+            }
+            Step::Remove(key) => assert_eq!(table.remove(hash(*key), key), model.remove(key)),
+            Step::Freeze => {
+                let (sender, receiver) = block_channel();
+                table.freeze();
+                frozen = Some((model.clone(), BlockWriter::new(sender), receiver));
+            }
+            Step::Thaw => {
+                table.thaw();
+                frozen = None;
+            }
+            Step::Drain => {
+                let Some((expected, mut writer, receiver)) = frozen.take() else {
+                    continue;
+                };
+                if table.drain(TableId(0), &mut writer).unwrap() {
+                    writer.finish();
+                    let file = block_on(receiver.map(Result::unwrap).collect::<Vec<_>>()).concat();
+                    assert_eq!(read(&table, file), expected);
+                } else {
+                    frozen = Some((expected, writer, receiver));
+                }
+            }
+        }
+    }
+    assert_eq!(content(&table), model);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -156,41 +216,38 @@ proptest! {
         filled in 0..6_000_u64,
         steps in prop::collection::vec(step(), 1..400),
     ) {
-        let mut table = Counts::new(MaxParallelism::DEFAULT);
-        let mut model = BTreeMap::new();
-        for key in 0..filled {
-            put(&mut table, key, "filled");
-            model.insert(key, "filled".to_owned());
-        }
-        let mut frozen: Option<(BTreeMap<u64, String>, BlockWriter, crate::snapshot::BlockReceiver)> = None;
-        for step in steps {
-            match step {
-                Step::Put(key, value) => {
-                    put(&mut table, key, &value.to_string());
-                    model.insert(key, value.to_string());
-                }
-                Step::Remove(key) => prop_assert_eq!(table.remove(hash(key), &key), model.remove(&key)),
-                Step::Freeze => {
-                    let (sender, receiver) = block_channel();
-                    table.freeze();
-                    frozen = Some((model.clone(), BlockWriter::new(sender), receiver));
-                }
-                Step::Thaw => {
-                    table.thaw();
-                    frozen = None;
-                }
-                Step::Drain => {
-                    let Some((expected, mut writer, receiver)) = frozen.take() else { continue };
-                    if table.drain(TableId(0), &mut writer).unwrap() {
-                        writer.finish();
-                        let file = block_on(receiver.map(Result::unwrap).collect::<Vec<_>>()).concat();
-                        prop_assert_eq!(read(&table, file), expected);
-                    } else {
-                        frozen = Some((expected, writer, receiver));
-                    }
-                }
-            }
-        }
-        prop_assert_eq!(content(&table), model);
+        check_steps::<String>(filled, &steps);
+        check_steps::<u64>(filled, &steps);
     }
+}
+
+/// Three snapshots, of which the second is given up half-way; between their quanta all entries change, so that all
+/// kinds of buffers are used by each.
+fn check_used_again<V: Value>() {
+    let mut table = StateTable::<u64, V>::new(MaxParallelism::DEFAULT);
+    (0..20_000).for_each(|key| put(&mut table, key, V::of(0)));
+    for snapshot in 1..=3 {
+        let before = content(&table);
+        table.freeze();
+        let (sender, receiver) = block_channel();
+        let mut writer = BlockWriter::new(sender);
+        let mut quanta = 0_u64;
+        while !table.drain(TableId(0), &mut writer).unwrap() && (snapshot, quanta) != (2, 2) {
+            quanta += 1;
+            let every = (0..20_000).filter(|key| key % 3 == quanta % 3);
+            every.for_each(|key| put(&mut table, key, V::of(10 * snapshot + quanta as u8)));
+        }
+        assert!(quanta > 1);
+        if snapshot != 2 {
+            writer.finish();
+            let file = block_on(receiver.map(Result::unwrap).collect::<Vec<_>>()).concat();
+            assert_eq!(read(&table, file), before);
+        }
+    }
+}
+
+#[test]
+fn buffers_that_are_used_again_bring_no_entries_of_earlier_snapshots_along() {
+    check_used_again::<u64>();
+    check_used_again::<String>();
 }

@@ -1,6 +1,6 @@
 //! Entries that a snapshot has got from its table.
 
-use super::{QUANTUM, QUANTUM_OF_COPIES};
+use super::{Pool, QUANTUM, QUANTUM_OF_COPIES};
 use crate::format::block::copied::Copies;
 use crate::format::block::{BlockWriter, Entry};
 use crate::spec::TableId;
@@ -10,6 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// By so many entries a drain may be longer.
 const ENTRIES_OF_WORD: usize = 64;
+
+/// How much memory a chunk of entries takes. Before-images lie in such.
+const CHUNK: usize = 1024;
+
+/// So many bytes of encoded entries a buffer has room for beyond what fills it: the last entry may be longer.
+const ROOM_FOR_LAST: usize = 256;
+
+/// How many buffers are kept for later snapshots: as many as may wait for a storage, four megabytes.
+const SPARE_BUFFERS: usize = 64;
 
 /// Entries, as copies where copies are cheap: then whoever stores the snapshot encodes them, and the task does not wait
 /// for that. Others are encoded at once.
@@ -47,6 +56,58 @@ impl<K: Key, V: Data> Kept<K, V> {
         Ok(())
     }
 
+    /// None, with room for a chunk.
+    pub(super) fn chunk() -> Self {
+        match is_plain::<K, V>() {
+            true => Self::with_capacities(Self::CHUNK_COPIES, 0),
+            false => Self::with_capacities(0, CHUNK + ROOM_FOR_LAST),
+        }
+    }
+
+    /// None, with room for what is drained at a time.
+    fn quantum() -> Self {
+        let copies = QUANTUM_OF_COPIES / size_of::<Full<K, V>>().max(1);
+        match is_plain::<K, V>() {
+            true => Self::with_capacities(copies + ENTRIES_OF_WORD + Self::CHUNK_COPIES, 0),
+            false => Self::with_capacities(0, QUANTUM + CHUNK + ENTRIES_OF_WORD * ROOM_FOR_LAST),
+        }
+    }
+
+    fn with_capacities(copies: usize, payload: usize) -> Self {
+        Self {
+            copies: Vec::with_capacity(copies),
+            payload: Vec::with_capacity(payload),
+            encoded: 0,
+        }
+    }
+
+    /// How many copies a chunk has.
+    const CHUNK_COPIES: usize = {
+        let size = size_of::<Full<K, V>>();
+        if size == 0 { CHUNK } else { CHUNK.div_ceil(size) }
+    };
+
+    /// Whether a chunk has room for an entry.
+    #[inline(always)]
+    pub(super) fn has_room_in_chunk(&self) -> bool {
+        match is_plain::<K, V>() {
+            true => self.copies.len() < self.copies.capacity(),
+            false => self.payload.len() < CHUNK && self.payload.capacity() > 0,
+        }
+    }
+
+    /// Whether it takes no more memory than a chunk does: one for a long entry has grown.
+    pub(super) fn is_of_chunk_size(&self) -> bool {
+        self.payload.capacity() <= CHUNK + ROOM_FOR_LAST
+    }
+
+    /// Leaves none, and the room for them.
+    pub(super) fn clear(&mut self) {
+        self.copies.clear();
+        self.payload.clear();
+        self.encoded = 0;
+    }
+
     pub(super) fn append(&mut self, other: &Self) {
         self.copies.extend_from_slice(&other.copies);
         self.payload.extend_from_slice(&other.payload);
@@ -76,72 +137,86 @@ impl<K: Key, V: Data> Kept<K, V> {
         out: &mut BlockWriter,
     ) {
         out.append(table, key_groups, self.encoded, &self.payload);
-        if !self.copies.is_empty() {
-            let (copies, spare) = (self.copies, spare.clone());
-            out.append_copies(table, key_groups, Box::new(Plain { copies, spare }));
+        let (has_copies, spare) = (!self.copies.is_empty(), spare.clone());
+        let plain = Plain { kept: self, spare };
+        if has_copies {
+            out.append_copies(table, key_groups, Box::new(plain));
         }
     }
 }
 
-/// Buffers of copies that have been encoded. The next that are needed are among them: they are in a cache, and the
-/// system need not clear memory for others.
-#[derive(Debug, Clone)]
-pub(in crate::table) struct Spare<K, V>(Arc<Mutex<Vec<Vec<Full<K, V>>>>>);
+/// Buffers for what is drained at a time. They come back when what was in them has been encoded, or its snapshot was
+/// given up, be it in another thread.
+#[derive(Debug)]
+pub(in crate::table) struct Spare<K, V>(Arc<Mutex<Pool<Kept<K, V>>>>);
+
+impl<K, V> Clone for Spare<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
 
 impl<K: Key, V: Data> Spare<K, V> {
     pub(in crate::table) fn new() -> Self {
-        Self(Arc::default())
+        Self(Arc::new(Mutex::new(Pool::of(SPARE_BUFFERS))))
+    }
+
+    /// A snapshot begins.
+    pub(in crate::table) fn begin(&self) {
+        self.buffers().begin();
     }
 
     /// Room for entries.
     pub(in crate::table) fn take(&self) -> Kept<K, V> {
-        let entries = match is_plain::<K, V>() {
-            true => QUANTUM_OF_COPIES / size_of::<Full<K, V>>().max(1) + ENTRIES_OF_WORD,
-            false => 0,
-        };
-        let spare = self.buffers().pop();
-        Kept {
-            copies: spare.unwrap_or_else(|| Vec::with_capacity(entries)),
-            ..Kept::default()
+        let spare = self.buffers().take();
+        spare.unwrap_or_else(Kept::quantum)
+    }
+
+    /// Takes a buffer back, or frees it if it has grown: it had entries of unusual length.
+    pub(in crate::table) fn give_back(&self, mut buffer: Kept<K, V>) {
+        buffer.clear();
+        if buffer.payload.capacity() <= 2 * QUANTUM {
+            self.buffers().give_back(buffer);
         }
     }
+}
 
-    fn give_back(&self, mut buffer: Vec<Full<K, V>>) {
-        buffer.clear();
-        self.buffers().push(buffer);
-    }
-
-    fn buffers(&self) -> MutexGuard<'_, Vec<Vec<Full<K, V>>>> {
+impl<K, V> Spare<K, V> {
+    fn buffers(&self) -> MutexGuard<'_, Pool<Kept<K, V>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Copies on their way to where they are encoded.
-struct Plain<K, V> {
-    copies: Vec<Full<K, V>>,
+/// Copies on their way to where they are encoded. Their buffer goes back when they are dropped.
+struct Plain<K: Key, V: Data> {
+    kept: Kept<K, V>,
     spare: Spare<K, V>,
 }
 
 impl<K: Key, V: Data> Copies for Plain<K, V> {
     fn len(&self) -> u32 {
-        self.copies.len() as u32
+        self.kept.copies.len() as u32
     }
 
     fn bytes(&self) -> usize {
-        size_of_val(&*self.copies)
+        size_of_val(&*self.kept.copies)
     }
 
     fn encode(self: Box<Self>, payload: &mut Vec<u8>) -> Result<()> {
         let encode = |full: &Full<K, V>| Entry::encode(&full.key, &full.value, payload);
-        self.copies.iter().try_for_each(encode)?;
-        self.spare.give_back(self.copies);
-        Ok(())
+        self.kept.copies.iter().try_for_each(encode)
     }
 }
 
-impl<K, V> std::fmt::Debug for Plain<K, V> {
+impl<K: Key, V: Data> Drop for Plain<K, V> {
+    fn drop(&mut self) {
+        self.spare.give_back(std::mem::take(&mut self.kept));
+    }
+}
+
+impl<K: Key, V: Data> std::fmt::Debug for Plain<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} copies", self.copies.len())
+        write!(f, "{} copies", self.kept.copies.len())
     }
 }
 
@@ -194,7 +269,7 @@ mod tests {
             .map(Result::unwrap)
             .collect();
         assert!(blocks == [removed(7), written, removed(8)]);
-        assert_eq!(spare.buffers().len(), usize::from(is_copied));
+        assert_eq!(spare.buffers().len(), 1);
         is_copied
     }
 

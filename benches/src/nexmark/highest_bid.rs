@@ -58,3 +58,24 @@ impl AggregateFunction for Highest {
         highest.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bids_of_the_same_price_are_all_the_highest() {
+        let bid = |bidder, price| Bid {
+            auction: 0,
+            bidder,
+            price,
+            channel: 0,
+            date_time: 0,
+        };
+        let mut highest = Highest.create_accumulator();
+        for (bidder, price) in [(1, 2), (2, 3), (3, 1), (4, 3)] {
+            Highest.add(&mut highest, bid(bidder, price));
+        }
+        assert_eq!(Highest.result(&highest), [bid(2, 3), bid(4, 3)]);
+    }
+}

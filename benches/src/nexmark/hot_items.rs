@@ -1,6 +1,7 @@
 //! q5: which auctions had the most bids of late.
 
-use super::event::{Bid, Event};
+use super::count::Count;
+use super::event::Event;
 use super::streams::bids;
 use serde::{Deserialize, Serialize};
 use snapline::prelude::*;
@@ -48,32 +49,6 @@ pub(super) fn q5(events: &DataStream<Event>) -> DataStream<HotItem> {
         })
 }
 
-#[derive(Clone)]
-struct Count;
-
-impl AggregateFunction for Count {
-    type Input = Bid;
-    type Accumulator = u64;
-    type Output = u64;
-
-    fn create_accumulator(&self) -> u64 {
-        0
-    }
-
-    fn add(&self, count: &mut u64, _: Bid) {
-        *count += 1;
-    }
-
-    fn result(&self, count: &u64) -> u64 {
-        *count
-    }
-
-    fn merge(&self, count: &mut u64, other: u64) -> snapline::Result<()> {
-        *count += other;
-        Ok(())
-    }
-}
-
 /// The items with the most bids.
 #[derive(Clone)]
 struct Hottest;
@@ -99,5 +74,24 @@ impl AggregateFunction for Hottest {
 
     fn result(&self, hottest: &Vec<HotItem>) -> Vec<HotItem> {
         hottest.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_with_as_many_bids_are_all_the_hottest() {
+        let item = |auction, bids| HotItem {
+            until: 0,
+            auction,
+            bids,
+        };
+        let mut hottest = Hottest.create_accumulator();
+        for (auction, bids) in [(1, 2), (2, 3), (3, 1), (4, 3)] {
+            Hottest.add(&mut hottest, item(auction, bids));
+        }
+        assert_eq!(Hottest.result(&hottest), [item(2, 3), item(4, 3)]);
     }
 }

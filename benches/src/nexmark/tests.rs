@@ -29,7 +29,8 @@ fn check(query: Query) {
 fn options(parallelism: u32, folder: &Path) -> JobOptions {
     JobOptions {
         parallelism,
-        checkpoint_interval_ms: 1_000,
+        // Short, so that there are some while the few events come.
+        checkpoint_interval_ms: 10,
         mode: CheckpointMode::ExactlyOnce,
         alignment: AlignmentSettings::Aligned,
         proof: ConsistencyProof::Full,
@@ -51,8 +52,19 @@ each! {
     q1_says_prices_in_euros: Q1,
     q2_finds_the_bids_for_some_auctions: Q2,
     q3_finds_sellers_in_some_states: Q3,
+    q4_finds_average_prices: Q4,
     q5_finds_the_auctions_with_the_most_bids: Q5,
     q7_finds_the_highest_bids: Q7,
+    q8_finds_who_sells_as_soon_as_they_have_registered: Q8,
+    q9_finds_the_bids_that_win: Q9,
+    q11_finds_sessions: Q11,
+    q12_counts_every_bid_by_the_clock: Q12,
+    q15_sums_up_days: Q15,
+    q16_sums_up_the_days_of_channels: Q16,
+    q17_finds_the_prices_of_each_auction: Q17,
+    q18_finds_the_last_bid_of_each_bidder: Q18,
+    q19_finds_the_highest_bids_for_each_auction: Q19,
+    q20_finds_the_auctions_of_bids: Q20,
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use super::{EACH_SECOND, NO_CHECKPOINTS, PLAIN, Plan, TWO_SUBTASKS};
 
-const QUERIES: [&str; 6] = ["q0", "q1", "q2", "q3", "q5", "q7"];
+const QUERIES: [&str; 17] = [
+    "q0", "q1", "q2", "q3", "q4", "q5", "q7", "q8", "q9", "q11", "q12", "q15", "q16", "q17", "q18", "q19",
+    "q20",
+];
 
 /// One for each query.
 pub(super) fn plans(events: u64, rounds: usize) -> Vec<Plan> {

@@ -63,6 +63,10 @@ pub(crate) struct Output<T> {
     #[expect(clippy::vec_box, reason = "a full buffer is sent in its box")]
     buffers: Vec<Box<Batch<T>>>,
     batch_records: usize,
+    /// A buffer with so many records leaves.
+    full_at: usize,
+    /// A buffer with fewer leaves after so many batches.
+    oldest: u32,
     /// Whether the buffers have a column of timestamps.
     has_timestamps: bool,
     /// A watermark that goes out when everything before it has.
@@ -71,8 +75,20 @@ pub(crate) struct Output<T> {
     age: u32,
 }
 
-/// A channel that few records go to gets them at least after this many batches.
-const OLDEST: u32 = 8;
+/// All buffers of an output together have room for so many batches, where that leaves enough for each: with many channels
+/// they would take more memory than the state.
+const BATCHES: usize = 8;
+/// Fewer records than this are not worth a frame of their own.
+const LEAST_RECORDS: usize = 64;
+
+/// How many records a buffer has when it leaves, and after how many batches it does with fewer: so many as it takes to
+/// fill all of them, or a few.
+fn limits(batch_records: usize, channels: usize) -> (usize, u32) {
+    let share = BATCHES * batch_records / channels.max(1);
+    let full_at = share.clamp(LEAST_RECORDS.min(batch_records), batch_records);
+    let to_fill_all = (full_at * channels).div_ceil(batch_records.max(1));
+    (full_at, to_fill_all.max(BATCHES) as u32)
+}
 
 /// Chooses the channel of a record.
 enum Dealer<T> {
@@ -114,11 +130,14 @@ impl<T: Data> Output<T> {
     }
 
     fn dealt_by(dealer: Dealer<T>, port: Box<dyn OutputPort>, batch_records: usize) -> Self {
+        let (full_at, oldest) = limits(batch_records, port.channels());
         Self {
             buffers: (0..port.channels()).map(|_| Box::default()).collect(),
             port,
             dealer,
             batch_records,
+            full_at,
+            oldest,
             has_timestamps: false,
             watermark: None,
             age: 0,
@@ -140,8 +159,8 @@ impl<T: Data> Output<T> {
         for hashes in hashes.chunks(self.batch_records.max(1)) {
             dealer.deal(hashes, records.by_ref(), timestamps.by_ref(), &mut self.buffers);
             for (channel, buffer) in self.buffers.iter_mut().enumerate() {
-                if buffer.records.len() >= self.batch_records {
-                    send(&mut *self.port, channel, buffer, self.batch_records);
+                if buffer.records.len() >= self.full_at {
+                    send(&mut *self.port, channel, buffer, self.full_at);
                 }
             }
         }
@@ -191,8 +210,8 @@ impl<T: Data> Output<T> {
                 column.extend(timestamps.next());
             }
             buffer.records.push(record);
-            if buffer.records.len() >= self.batch_records {
-                send(&mut *self.port, channel, buffer, self.batch_records);
+            if buffer.records.len() >= self.full_at {
+                send(&mut *self.port, channel, buffer, self.full_at);
             }
         }
         Ok(())
@@ -201,8 +220,8 @@ impl<T: Data> Output<T> {
     fn copy_to_all(&mut self, batch: &Batch<T>) {
         for (channel, buffer) in self.buffers.iter_mut().enumerate() {
             append(buffer, batch);
-            if buffer.records.len() >= self.batch_records {
-                send(&mut *self.port, channel, buffer, self.batch_records);
+            if buffer.records.len() >= self.full_at {
+                send(&mut *self.port, channel, buffer, self.full_at);
             }
         }
     }
@@ -212,7 +231,7 @@ impl<T: Data> Output<T> {
         self.age = 0;
         for (channel, buffer) in self.buffers.iter_mut().enumerate() {
             if !buffer.is_empty() {
-                send(&mut *self.port, channel, buffer, self.batch_records);
+                send(&mut *self.port, channel, buffer, self.full_at);
             }
         }
         if let Some(watermark) = self.watermark.take() {
@@ -287,7 +306,7 @@ impl<T: Data> Link<T> for Output<T> {
         }
         batch.clear();
         self.age += 1;
-        if self.age >= OLDEST {
+        if self.age >= self.oldest {
             self.flush();
         }
         Ok(())

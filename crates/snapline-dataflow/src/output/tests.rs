@@ -109,10 +109,10 @@ fn a_barrier_comes_after_every_record_before_it() {
 #[test]
 fn a_channel_that_few_records_go_to_does_not_wait_for_a_full_batch() {
     let (mut output, port) = output(Partitioning::Rebalance, 1, 1000);
-    for record in 0..u64::from(OLDEST) {
+    for record in 0..BATCHES as u64 {
         output.on_batch(&mut Batch::from(vec![record])).unwrap();
     }
-    assert_eq!(records_of(&port.take(), 0).len(), OLDEST as usize);
+    assert_eq!(records_of(&port.take(), 0).len(), BATCHES);
 }
 
 #[test]
@@ -274,4 +274,25 @@ fn a_function_chooses_the_subtask_and_one_that_is_not_there_fails() {
         (error.context("chosen"), error.context("subtasks")),
         (Some("3"), Some("3"))
     );
+}
+
+#[test]
+fn many_buffers_leave_with_fewer_records_and_have_the_time_to_be_filled() {
+    let cases = [
+        ((1024, 1), (1024, 8)),
+        ((1024, 8), (1024, 8)),
+        ((1024, 32), (256, 8)),
+        ((1024, 128), (64, 8)),
+        ((1024, 512), (64, 32)),
+        ((16, 512), (16, 512)),
+        ((1, 3), (1, 8)),
+        ((0, 3), (0, 8)),
+    ];
+    for ((batch_records, channels), expected) in cases {
+        assert_eq!(
+            limits(batch_records, channels),
+            expected,
+            "{batch_records} {channels}"
+        );
+    }
 }

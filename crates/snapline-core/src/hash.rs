@@ -1,10 +1,12 @@
 //! The hash that decides where a key lives: the same on every build and platform.
 
+mod medium;
 mod short;
 
 use crate::data::Key;
 use crate::encoding::encode_into;
 use crate::error::Result;
+use medium::MediumEncoding;
 use short::ShortEncoding;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -61,7 +63,10 @@ impl StableHasher {
 
     #[inline(never)]
     fn hash_long<K: Key>(&mut self, key: &K) -> Result<u64> {
-        Ok(stable_hash_bytes(self.encode(key)?))
+        match MediumEncoding::of(key) {
+            Some(medium) => Ok(medium.hash()),
+            None => Ok(stable_hash_bytes(self.encode(key)?)),
+        }
     }
 
     /// The encoding of a key, valid until the next call.

@@ -144,7 +144,8 @@ impl<T: Data> Output<T> {
         }
     }
 
-    /// A buffer leaves when it has as many records as a batch should have, and so has up to twice as many.
+    /// Some records at a time, so that a buffer leaves when it might have no room for the next ones: it never grows, unless
+    /// there are many.
     fn deal_by_key(&mut self, batch: &mut Batch<T>) -> Result<()> {
         let Dealer::Hash(dealer) = &mut self.dealer else {
             return Ok(());
@@ -156,10 +157,15 @@ impl<T: Data> Output<T> {
         };
         let mut timestamps = batch.timestamps.iter().flatten().copied();
         let mut records = batch.records.drain(..);
-        for hashes in hashes.chunks(self.batch_records.max(1)) {
+        let at_once = match self.buffers.len() {
+            ..=BATCHES => self.batch_records.div_ceil(4),
+            _ => self.batch_records,
+        };
+        let full_at = self.full_at.min(self.batch_records - at_once + 1);
+        for hashes in hashes.chunks(at_once.max(1)) {
             dealer.deal(hashes, records.by_ref(), timestamps.by_ref(), &mut self.buffers);
             for (channel, buffer) in self.buffers.iter_mut().enumerate() {
-                if buffer.records.len() >= self.full_at {
+                if buffer.records.len() >= full_at {
                     send(&mut *self.port, channel, buffer, self.full_at);
                 }
             }
@@ -282,11 +288,15 @@ fn append<T: Data>(to: &mut Batch<T>, batch: &Batch<T>) {
 
 fn send<T: Data>(port: &mut dyn OutputPort, channel: usize, buffer: &mut Box<Batch<T>>, capacity: usize) {
     let full = std::mem::take(buffer);
-    let has_timestamps = full.timestamps.is_some();
+    let (has_timestamps, has_hashes) = (full.timestamps.is_some(), full.hashes.is_some());
     let recycled = port
         .send_batch(channel, full)
         .and_then(|batch| batch.into_any().downcast().ok());
-    *buffer = recycled.unwrap_or_else(|| Box::new(Batch::with_capacity(capacity)));
+    *buffer = recycled.unwrap_or_else(|| {
+        let hashes = has_hashes.then(|| Vec::with_capacity(capacity));
+        let batch = Batch::with_capacity(capacity);
+        Box::new(Batch { hashes, ..batch })
+    });
     if buffer.timestamps.is_some() != has_timestamps {
         buffer.timestamps = has_timestamps.then(|| Vec::with_capacity(capacity));
     }

@@ -46,7 +46,7 @@ pub use job::{
     CheckpointCounts, CheckpointScope, FailureAnswer, JobControl, JobFailure, JobHandle, JobResult,
     JobRunner, JobState, JobStatus, SavepointInfo, SavepointKind, SavepointRequest,
 };
-pub use link::{Link, Next, Signal};
+pub use link::{Link, Next, Signal, TimeSignal};
 pub use operator::accumulate::Emit;
 pub use operator::collector::Collector;
 pub use outlets::SideOutputs;

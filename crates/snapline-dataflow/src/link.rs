@@ -70,3 +70,37 @@ pub enum Signal<'a> {
     /// Nothing will come any more.
     EndOfInput,
 }
+
+/// What a stream says of its event time, between its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "whoever keeps it back has to know all")]
+pub enum TimeSignal {
+    /// See [`Signal::Watermark`].
+    Watermark(Watermark),
+    /// See [`Signal::Idle`].
+    Idle,
+    /// See [`Signal::Active`].
+    Active,
+}
+
+impl TimeSignal {
+    /// What a signal says of event time, if it does.
+    pub(crate) fn of(signal: &Signal<'_>) -> Option<Self> {
+        match signal {
+            Signal::Watermark(watermark) => Some(Self::Watermark(*watermark)),
+            Signal::Idle => Some(Self::Idle),
+            Signal::Active => Some(Self::Active),
+            _ => None,
+        }
+    }
+}
+
+impl From<TimeSignal> for Signal<'_> {
+    fn from(time: TimeSignal) -> Self {
+        match time {
+            TimeSignal::Watermark(watermark) => Self::Watermark(watermark),
+            TimeSignal::Idle => Self::Idle,
+            TimeSignal::Active => Self::Active,
+        }
+    }
+}

@@ -7,11 +7,11 @@ mod stored;
 use crate::async_io::{AsyncFunction, AsyncIo};
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
-use crate::link::{Link, Next, Signal};
+use crate::link::{Link, Next, Signal, TimeSignal};
 use crate::operator::collector::Collector;
 use crate::snapshot::{OperatorSnapshot, TaskSnapshot};
 use async_trait::async_trait;
-use pending::{Mark, Pending, Place, Released, Taken};
+use pending::{Pending, Place, Released, Taken};
 use requests::{Answer, Requests};
 use snapline_core::{Batch, Data, Error, OperatorUid, Result, Watermark};
 use std::marker::PhantomData;
@@ -119,11 +119,7 @@ impl<T: Data, F: AsyncFunction<T>> AsyncLink<T, F> {
         let Some(mark) = mark else {
             return Ok(has_sent);
         };
-        self.next.on_signal(&mut match mark {
-            Mark::Watermark(watermark) => Signal::Watermark(watermark),
-            Mark::Idle => Signal::Idle,
-            Mark::Active => Signal::Active,
-        })?;
+        self.next.on_signal(&mut mark.into())?;
         Ok(true)
     }
 
@@ -154,20 +150,12 @@ impl<T: Data, F: AsyncFunction<T>> Link<T> for AsyncLink<T, F> {
     }
 
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {
+        if let Some(mark) = TimeSignal::of(signal) {
+            self.is_ending |= mark == TimeSignal::Watermark(Watermark::MAX);
+            self.pending.mark(mark);
+            return Ok(());
+        }
         match signal {
-            Signal::Watermark(watermark) => {
-                self.is_ending |= *watermark == Watermark::MAX;
-                self.pending.mark(Mark::Watermark(*watermark));
-                return Ok(());
-            }
-            Signal::Idle => {
-                self.pending.mark(Mark::Idle);
-                return Ok(());
-            }
-            Signal::Active => {
-                self.pending.mark(Mark::Active);
-                return Ok(());
-            }
             Signal::Barrier(snapshot) => self.freeze(snapshot)?,
             Signal::EndOfData if !self.pending.is_empty() => {
                 return Err(Error::internal("the data end before all requests are answered"));

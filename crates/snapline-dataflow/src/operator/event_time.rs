@@ -1,7 +1,7 @@
 //! Event time in an operator that has to do something before a watermark goes on.
 
 use crate::context::OperatorContext;
-use crate::link::{Link, Signal};
+use crate::link::{Link, Signal, TimeSignal};
 use crate::operator::keyed_state::KeyedState;
 use crate::snapshot::TaskSnapshot;
 use serde::{Deserialize, Serialize};
@@ -15,16 +15,9 @@ use snapline_state::OperatorState;
 #[derive(Debug)]
 pub(super) struct EventTime {
     watermark: Watermark,
-    held: Vec<Held>,
+    held: Vec<TimeSignal>,
     key_groups: KeyGroupRange,
     max_parallelism: MaxParallelism,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Held {
-    Watermark(Watermark),
-    Idle,
-    Active,
 }
 
 /// A watermark that had not gone on when a snapshot was taken, and where.
@@ -124,7 +117,7 @@ impl EventTime {
     pub(super) fn on_watermark(&mut self, watermark: Watermark) {
         if watermark > self.watermark {
             self.watermark = watermark;
-            self.held.push(Held::Watermark(watermark));
+            self.held.push(TimeSignal::Watermark(watermark));
         }
     }
 
@@ -136,11 +129,7 @@ impl EventTime {
 
     /// Holds back another signal, which stays behind the watermark.
     pub(super) fn hold(&mut self, idle_or_active: &Signal<'_>) {
-        self.held.extend(match idle_or_active {
-            Signal::Idle => Some(Held::Idle),
-            Signal::Active => Some(Held::Active),
-            _ => None,
-        });
+        self.held.extend(TimeSignal::of(idle_or_active));
     }
 
     /// Lets all go on that waits.
@@ -148,13 +137,8 @@ impl EventTime {
     /// # Errors
     /// Those of the operators behind.
     pub(super) fn pass_on<T>(&mut self, next: &mut (impl Link<T> + ?Sized)) -> Result<()> {
-        self.held.drain(..).try_for_each(|held| {
-            next.on_signal(&mut match held {
-                Held::Watermark(watermark) => Signal::Watermark(watermark),
-                Held::Idle => Signal::Idle,
-                Held::Active => Signal::Active,
-            })
-        })
+        let mut held = self.held.drain(..);
+        held.try_for_each(|held| next.on_signal(&mut held.into()))
     }
 }
 

@@ -20,13 +20,13 @@ use snapline_barrier::{
 use snapline_core::{
     BoxedBatch, CheckpointBarrier, Error, Frame, Result, StreamElement, Timestamp, Watermark,
 };
-use snapline_dataflow::{Alarm, Signal, TaskHead};
+use snapline_dataflow::{Alarm, Signal, TaskHead, TimeSignal};
 use snapshot::Snapshots;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use watermark_valve::{EventTime, WatermarkValve};
+use watermark_valve::WatermarkValve;
 
 /// Processes what its channels deliver and aligns their barriers.
 pub(crate) struct GateTask {
@@ -48,7 +48,7 @@ pub(crate) struct GateTask {
     /// `None` at the head of a loop: nobody knows whether there are earlier records inside, so event time stands
     /// still there until the loop is over.
     valve: Option<WatermarkValve>,
-    told: Vec<EventTime>,
+    told: Vec<TimeSignal>,
     control: ControlReceiver,
     reporter: Reporter,
     /// How many regular channels have not ended, and how many of their senders still have data. Back
@@ -381,11 +381,7 @@ impl GateTask {
     fn tell(&mut self) -> Result<()> {
         for told in self.told.drain(..) {
             self.is_dirty = true;
-            self.head.on_signal(&mut match told {
-                EventTime::Watermark(watermark) => Signal::Watermark(watermark),
-                EventTime::Idle => Signal::Idle,
-                EventTime::Active => Signal::Active,
-            })?;
+            self.head.on_signal(&mut told.into())?;
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Records whose results have not gone on yet.
 
 use crate::async_io::ResultOrder;
-use snapline_core::{Timestamp, Watermark};
+use crate::link::TimeSignal;
+use snapline_core::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What an operator has taken and not sent on: records, and what stands between them.
@@ -30,7 +31,7 @@ enum Waiting<T, U> {
         taken: Taken<T>,
         results: Option<Vec<U>>,
     },
-    Mark(Mark),
+    Mark(TimeSignal),
 }
 
 /// A record as it came.
@@ -40,26 +41,18 @@ pub(super) struct Taken<T> {
     pub(super) timestamp: Option<Timestamp>,
 }
 
-/// What stands between records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
-    Watermark(Watermark),
-    Idle,
-    Active,
-}
-
 /// What may go on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Released<U> {
     Results(Vec<U>, Option<Timestamp>),
-    Mark(Mark),
+    Mark(TimeSignal),
 }
 
 /// What stands in the way of what comes next, as a snapshot sees it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Element<'a, T> {
     Record(&'a Taken<T>),
-    Mark(Mark),
+    Mark(TimeSignal),
 }
 
 impl<T, U> Pending<T, U> {
@@ -94,7 +87,7 @@ impl<T, U> Pending<T, U> {
         self.insert(Waiting::Record { taken, results: None });
     }
 
-    pub(super) fn mark(&mut self, mark: Mark) {
+    pub(super) fn mark(&mut self, mark: TimeSignal) {
         self.marks.push_back(self.next);
         self.insert(Waiting::Mark(mark));
     }

@@ -1,7 +1,8 @@
 //! What a snapshot has of records whose results have not gone on.
 
-use super::pending::{Element, Mark, Pending, Taken};
+use super::pending::{Element, Pending, Taken};
 use crate::context::OperatorContext;
+use crate::link::TimeSignal;
 use serde::{Deserialize, Serialize};
 use snapline_core::{Data, Result, Timestamp, Watermark};
 use snapline_state::OperatorState;
@@ -24,7 +25,7 @@ pub(super) fn freeze<T: Data, U>(pending: &Pending<T, U>) -> Result<OperatorStat
     for element in pending.elements() {
         let stored = match element {
             Element::Record(taken) => Stored::Record(taken.record.clone(), taken.timestamp),
-            Element::Mark(Mark::Watermark(watermark)) if watermark < Watermark::MAX => {
+            Element::Mark(TimeSignal::Watermark(watermark)) if watermark < Watermark::MAX => {
                 Stored::Watermark(watermark)
             }
             Element::Mark(_) => continue,
@@ -45,7 +46,7 @@ pub(super) fn restore<T: Data, U>(context: &OperatorContext, pending: &mut Pendi
         match stored {
             Stored::Record(record, timestamp) => pending.push(Taken { record, timestamp }),
             Stored::Watermark(_) if is_rescaled => {}
-            Stored::Watermark(watermark) => pending.mark(Mark::Watermark(watermark)),
+            Stored::Watermark(watermark) => pending.mark(TimeSignal::Watermark(watermark)),
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! One event time out of those of several channels.
 
 use snapline_core::Watermark;
+use snapline_dataflow::TimeSignal;
 
 /// Merges the watermarks of the channels of a task: the least of those that are neither idle nor behind.
 ///
@@ -21,14 +22,6 @@ struct Channel {
     is_aligned: bool,
 }
 
-/// What the task is to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EventTime {
-    Watermark(Watermark),
-    Idle,
-    Active,
-}
-
 impl WatermarkValve {
     pub(super) fn new(channels: usize) -> Self {
         let channel = Channel {
@@ -44,7 +37,7 @@ impl WatermarkValve {
     }
 
     /// A channel has delivered a watermark.
-    pub(super) fn on_watermark(&mut self, channel: usize, watermark: Watermark) -> Option<EventTime> {
+    pub(super) fn on_watermark(&mut self, channel: usize, watermark: Watermark) -> Option<TimeSignal> {
         let channel = &mut self.channels[channel];
         if channel.is_idle || watermark <= channel.watermark {
             return None;
@@ -55,7 +48,7 @@ impl WatermarkValve {
     }
 
     /// A channel does not hold back event time for now. With the last one, the task is idle.
-    pub(super) fn on_idle(&mut self, channel: usize, told: &mut Vec<EventTime>) {
+    pub(super) fn on_idle(&mut self, channel: usize, told: &mut Vec<TimeSignal>) {
         let channel = &mut self.channels[channel];
         if std::mem::replace(&mut channel.is_idle, true) {
             return;
@@ -71,32 +64,32 @@ impl WatermarkValve {
             told.extend(latest.and_then(|latest| self.say(latest)));
         }
         self.is_idle = true;
-        told.push(EventTime::Idle);
+        told.push(TimeSignal::Idle);
     }
 
     /// An idle channel has something to say again.
-    pub(super) fn on_active(&mut self, channel: usize) -> Option<EventTime> {
+    pub(super) fn on_active(&mut self, channel: usize) -> Option<TimeSignal> {
         let channel = &mut self.channels[channel];
         if std::mem::replace(&mut channel.is_idle, false) {
             channel.is_aligned = channel.watermark >= self.said;
-            return std::mem::take(&mut self.is_idle).then_some(EventTime::Active);
+            return std::mem::take(&mut self.is_idle).then_some(TimeSignal::Active);
         }
         None
     }
 
     /// Says how far the slowest channel that counts has come.
-    fn advance(&mut self) -> Option<EventTime> {
+    fn advance(&mut self) -> Option<TimeSignal> {
         let aligned = self.channels.iter().filter(|channel| channel.is_aligned);
         let least = aligned.map(|channel| channel.watermark).min()?;
         self.say(least)
     }
 
-    fn say(&mut self, watermark: Watermark) -> Option<EventTime> {
+    fn say(&mut self, watermark: Watermark) -> Option<TimeSignal> {
         if watermark <= self.said {
             return None;
         }
         self.said = watermark;
-        Some(EventTime::Watermark(watermark))
+        Some(TimeSignal::Watermark(watermark))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use snapline_core::Watermark;
 
 /// What the stream has, in its order, as a list that is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,23 +29,23 @@ fn may_go(model: &[Modelled], order: ResultOrder) -> Vec<usize> {
 }
 
 /// A record is its place, and so is its result.
-fn released(pending: &mut Pending<u64, u64>, watermark_of: impl Fn(usize) -> Mark) -> Option<usize> {
+fn released(pending: &mut Pending<u64, u64>, watermark_of: impl Fn(usize) -> TimeSignal) -> Option<usize> {
     match pending.release()? {
         Released::Results(results, timestamp) => {
             assert_eq!(timestamp, Some(Timestamp(results[0] as i64)));
             Some(results[0] as usize)
         }
-        Released::Mark(Mark::Watermark(watermark)) => {
+        Released::Mark(TimeSignal::Watermark(watermark)) => {
             let place = watermark.0.0 as usize;
-            assert_eq!(watermark_of(place), Mark::Watermark(watermark));
+            assert_eq!(watermark_of(place), TimeSignal::Watermark(watermark));
             Some(place)
         }
         Released::Mark(_) => None,
     }
 }
 
-fn watermark(place: usize) -> Mark {
-    Mark::Watermark(Watermark(Timestamp(place as i64)))
+fn watermark(place: usize) -> TimeSignal {
+    TimeSignal::Watermark(Watermark(Timestamp(place as i64)))
 }
 
 fn asked(model: &[Modelled]) -> Vec<usize> {
@@ -100,7 +101,7 @@ proptest! {
             let there: Vec<usize> = (0..model.len()).filter(|place| model[*place] != Modelled::Gone).collect();
             let seen = pending.elements().map(|element| match element {
                 Element::Record(taken) => taken.record as usize,
-                Element::Mark(Mark::Watermark(watermark)) => watermark.0.0 as usize,
+                Element::Mark(TimeSignal::Watermark(watermark)) => watermark.0.0 as usize,
                 Element::Mark(_) => usize::MAX,
             });
             prop_assert_eq!(seen.collect::<Vec<_>>(), there);

@@ -23,11 +23,11 @@ fn check(channels: usize, steps: &[(&str, &str)]) {
     }
 }
 
-fn text(told: &EventTime) -> String {
+fn text(told: &TimeSignal) -> String {
     match told {
-        EventTime::Watermark(watermark) => watermark.0.to_string(),
-        EventTime::Idle => "idle".to_owned(),
-        EventTime::Active => "on".to_owned(),
+        TimeSignal::Watermark(watermark) => watermark.0.to_string(),
+        TimeSignal::Idle => "idle".to_owned(),
+        TimeSignal::Active => "on".to_owned(),
     }
 }
 

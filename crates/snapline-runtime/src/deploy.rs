@@ -9,7 +9,7 @@ use crate::network::Network;
 use crate::port::ResultPartition;
 use crate::probe::Probe;
 use crate::spill::Spill;
-use crate::storing::Storing;
+use crate::storing::{AT_ONCE, Storing};
 use crate::task::{BackEdge, Channel, GateTask, Inputs, Reporter, SourceTask, TaskControl, TaskReport, Work};
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
@@ -27,9 +27,6 @@ use snapline_dataflow::{
 use snapline_state::{ChannelOrigin, CheckpointStorage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// So many tasks are built at once: each may block a thread, and every thread keeps memory of its own.
-const AT_ONCE: usize = 16;
 
 /// What the tasks of one attempt share.
 #[derive(Clone)]

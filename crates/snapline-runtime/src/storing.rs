@@ -4,8 +4,9 @@ use futures::{FutureExt, TryFutureExt};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So many: each may block a thread while it waits for its storage, and every thread keeps memory of its own.
-const AT_ONCE: usize = 16;
+/// So many, and so many tasks are built at once: each may block a thread while it waits for its storage, and every thread
+/// keeps memory of its own.
+pub(crate) const AT_ONCE: usize = 16;
 
 /// Lets the tasks of a job store their snapshots in turns, in the order in which they ask.
 #[derive(Debug, Clone)]

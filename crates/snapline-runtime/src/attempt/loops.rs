@@ -5,7 +5,7 @@ use crate::finished::Finished;
 use crate::regions::Regions;
 use crate::task::TaskControl;
 use snapline_barrier::{LoopState, LoopTermination, TaskActivity};
-use snapline_coordinator::{Manifest, Moment, OperatorManifest, RequestId};
+use snapline_coordinator::{Manifest, Moment, RequestId};
 use snapline_core::{CheckpointId, CheckpointKind, OperatorUid, Result, SubtaskId, SubtaskIndex};
 use snapline_dataflow::{JobGraph, JobLoop, JobVertex};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,18 +110,19 @@ impl Loops {
 
     /// The tasks that had more to emit, although no record came.
     fn busy(&self, manifest: &Manifest) -> BTreeSet<SubtaskId> {
-        let of_operator = |(operator, of_all): (&OperatorUid, &OperatorManifest)| {
-            let head = self.heads.get(operator).cloned();
-            let busy = (0..).zip(&of_all.subtasks);
-            let busy = busy.filter_map(|(subtask, state)| state.has_unfinished_work.then_some(subtask));
-            let task = |(head, subtask)| SubtaskId {
-                operator: head,
-                index: SubtaskIndex(subtask),
+        let mut busy = BTreeSet::new();
+        for (operator, of_all) in &manifest.operators {
+            let Some(head) = self.heads.get(operator) else {
+                continue;
             };
-            let busy: Vec<SubtaskId> = head.into_iter().cycle().zip(busy).map(task).collect();
-            busy
-        };
-        manifest.operators.iter().flat_map(of_operator).collect()
+            let states = (0..).map(SubtaskIndex).zip(&of_all.subtasks);
+            let unfinished = states.filter(|(_, state)| state.has_unfinished_work);
+            busy.extend(unfinished.map(|(index, _)| SubtaskId {
+                operator: head.clone(),
+                index,
+            }));
+        }
+        busy
     }
 
     fn ask_at(&mut self, time: Duration) {

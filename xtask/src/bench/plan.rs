@@ -59,65 +59,51 @@ pub(super) struct Variant {
     pub(super) arguments: &'static [&'static str],
 }
 
-const PLAIN: Variant = Variant {
-    label: "hand-written",
-    arguments: &["--baseline"],
-};
-const PREFETCH: Variant = Variant {
-    label: "hand-written, prefetch",
-    arguments: &["--baseline", "prefetch"],
-};
-const NO_CHECKPOINTS: Variant = Variant {
-    label: "snapline, no checkpoints",
-    arguments: &["--parallelism", "1", "--checkpoint-interval-ms", "0"],
-};
-const EACH_SECOND: Variant = Variant {
-    label: "snapline, each 1 s",
-    arguments: &["--parallelism", "1", "--checkpoint-interval-ms", "1000"],
-};
+const fn variant(label: &'static str, arguments: &'static [&'static str]) -> Variant {
+    Variant { label, arguments }
+}
+
+const PLAIN: Variant = variant("hand-written", &["--baseline"]);
+const PREFETCH: Variant = variant("hand-written, prefetch", &["--baseline", "prefetch"]);
+const NO_CHECKPOINTS: Variant = variant(
+    "snapline, no checkpoints",
+    &["--parallelism", "1", "--checkpoint-interval-ms", "0"],
+);
+const EACH_SECOND: Variant = variant(
+    "snapline, each 1 s",
+    &["--parallelism", "1", "--checkpoint-interval-ms", "1000"],
+);
 const PROOF: [Variant; 2] = [
-    Variant {
-        label: "proof off, p2",
-        arguments: &["--parallelism", "2", "--consistency-proof", "off"],
-    },
-    Variant {
-        label: "proof on, p2",
-        arguments: &["--parallelism", "2", "--consistency-proof", "on"],
-    },
+    variant(
+        "proof off, p2",
+        &["--parallelism", "2", "--consistency-proof", "off"],
+    ),
+    variant(
+        "proof on, p2",
+        &["--parallelism", "2", "--consistency-proof", "on"],
+    ),
 ];
 /// How barriers are aligned behind a slow sink; the first one's sink is fast.
 const BACKPRESSURE: [Variant; 4] = [
-    Variant {
-        label: "unloaded, aligned",
-        arguments: &["--mode", "aligned", "--sink-delay-us", "0"],
-    },
-    Variant {
-        label: "slow, aligned",
-        arguments: &["--mode", "aligned", "--sink-delay-us", "2000"],
-    },
-    Variant {
-        label: "slow, unaligned",
-        arguments: &["--mode", "unaligned", "--sink-delay-us", "2000"],
-    },
-    Variant {
-        label: "slow, auto",
-        arguments: &["--mode", "auto", "--sink-delay-us", "2000"],
-    },
+    variant(
+        "unloaded, aligned",
+        &["--mode", "aligned", "--sink-delay-us", "0"],
+    ),
+    variant("slow, aligned", &["--mode", "aligned", "--sink-delay-us", "2000"]),
+    variant(
+        "slow, unaligned",
+        &["--mode", "unaligned", "--sink-delay-us", "2000"],
+    ),
+    variant("slow, auto", &["--mode", "auto", "--sink-delay-us", "2000"]),
 ];
 const RECOVERY: [Variant; 2] = [
-    Variant {
-        label: "snapline",
-        arguments: &["--parallelism", "1"],
-    },
-    Variant {
-        label: "snapline, p2",
-        arguments: &["--parallelism", "2"],
-    },
+    variant("snapline", &["--parallelism", "1"]),
+    variant("snapline, p2", &["--parallelism", "2"]),
 ];
-const TWO_SUBTASKS: Variant = Variant {
-    label: "snapline, each 1 s, p2",
-    arguments: &["--parallelism", "2", "--checkpoint-interval-ms", "1000"],
-};
+const TWO_SUBTASKS: Variant = variant(
+    "snapline, each 1 s, p2",
+    &["--parallelism", "2", "--checkpoint-interval-ms", "1000"],
+);
 
 impl Size {
     /// How often each variant runs, if a run does its work only once.

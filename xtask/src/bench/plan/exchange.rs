@@ -1,20 +1,11 @@
 //! What it costs to send records from one thread to another.
 
-use super::{Plan, Variant};
+use super::{Plan, Variant, variant};
 
 const EXCHANGE: [Variant; 3] = [
-    Variant {
-        label: "hand-written, two threads",
-        arguments: &["--baseline"],
-    },
-    Variant {
-        label: "snapline, by key",
-        arguments: &["--by", "key"],
-    },
-    Variant {
-        label: "snapline, in turn",
-        arguments: &["--by", "turn"],
-    },
+    variant("hand-written, two threads", &["--baseline"]),
+    variant("snapline, by key", &["--by", "key"]),
+    variant("snapline, in turn", &["--by", "turn"]),
 ];
 
 /// One for each size of a record.

@@ -1,32 +1,23 @@
 //! How long records take at 25, 50 and 80 % of what the job does at most, with and without checkpoints.
 
-use super::{Plan, Variant};
+use super::{Plan, Variant, variant};
 
 const LATENCY: [Variant; 6] = [
-    Variant {
-        label: "25 %",
-        arguments: &["--load", "25", "--checkpoint-interval-ms", "0"],
-    },
-    Variant {
-        label: "25 %, each 1 s",
-        arguments: &["--load", "25", "--checkpoint-interval-ms", "1000"],
-    },
-    Variant {
-        label: "50 %",
-        arguments: &["--load", "50", "--checkpoint-interval-ms", "0"],
-    },
-    Variant {
-        label: "50 %, each 1 s",
-        arguments: &["--load", "50", "--checkpoint-interval-ms", "1000"],
-    },
-    Variant {
-        label: "80 %",
-        arguments: &["--load", "80", "--checkpoint-interval-ms", "0"],
-    },
-    Variant {
-        label: "80 %, each 1 s",
-        arguments: &["--load", "80", "--checkpoint-interval-ms", "1000"],
-    },
+    variant("25 %", &["--load", "25", "--checkpoint-interval-ms", "0"]),
+    variant(
+        "25 %, each 1 s",
+        &["--load", "25", "--checkpoint-interval-ms", "1000"],
+    ),
+    variant("50 %", &["--load", "50", "--checkpoint-interval-ms", "0"]),
+    variant(
+        "50 %, each 1 s",
+        &["--load", "50", "--checkpoint-interval-ms", "1000"],
+    ),
+    variant("80 %", &["--load", "80", "--checkpoint-interval-ms", "0"]),
+    variant(
+        "80 %, each 1 s",
+        &["--load", "80", "--checkpoint-interval-ms", "1000"],
+    ),
 ];
 
 /// Both with one subtask, whose chain has no channel, and with two.

@@ -1,72 +1,30 @@
 //! How costs grow: with the parallelism, with the number of tasks, and with the size of the state.
 
-use super::{Axis, Plan, Size, Variant, keyed_sum_with};
+use super::{Axis, Plan, Size, Variant, keyed_sum_with, variant};
 
 const PARALLELISM: [Variant; 4] = [
-    Variant {
-        label: "1",
-        arguments: &["--parallelism", "1"],
-    },
-    Variant {
-        label: "2",
-        arguments: &["--parallelism", "2"],
-    },
-    Variant {
-        label: "4",
-        arguments: &["--parallelism", "4"],
-    },
-    Variant {
-        label: "8",
-        arguments: &["--parallelism", "8"],
-    },
+    variant("1", &["--parallelism", "1"]),
+    variant("2", &["--parallelism", "2"]),
+    variant("4", &["--parallelism", "4"]),
+    variant("8", &["--parallelism", "8"]),
 ];
 /// Half of them read and half of them sum, all with all: 25, 2,500 and 250,000 channels.
 const SUBTASKS: [Variant; 3] = [
-    Variant {
-        label: "10",
-        arguments: &["--parallelism", "5"],
-    },
-    Variant {
-        label: "100",
-        arguments: &["--parallelism", "50"],
-    },
-    Variant {
-        label: "1000",
-        arguments: &["--parallelism", "500"],
-    },
+    variant("10", &["--parallelism", "5"]),
+    variant("100", &["--parallelism", "50"]),
+    variant("1000", &["--parallelism", "500"]),
 ];
 /// Entries of two numbers, 40 bytes each in memory.
 const STATE: [Variant; 4] = [
-    Variant {
-        label: "10",
-        arguments: &["--keys", "250000"],
-    },
-    Variant {
-        label: "100",
-        arguments: &["--keys", "2500000"],
-    },
-    Variant {
-        label: "1000",
-        arguments: &["--keys", "25000000"],
-    },
-    Variant {
-        label: "2000",
-        arguments: &["--keys", "50000000"],
-    },
+    variant("10", &["--keys", "250000"]),
+    variant("100", &["--keys", "2500000"]),
+    variant("1000", &["--keys", "25000000"]),
+    variant("2000", &["--keys", "50000000"]),
 ];
 const CHAINS: [Variant; 3] = [
-    Variant {
-        label: "10",
-        arguments: &["--parallelism", "10"],
-    },
-    Variant {
-        label: "100",
-        arguments: &["--parallelism", "100"],
-    },
-    Variant {
-        label: "1000",
-        arguments: &["--parallelism", "1000"],
-    },
+    variant("10", &["--parallelism", "10"]),
+    variant("100", &["--parallelism", "100"]),
+    variant("1000", &["--parallelism", "1000"]),
 ];
 
 pub(super) fn plans(size: Size) -> Vec<Plan> {

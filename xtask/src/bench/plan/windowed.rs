@@ -1,25 +1,19 @@
 //! What windows cost: against a loop by hand, and windows that overlap against those that do not.
 
-use super::{EACH_SECOND, NO_CHECKPOINTS, PLAIN, Plan, TWO_SUBTASKS, Variant};
+use super::{EACH_SECOND, NO_CHECKPOINTS, PLAIN, Plan, TWO_SUBTASKS, Variant, variant};
 
 /// The first is what the others are compared with. All emit once a second of event time.
 const SLIDING: [Variant; 4] = [
-    Variant {
-        label: "snapline, tumbling 1 s",
-        arguments: &["--size-ms", "1000"],
-    },
-    Variant {
-        label: "snapline, 60 s / 1 s",
-        arguments: &["--size-ms", "60000", "--slide-ms", "1000"],
-    },
-    Variant {
-        label: "hand-written, tumbling 1 s",
-        arguments: &["--size-ms", "1000", "--baseline"],
-    },
-    Variant {
-        label: "hand-written, 60 s / 1 s",
-        arguments: &["--size-ms", "60000", "--slide-ms", "1000", "--baseline"],
-    },
+    variant("snapline, tumbling 1 s", &["--size-ms", "1000"]),
+    variant(
+        "snapline, 60 s / 1 s",
+        &["--size-ms", "60000", "--slide-ms", "1000"],
+    ),
+    variant("hand-written, tumbling 1 s", &["--size-ms", "1000", "--baseline"]),
+    variant(
+        "hand-written, 60 s / 1 s",
+        &["--size-ms", "60000", "--slide-ms", "1000", "--baseline"],
+    ),
 ];
 
 /// Tumbling windows with few and with many keys, and sliding windows.

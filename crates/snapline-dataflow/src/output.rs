@@ -71,6 +71,8 @@ pub(crate) struct Output<T> {
     has_timestamps: bool,
     /// A watermark that goes out when everything before it has.
     watermark: Option<Watermark>,
+    /// How many watermarks came since one went out.
+    unsent: u32,
     /// How many batches came since everything was sent.
     age: u32,
 }
@@ -140,6 +142,7 @@ impl<T: Data> Output<T> {
             oldest,
             has_timestamps: false,
             watermark: None,
+            unsent: 0,
             age: 0,
         }
     }
@@ -232,9 +235,29 @@ impl<T: Data> Output<T> {
         }
     }
 
+    /// Keeps a watermark until what waits before it has gone, but not for long: where nothing waits it goes at once, or
+    /// with the next ones where there are so many channels that this would cost more than records do; else it takes along what
+    /// waits when as many have come as a buffer waits for batches. So event time goes on when nearly all records are filtered out.
+    fn on_watermark(&mut self, watermark: Watermark) {
+        if watermark == Watermark::MAX {
+            self.watermark = None;
+            return;
+        }
+        self.watermark = Some(watermark);
+        self.unsent += 1;
+        let patience = match self.buffers.iter().all(|buffer| buffer.is_empty()) {
+            true => self.buffers.len().div_ceil(BATCHES) as u32,
+            false => self.oldest,
+        };
+        if self.unsent >= patience {
+            self.flush();
+        }
+    }
+
     /// Sends what is buffered, then the watermark that stands behind it.
     fn flush(&mut self) {
         self.age = 0;
+        self.unsent = 0;
         for (channel, buffer) in self.buffers.iter_mut().enumerate() {
             if !buffer.is_empty() {
                 send(&mut *self.port, channel, buffer, self.full_at);
@@ -326,7 +349,7 @@ impl<T: Data> Link<T> for Output<T> {
         let message = match signal {
             Signal::CheckpointComplete(_) | Signal::ProcessingTime(_) => return Ok(()),
             Signal::Watermark(watermark) => {
-                self.watermark = Some(*watermark).filter(|watermark| *watermark < Watermark::MAX);
+                self.on_watermark(*watermark);
                 return Ok(());
             }
             Signal::Flush => {

@@ -213,6 +213,66 @@ fn a_watermark_goes_out_behind_all_records_before_it_and_the_newest_is_enough() 
     assert_eq!(port.take(), expected);
 }
 
+/// The watermarks that go out of an output when these have come, behind so many records.
+fn passed_on((channels, records): (usize, u64), came: std::ops::Range<i64>) -> Vec<i64> {
+    let (mut output, port) = output(Partitioning::Rebalance, channels, 1000);
+    if records > 0 {
+        let records: Vec<u64> = (0..records).collect();
+        output.on_batch(&mut Batch::from(records)).unwrap();
+    }
+    for millis in came {
+        output
+            .on_signal(&mut Signal::Watermark(Watermark(Timestamp(millis))))
+            .unwrap();
+    }
+    let mut before = 0;
+    let watermark = |sent| match sent {
+        Sent::Batch(_, records) => {
+            before += records.len() as u64;
+            None
+        }
+        Sent::ToAll(PortSignal::Watermark(watermark)) => {
+            assert_eq!(before, records, "what came before it goes before it");
+            Some(watermark.0.0)
+        }
+        other => panic!("{other:?}"),
+    };
+    port.take().into_iter().filter_map(watermark).collect()
+}
+
+#[test]
+fn a_watermark_does_not_wait_for_long() {
+    let cases = [
+        // At once, where nothing waits, or with a few others where there are many channels.
+        ((1, 0), 1..4, vec![1, 2, 3]),
+        ((8, 0), 1..4, vec![1, 2, 3]),
+        ((9, 0), 1..4, vec![2]),
+        ((24, 0), 1..10, vec![3, 6, 9]),
+        // Behind a few records, as long as they would wait for others.
+        ((1, 1), 1..8, vec![]),
+        ((1, 1), 1..11, vec![8, 9, 10]),
+        ((3, 5), 1..10, vec![8, 9]),
+    ];
+    for (output, came, expected) in cases {
+        assert_eq!(passed_on(output, came.clone()), expected, "{output:?} {came:?}");
+    }
+}
+
+#[test]
+fn with_batches_of_one_record_each_watermark_goes_out() {
+    let (mut output, port) = output(Partitioning::Hash, 2, 1);
+    let mut expected = Vec::new();
+    for record in 0..20 {
+        output.on_batch(&mut keyed(record..record + 1)).unwrap();
+        let watermark = Watermark(Timestamp(record as i64));
+        output.on_signal(&mut Signal::Watermark(watermark)).unwrap();
+        expected.push(Sent::ToAll(PortSignal::Watermark(watermark)));
+    }
+    let is_watermark = |sent: &Sent| !matches!(sent, Sent::Batch(..));
+    let sent: Vec<Sent> = port.take().into_iter().filter(is_watermark).collect();
+    assert_eq!(sent, expected);
+}
+
 #[test]
 fn a_shuffle_is_even_and_the_same_again_with_the_same_seed() {
     let dealt = |seed| {

@@ -25,6 +25,11 @@ use std::time::Duration;
 ///
 /// Watermarks never go back, whatever a strategy says: who says less than before is not heard. They are not
 /// part of checkpoints: after a restart a strategy begins anew with what is read again.
+///
+/// The usual strategies say how far event time is after each batch of records, so which of the records of one batch comes
+/// late nobody knows: in a small input that is one batch nothing is late. With `batch_records: 1` in the settings of the job
+/// each record is followed by its watermark, at the price of speed. On the way to other tasks a watermark waits, for a few
+/// batches at the most, until the records before it are worth sending, unless there is nothing else to do.
 pub struct WatermarkStrategy<T> {
     generator: Arc<dyn Fn() -> Box<dyn WatermarkGenerator<T>> + Send + Sync>,
     assigner: Option<Arc<dyn AssignAll<T>>>,

@@ -7,7 +7,7 @@ use futures::channel::mpsc;
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
 use snapline_coordinator::{CoordinatorAction, Manifest, SubtaskCommit};
-use snapline_core::{CheckpointId, CheckpointKind, Error, Result};
+use snapline_core::{CheckpointId, CheckpointKind, Error, Result, SubtaskId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,21 +80,18 @@ impl Attempt {
 
     /// Sources whose data had ended before this checkpoint started have nothing left to do: all that
     /// they have done is in it, and with aligned barriers all that others have made of it
-    /// (FLIP-147). The last ones wait for the final checkpoint, those that barriers for a loop come
-    /// from for its end, and all do where records may be in flight at the cut: a sink that has not yet
-    /// processed them must not end.
+    /// (FLIP-147). Behind a loop that is not so before the data of the loop have ended, too. The last ones wait for the
+    /// final checkpoint, and all do where records may be in flight at the cut: a sink that has not yet processed them
+    /// must not end.
     fn finish_sources(&mut self, complete: CheckpointId) {
         let settings = self.job.settings.checkpoints.as_ref();
         let may_record = settings.is_some_and(|settings| settings.barrier_alignment().may_record());
         if self.with_data.is_empty() || may_record {
             return;
         }
-        let sources = self
-            .tasks
-            .iter()
-            .filter(|(id, task)| task.is_source && !self.loops.needs(id));
-        for (id, source) in sources {
-            if self.ending.get(id).is_some_and(|before| *before < complete) {
+        let had_ended = |task: &SubtaskId| self.ending.get(task).is_some_and(|before| *before < complete);
+        for (id, source) in self.tasks.iter().filter(|(_, task)| task.is_source) {
+            if had_ended(id) && self.loops.entries_behind(id).all(had_ended) {
                 let _ = source.control.unbounded_send(TaskControl::Finish);
             }
         }

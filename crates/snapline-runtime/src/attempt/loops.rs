@@ -58,11 +58,13 @@ impl Loops {
         }
     }
 
-    /// Whether a source has to stay, although its data has ended, because only through it barriers
-    /// reach a loop that is not over.
-    pub(super) fn needs(&self, source: &SubtaskId) -> bool {
-        let needs = |watched: &Watched| watched.feeding.contains(source) && !watched.is_over();
-        self.watched.iter().any(needs)
+    /// The entries of the loops that barriers reach only through this source.
+    pub(super) fn entries_behind<'a>(&'a self, source: &SubtaskId) -> impl Iterator<Item = &'a SubtaskId> {
+        let behind = self
+            .watched
+            .iter()
+            .filter(|watched| watched.feeding.contains(source));
+        behind.flat_map(|watched| &watched.entries)
     }
 
     /// These tasks start again from a checkpoint.
@@ -138,10 +140,6 @@ impl Loops {
 }
 
 impl Watched {
-    fn is_over(&self) -> bool {
-        self.termination.state() == LoopState::Over
-    }
-
     fn on_completed(&mut self, manifest: &Manifest, busy: &BTreeSet<SubtaskId>) -> Vec<SubtaskId> {
         let was = self.termination.state();
         let activity = |task| match busy.contains(task) {

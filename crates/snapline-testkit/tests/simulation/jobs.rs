@@ -11,8 +11,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// Records and keys of a job that counts.
-const RECORDS: u64 = 100;
-const KEYS: u64 = 7;
+pub(crate) const RECORDS: u64 = 100;
+pub(crate) const KEYS: u64 = 7;
 
 fn counted() -> impl Iterator<Item = (u64, u64)> {
     (0..RECORDS).map(|number| (number % KEYS, number / KEYS + 1))
@@ -200,41 +200,6 @@ pub(crate) fn every_partitioner(seeds: Range<u64>) -> Report {
         .expect_exactly_once((0..RECORDS).map(|number| number + 4))
 }
 
-/// Each number goes round until it is small.
-pub(crate) fn looped(seeds: Range<u64>) -> Report {
-    Simulation::seeds(seeds)
-        .run(|env, world| {
-            env.from_source(world.source(0..RECORDS / 2), "numbers")
-                .iterate(|numbers| {
-                    let halved = numbers.map(|number| if number < 5 { number } else { number - 5 });
-                    (
-                        halved.filter(|number| *number >= 5),
-                        halved.filter(|number| *number < 5),
-                    )
-                })
-                .sink_to(world.sink());
-        })
-        .expect_exactly_once((0..RECORDS / 2).map(|number| number % 5))
-}
-
-/// The same over all subtasks, so that a number may come round to another one.
-pub(crate) fn looped_and_shuffled(seeds: Range<u64>) -> Report {
-    Simulation::seeds(seeds)
-        .rescale(1..=3)
-        .run(|env, world| {
-            env.from_source(world.source(0..RECORDS / 2), "numbers")
-                .iterate(|numbers| {
-                    let halved = numbers.map(|number| if number < 5 { number } else { number - 5 });
-                    (
-                        halved.filter(|number| *number >= 5).rebalance(),
-                        halved.filter(|number| *number < 5),
-                    )
-                })
-                .sink_to(world.sink());
-        })
-        .expect_exactly_once((0..RECORDS / 2).map(|number| number % 5))
-}
-
 /// State too large for the manifest, so that snapshots share files with those before.
 pub(crate) fn shared_files(seeds: Range<u64>) -> Report {
     const MANY: u64 = 40;
@@ -249,24 +214,6 @@ pub(crate) fn shared_files(seeds: Range<u64>) -> Report {
                 .sink_to(world.sink());
         })
         .expect_exactly_once((0..RECORDS).map(|number| (number % MANY, number / MANY + 1)))
-}
-
-/// Several loops side by side, of which now this one and now that one starts again.
-pub(crate) fn loops_that_panic(seeds: Range<u64>) -> Report {
-    Simulation::seeds(seeds)
-        .faults(Faults::none().panics(12).delays(100))
-        .run(|env, world| {
-            env.from_source(world.source(0..RECORDS / 4), "numbers")
-                .iterate(|numbers| {
-                    let smaller = numbers.map(|number| number.saturating_sub(1));
-                    (
-                        smaller.filter(|number| *number > 0),
-                        smaller.filter(|number| *number == 0),
-                    )
-                })
-                .sink_to(world.sink());
-        })
-        .expect_exactly_once((0..RECORDS / 4).map(|_| 0_u64))
 }
 
 /// Subtasks that share nothing, stopped with savepoints while they panic.

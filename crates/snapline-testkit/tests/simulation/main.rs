@@ -15,6 +15,7 @@ mod broadcasts;
 mod broken;
 mod jobs;
 mod joins;
+mod loops;
 mod promises;
 mod requests;
 mod timers;
@@ -73,9 +74,6 @@ jobs! { jobs:
     broadcast,
     every_partitioner,
     any_alignment,
-    looped,
-    looped_and_shuffled,
-    loops_that_panic,
     shared_files,
     stopped_while_it_panics,
     short_input,
@@ -103,6 +101,17 @@ jobs! { joins:
     joined_by_time,
     joined_in_windows,
     joined_with_versions,
+}
+
+jobs! { loops:
+    looped,
+    looped_and_shuffled,
+    loops_that_panic,
+    amplified_by_half,
+    amplified_by_one,
+    amplified_by_two,
+    bursts,
+    connected_components,
 }
 
 jobs! { requests:

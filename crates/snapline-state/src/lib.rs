@@ -62,7 +62,7 @@ pub use map_state::MapState;
 pub use namespaced_state::NamespacedState;
 pub use operator_state::OperatorState;
 pub use pieces::Pieces;
-pub use read_files::{FilePart, read_blocks, read_files};
+pub use read_files::{FileBlock, FilePart, read_blocks, read_blocks_of_all, read_files};
 pub use reducing_state::ReducingState;
 pub use schema::Schema;
 pub use snapshot::{

@@ -52,6 +52,36 @@ pub fn read_files<'a>(
         .boxed()
 }
 
+/// A block of one of the files that are read.
+#[derive(Debug)]
+pub struct FileBlock {
+    /// Which file, counted from 0 in the order in which they were given.
+    pub file: usize,
+    /// The block, or why it, and all that follow in the file, cannot be read.
+    pub content: Result<Block>,
+}
+
+/// Reads the blocks of files of tables, each of which is checked as it comes, as [`read_files`] reads files. A file that is
+/// damaged, as a whole or in a block, ends with one error, and the next file comes.
+pub fn read_blocks_of_all<'a>(
+    storage: &'a dyn CheckpointStorage,
+    files: impl IntoIterator<Item = &'a StateHandle>,
+) -> BoxStream<'a, FileBlock> {
+    let handles: Vec<&StateHandle> = files.into_iter().collect();
+    let reading = Blocks {
+        parts: read_files(storage, handles.iter().copied()),
+        handles,
+        file: 0,
+        decoder: BlockDecoder::new(Checks::Blocks),
+        end: End::ToCome,
+    };
+    stream::unfold(reading, |mut reading| async move {
+        let block = reading.next().await?;
+        Some((block, reading))
+    })
+    .boxed()
+}
+
 /// Reads the blocks of one file of tables, each of which is checked as it comes, in bounded memory.
 ///
 /// # Errors
@@ -60,25 +90,85 @@ pub fn read_blocks<'a>(
     storage: &'a dyn CheckpointStorage,
     handle: &'a StateHandle,
 ) -> BoxStream<'a, Result<Block>> {
-    let parts = read_files(storage, [handle]);
-    let decoder = BlockDecoder::new(Checks::Blocks);
-    stream::try_unfold((parts, decoder), move |(mut parts, mut decoder)| async move {
+    read_blocks_of_all(storage, [handle])
+        .map(|block| block.content)
+        .boxed()
+}
+
+/// From the parts of files to their blocks.
+struct Blocks<'a> {
+    parts: BoxStream<'a, FilePart>,
+    handles: Vec<&'a StateHandle>,
+    file: usize,
+    decoder: BlockDecoder,
+    end: End,
+}
+
+/// How far the file is that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// More parts come.
+    ToCome,
+    /// The last part has come.
+    Come,
+    /// Nothing more is told of it.
+    Told,
+}
+
+impl Blocks<'_> {
+    async fn next(&mut self) -> Option<FileBlock> {
         loop {
-            if let Some(block) = decoder.next().map_err(|error| named(error, handle))? {
-                return Ok(Some((block, (parts, decoder))));
+            if let Some(content) = self.decoded() {
+                if content.is_err() {
+                    self.end = End::Told;
+                }
+                let content = content.map_err(|error| named(error, self.handles[self.file]));
+                return Some(FileBlock {
+                    file: self.file,
+                    content,
+                });
             }
-            match parts.next().await {
-                Some(part) => decoder.push(part.content?),
-                None => {
-                    return decoder
-                        .finish()
-                        .map(|()| None)
-                        .map_err(|error| named(error, handle));
+            let part = self.parts.next().await?;
+            if part.file != self.file {
+                self.file = part.file;
+                self.decoder = BlockDecoder::new(Checks::Blocks);
+                self.end = End::ToCome;
+            }
+            if self.end == End::Told {
+                continue;
+            }
+            match part.content {
+                Ok(content) => self.decoder.push(content),
+                Err(error) => {
+                    self.end = End::Told;
+                    return Some(FileBlock {
+                        file: self.file,
+                        content: Err(error),
+                    });
                 }
             }
+            if part.is_last {
+                self.end = End::Come;
+            }
         }
-    })
-    .boxed()
+    }
+
+    /// What the parts that have come still say.
+    fn decoded(&mut self) -> Option<Result<Block>> {
+        if self.end == End::Told {
+            return None;
+        }
+        match self.decoder.next() {
+            Ok(Some(block)) => return Some(Ok(block)),
+            Err(error) => return Some(Err(error)),
+            Ok(None) => {}
+        }
+        if self.end == End::Come {
+            self.end = End::Told;
+            return self.decoder.finish().err().map(Err);
+        }
+        None
+    }
 }
 
 fn named(error: Error, handle: &StateHandle) -> Error {

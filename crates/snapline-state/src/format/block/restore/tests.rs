@@ -1,9 +1,9 @@
 //! Restores from files that are read in ranges.
 
-use super::super::BlockWriter;
 use super::super::pass::{GATHERED, LONG_DELTA};
+use super::super::{Block, BlockWriter};
 use super::*;
-use crate::read_files::RANGE;
+use crate::read_files::{RANGE, read_blocks_of_all};
 use crate::snapshot::{SnapshotTarget, block_channel};
 use crate::spec::TableSpec;
 use crate::storage::{ByteStream, CheckpointStorage, Created, StorageCapability, Stored};
@@ -264,5 +264,67 @@ fn a_file_that_is_missing_cut_or_altered_is_damage_and_named() {
         assert_eq!(error.kind(), ErrorKind::Corrupted, "{error}");
         assert!(error.to_string().contains(message), "{message}: {error}");
         assert!(error.to_string().contains("file: job/full-keyed"), "{error}");
+    }
+}
+
+#[test]
+fn the_blocks_of_many_files_come_in_order_and_a_damaged_file_ends_with_its_error() {
+    let storage = Arc::new(Map::default());
+    let texts = |count: u64| {
+        (0..count)
+            .map(|key| Put(key, format!("{key:0>50}")))
+            .collect::<Vec<_>>()
+    };
+    let counts = [300, 1, 300, 300, 2];
+    let handles: Vec<StateHandle> = (0..)
+        .zip(counts)
+        .map(|(file, count): (u64, u64)| {
+            write(
+                &storage,
+                &format!("file{file}"),
+                HandleKind::Full,
+                Codec::None,
+                &texts(count),
+            )
+        })
+        .collect();
+    assert!(handles[0].len > 2 * RANGE);
+    let alter = |handle: &StateHandle, change: fn(&mut Vec<u8>)| {
+        let mut objects = storage.objects.lock().unwrap();
+        let bytes = objects.get_mut(&StorageKey::new(handle.name()).unwrap()).unwrap();
+        let mut altered = bytes.to_vec();
+        change(&mut altered);
+        *bytes = altered.into();
+    };
+    let read = || {
+        let mut entries = vec![0; handles.len()];
+        let mut errors = vec![None; handles.len()];
+        let mut blocks = read_blocks_of_all(&*storage, &handles);
+        while let Some(block) = block_on(blocks.next()) {
+            assert!(errors[block.file].is_none(), "nothing comes after an error");
+            assert!(entries[block.file + 1..].iter().all(|count| *count == 0));
+            match block.content {
+                Ok(Block::Entries { .. }) => entries[block.file] += 1,
+                Ok(_) => {}
+                Err(error) => errors[block.file] = Some(error),
+            }
+        }
+        (entries, errors)
+    };
+    assert_eq!(read().0, counts);
+    // In a block at the beginning, which the file does not even reach the end of; and at the end.
+    alter(&handles[0], |bytes| bytes[200] ^= 1);
+    alter(&handles[2], |bytes| _ = bytes.pop());
+    let (entries, errors) = read();
+    assert!(
+        entries[0] < 10 && (200..=300).contains(&entries[2]),
+        "{entries:?}"
+    );
+    assert_eq!([entries[1], entries[3], entries[4]], [1, 300, 2]);
+    let damaged: Vec<bool> = errors.iter().map(Option::is_some).collect();
+    assert_eq!(damaged, [true, false, true, false, false]);
+    for error in errors.into_iter().flatten() {
+        assert_eq!(error.kind(), ErrorKind::Corrupted);
+        assert!(error.to_string().contains("file: file"), "{error}");
     }
 }

@@ -83,12 +83,19 @@ pub trait SourceFactory: Send + Sync {
     /// What keeps the source from being found.
     async fn discover(&self, parallelism: u32) -> Result<Vec<OperatorState>>;
 
-    /// Deals the splits of a checkpoint, the states of all its readers, out to `parallelism` readers,
-    /// after a look whether the source still has them.
+    /// Deals the splits of a checkpoint, the states of all its readers, out to `parallelism` readers. The source is not
+    /// looked at: see [`SourceFactory::verify`].
+    ///
+    /// # Errors
+    /// `Corrupted` when the splits cannot be decoded.
+    fn resume(&self, states: Vec<OperatorState>, parallelism: u32) -> Result<Vec<OperatorState>>;
+
+    /// Looks whether the source still has the splits of a checkpoint, once it is certain that the job goes on from it:
+    /// before its readers are opened.
     ///
     /// # Errors
     /// `Invalid` when the source has changed.
-    async fn resume(&self, states: Vec<OperatorState>, parallelism: u32) -> Result<Vec<OperatorState>>;
+    async fn verify(&self, states: &[&OperatorState]) -> Result<()>;
 
     /// The reader of one subtask, in front of what is chained behind it.
     ///

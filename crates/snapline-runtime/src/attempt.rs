@@ -8,7 +8,7 @@ mod region;
 mod savepoint;
 mod start;
 
-pub(crate) use start::Start;
+pub(crate) use start::{Loaded, Start};
 
 use crate::cluster::{ClusterParts, failure_of};
 use crate::deploy::{DeployedTask, Deployment};

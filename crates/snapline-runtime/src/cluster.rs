@@ -1,6 +1,6 @@
 //! Jobs in this process.
 
-use crate::attempt::{AttemptEnd, Start};
+use crate::attempt::{AttemptEnd, Loaded, Start};
 use crate::executor::{Executor, TokioExecutor};
 use crate::lead::Lead;
 use crate::network::Network;
@@ -193,35 +193,40 @@ impl Master {
 
     async fn run_attempt(&mut self) -> Result<AttemptEnd> {
         let shared = self.shared.clone();
-        let started = Box::pin(self.start());
-        let start = match select(Box::pin(shared.cancelled()), started).await {
+        let loaded = Box::pin(self.load());
+        let loaded = match select(Box::pin(shared.cancelled()), loaded).await {
             Either::Left(_) => return Err(Error::cancelled("the job was cancelled")),
-            Either::Right((start, _)) => start?,
+            Either::Right((loaded, _)) => loaded?,
         };
-        start.run().await
+        self.on_loaded(loaded.restored());
+        loaded.run().await
     }
 
-    async fn start(&mut self) -> Result<Start> {
-        self.check_savepoint().await?;
+    /// Takes the job over and loads its state, which is verified as it comes, so that it is read once.
+    ///
+    /// Where that shows damage, all checkpoints are verified before another one is loaded; or this one again, when the damage
+    /// was elsewhere. A savepoint is verified before it takes the place of the checkpoints that there are.
+    async fn load(&mut self) -> Result<Loaded> {
+        let verification = match self.check_savepoint().await? {
+            true => Verification::Checksums,
+            false => Verification::Manifest,
+        };
         let attempt = self.lead.claim().await?;
-        let restored = self.restore(attempt).await?;
-        for (checkpoint, error) in &restored.skipped {
-            tracing::warn!(%checkpoint, %error, "a checkpoint cannot be read; an older one is used");
-            self.shared.incident(format!(
-                "checkpoint {checkpoint} cannot be read, an older one is used: {error}"
-            ));
+        match self.load_verifying(attempt, verification).await {
+            Err(error) if error.kind() == ErrorKind::Corrupted && verification == Verification::Manifest => {
+                tracing::warn!(%error, "state is damaged; checkpoints are verified before one is loaded");
+                self.load_verifying(attempt, Verification::Checksums).await
+            }
+            outcome => outcome,
         }
+    }
+
+    async fn load_verifying(&mut self, attempt: AttemptId, verification: Verification) -> Result<Loaded> {
+        let restored = self.restore(attempt, verification).await?;
         if let Some(manifest) = &restored.manifest {
             adopt_max_parallelism(&mut self.job, manifest.max_parallelism);
         }
-        let checkpoint = restored.checkpoint();
-        self.cluster
-            .probe(attempt, &JobStep::Start { restored: checkpoint });
-        self.shared.change(|status| {
-            status.attempt = attempt;
-            status.restored = restored.checkpoint();
-        });
-        Ok(Start {
+        let start = Start {
             cluster: self.cluster.clone(),
             job: self.job.clone(),
             attempt,
@@ -229,7 +234,25 @@ impl Master {
             shared: self.shared.clone(),
             lead: self.lead.clone(),
             restored,
-        })
+        };
+        start.load().await
+    }
+
+    /// From now on it is certain what is restored.
+    fn on_loaded(&self, restored: &Restored) {
+        for (checkpoint, error) in &restored.skipped {
+            tracing::warn!(%checkpoint, %error, "a checkpoint cannot be read; an older one is used");
+            self.shared.incident(format!(
+                "checkpoint {checkpoint} cannot be read, an older one is used: {error}"
+            ));
+        }
+        let (attempt, checkpoint) = (self.lead.last().unwrap_or(AttemptId(0)), restored.checkpoint());
+        self.cluster
+            .probe(attempt, &JobStep::Start { restored: checkpoint });
+        self.shared.change(|status| {
+            status.attempt = attempt;
+            status.restored = checkpoint;
+        });
     }
 
     fn note_failure(&self, error: &Error, answer: FailureAnswer) {
@@ -241,29 +264,31 @@ impl Master {
         }
     }
 
-    async fn restore(&mut self, attempt: AttemptId) -> Result<Restored> {
+    async fn restore(&mut self, attempt: AttemptId, verification: Verification) -> Result<Restored> {
         let settings = &self.job.settings;
         let restored = match &settings.restore {
-            Some(restore) => self.restore_from(attempt, restore).await,
+            Some(restore) => self.restore_from(attempt, restore, verification).await,
             None if settings.fresh && !self.has_begun => self.store.start_over(attempt).await,
-            None => self.store.take_over(attempt, Verification::Checksums).await,
+            None => self.store.take_over(attempt, verification).await,
         };
         self.has_begun |= restored.is_ok();
         restored
     }
 
-    /// Refuses a program that does not fit its savepoint before anything is written.
-    async fn check_savepoint(&mut self) -> Result<()> {
+    /// Whether the job is to start from a savepoint now. Refuses a program that does not fit it before anything is
+    /// written.
+    async fn check_savepoint(&mut self) -> Result<bool> {
         let restore = self.job.settings.restore.clone();
         let Some(restore) = restore.filter(|_| !self.has_begun) else {
-            return Ok(());
+            return Ok(false);
         };
         let savepoint = self.savepoint(&restore)?;
-        if let Some(manifest) = self.store.look_at_savepoint(&savepoint, restore.claim).await? {
+        let found = self.store.look_at_savepoint(&savepoint, restore.claim).await?;
+        if let Some(manifest) = &found {
             adopt_max_parallelism(&mut self.job, manifest.max_parallelism);
-            check_fits(&self.job, &manifest)?;
+            check_fits(&self.job, manifest)?;
         }
-        Ok(())
+        Ok(found.is_some())
     }
 
     fn savepoint(&self, restore: &RestoreSettings) -> Result<Savepoint> {
@@ -273,11 +298,16 @@ impl Master {
         Ok(Savepoint::new(storage.clone(), path))
     }
 
-    async fn restore_from(&self, attempt: AttemptId, restore: &RestoreSettings) -> Result<Restored> {
+    async fn restore_from(
+        &self,
+        attempt: AttemptId,
+        restore: &RestoreSettings,
+        verification: Verification,
+    ) -> Result<Restored> {
         let savepoint = self.savepoint(restore)?;
         let store = &self.store;
         store
-            .take_over_from(attempt, &savepoint, restore.claim, Verification::Checksums)
+            .take_over_from(attempt, &savepoint, restore.claim, verification)
             .await
     }
 }

@@ -58,6 +58,22 @@ pub(crate) struct DeployedTask {
     pub(crate) run: BoxFuture<'static, Result<()>>,
 }
 
+/// A task that has its state, and whose source is not opened yet.
+pub(crate) struct LoadedTask {
+    builder: Builder,
+    gate: Option<InputGate>,
+    history: SharedHistory,
+    chain: Chain,
+}
+
+/// The operators of a task.
+enum Chain {
+    Finished(FinishedHead),
+    /// A source, and what is chained behind it.
+    Source(NodeId, ErasedLink),
+    Gate(Box<dyn TaskHead>),
+}
+
 /// What the tasks of a job begin with.
 pub(crate) struct States {
     /// The states of the subtasks of each operator.
@@ -79,31 +95,40 @@ struct Wiring {
 type Sender = (ChannelSender, GateSender);
 
 impl Deployment {
-    /// Builds all tasks. State is restored on the executor, all subtasks at the same time.
+    /// Loads the state of all tasks on the executor, of several subtasks at the same time. Nothing outside is touched.
     ///
     /// # Errors
     /// The first that any subtask met.
-    pub(crate) async fn build(&self, states: Arc<States>) -> Result<Vec<DeployedTask>> {
-        self.build_if(states, |_| true).await
+    pub(crate) async fn load(&self, states: Arc<States>) -> Result<Vec<LoadedTask>> {
+        self.load_if(states, |_| true).await
     }
 
-    /// Builds these tasks, which have no channels to others.
+    /// Loads the state of these tasks, which have no channels to others.
     ///
     /// # Errors
     /// The first that any subtask met.
-    pub(crate) async fn build_some(
+    pub(crate) async fn load_some(
         &self,
         states: Arc<States>,
         tasks: &BTreeSet<SubtaskId>,
-    ) -> Result<Vec<DeployedTask>> {
-        self.build_if(states, |task| tasks.contains(task)).await
+    ) -> Result<Vec<LoadedTask>> {
+        self.load_if(states, |task| tasks.contains(task)).await
     }
 
-    async fn build_if(
+    /// Opens the sources of tasks, which are ready to run then.
+    ///
+    /// # Errors
+    /// The first that any of them met.
+    pub(crate) async fn open(&self, tasks: Vec<LoadedTask>) -> Result<Vec<DeployedTask>> {
+        self.on_executor(async { tasks.into_iter().map(LoadedTask::open).collect() })
+            .await
+    }
+
+    async fn load_if(
         &self,
         states: Arc<States>,
         is_wanted: impl Fn(&SubtaskId) -> bool + Send,
-    ) -> Result<Vec<DeployedTask>> {
+    ) -> Result<Vec<LoadedTask>> {
         let (job, restored) = (self.job.clone(), states.clone());
         let in_flight = self.on_executor(async move { restored.in_flight.deal(&job) });
         let mut wiring = self.wire(in_flight.await?);
@@ -131,10 +156,9 @@ impl Deployment {
                 builders.push((builder, gate, senders));
             }
         }
-        let build =
-            |(builder, gate, senders): (Builder, _, _)| self.on_executor(builder.build(gate, senders));
-        let building = stream::iter(builders).map(build).buffered(AT_ONCE);
-        building.try_collect().await
+        let load = |(builder, gate, senders): (Builder, _, _)| self.on_executor(builder.load(gate, senders));
+        let loading = stream::iter(builders).map(load).buffered(AT_ONCE);
+        loading.try_collect().await
     }
 
     /// Runs work on the executor; what comes back waits for its outcome.
@@ -247,21 +271,27 @@ enum Head {
     Gate(Box<dyn TaskHead>),
 }
 
-impl Builder {
-    async fn build(self, gate: Option<InputGate>, senders: Vec<Vec<Sender>>) -> Result<DeployedTask> {
-        let history = self.history();
-        let head = match self.has_finished(self.vertex()) {
-            true => Head::Source(Box::new(self.finished_head(senders, &history)?)),
-            false => self.head(senders, &history).await?,
+impl LoadedTask {
+    fn open(self) -> Result<DeployedTask> {
+        let Self {
+            builder,
+            gate,
+            history,
+            chain,
+        } = self;
+        let head = match chain {
+            Chain::Finished(head) => Head::Source(Box::new(head)),
+            Chain::Source(id, next) => Head::Source(builder.source(id, next)?),
+            Chain::Gate(head) => Head::Gate(head),
         };
         let (control, receiver) = mpsc::unbounded();
-        let id = self.job().task(self.vertex(), self.subtask);
+        let id = builder.job().task(builder.vertex(), builder.subtask);
         let is_source = matches!(head, Head::Source(_));
-        let reporter = self.reporter(id.clone());
+        let reporter = builder.reporter(id.clone());
         let run = match (head, gate) {
             (Head::Source(head), _) => SourceTask::new(head, history, receiver, reporter).boxed(),
             (Head::Gate(head), Some(gate)) => {
-                GateTask::new(head, self.inputs(gate), history, receiver, reporter).boxed()
+                GateTask::new(head, builder.inputs(gate), history, receiver, reporter).boxed()
             }
             (Head::Gate(_), None) => return Err(Error::internal("a task has no input").with("task", id)),
         };
@@ -269,8 +299,24 @@ impl Builder {
             id,
             is_source,
             control,
-            counters: self.counters,
+            counters: builder.counters,
             run,
+        })
+    }
+}
+
+impl Builder {
+    async fn load(self, gate: Option<InputGate>, senders: Vec<Vec<Sender>>) -> Result<LoadedTask> {
+        let history = self.history();
+        let chain = match self.has_finished(self.vertex()) {
+            true => Chain::Finished(self.finished_head(senders, &history)?),
+            false => self.chain(senders, &history).await?,
+        };
+        Ok(LoadedTask {
+            builder: self,
+            gate,
+            history,
+            chain,
         })
     }
 
@@ -331,7 +377,7 @@ impl Builder {
     }
 
     /// The chain, from its ends to its head.
-    async fn head(&self, senders: Vec<Vec<Sender>>, history: &SharedHistory) -> Result<Head> {
+    async fn chain(&self, senders: Vec<Vec<Sender>>, history: &SharedHistory) -> Result<Chain> {
         let mut ends = self.ends(senders, history)?;
         let mut links: BTreeMap<NodeId, ErasedLink> = BTreeMap::new();
         for id in self.vertex().members.iter().rev().copied() {
@@ -344,9 +390,7 @@ impl Builder {
             nexts.append(&mut ends.remove(&id).unwrap_or_default());
             let context = self.context(id);
             let link = match &node.node.factory {
-                NodeFactory::Source(source) => {
-                    return Ok(Head::Source(source.head(context, self.join(id, nexts)?)?));
-                }
+                NodeFactory::Source(_) => return Ok(Chain::Source(id, self.join(id, nexts)?)),
                 NodeFactory::Operator(operator) => operator.link(context, self.join(id, nexts)?).await,
                 NodeFactory::Sink(sink) => sink.link(context),
                 _ => Err(Error::internal("an unknown kind of operator")),
@@ -361,8 +405,15 @@ impl Builder {
             .first()
             .map(|edge| &self.job().node(edge.from).node.output);
         match (links.remove(&head), upstream) {
-            (Some(link), Some(Some(output))) => Ok(Head::Gate(output.input(link)?)),
+            (Some(link), Some(Some(output))) => Ok(Chain::Gate(output.input(link)?)),
             _ => Err(Error::internal("a chain has no head")),
+        }
+    }
+
+    fn source(&self, id: NodeId, next: ErasedLink) -> Result<Box<dyn SourceHead>> {
+        match &self.job().node(id).node.factory {
+            NodeFactory::Source(source) => source.head(self.context(id), next),
+            _ => Err(Error::internal("a task without inputs has no source")),
         }
     }
 

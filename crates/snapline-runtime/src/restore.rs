@@ -69,6 +69,25 @@ pub(crate) async fn states_of_all(
     })
 }
 
+/// Looks whether the sources still have what is to be read, and tells them where that begins.
+///
+/// # Errors
+/// `Invalid` when a source is not what it was, naming the operator.
+pub(crate) async fn verify_sources(job: &JobGraph, states: &States) -> Result<()> {
+    for (id, node) in (0..).map(NodeId).zip(&job.nodes) {
+        let NodeFactory::Source(source) = &node.node.factory else {
+            continue;
+        };
+        if states.finished.contains(id) {
+            continue;
+        }
+        let of_readers = states.operators[id.0].iter().map(|state| &state.operator);
+        let verified = source.verify(&of_readers.collect::<Vec<_>>()).await;
+        verified.map_err(|error| error.with("operator", &node.node.name))?;
+    }
+    Ok(())
+}
+
 async fn states_of(
     node: &JobNode,
     manifest: Option<&Manifest>,
@@ -87,7 +106,7 @@ async fn states_of(
     };
     let operator = match &node.node.factory {
         NodeFactory::Source(source) if old.is_empty() => source.discover(parallelism).await?,
-        NodeFactory::Source(source) => source.resume(old, parallelism).await?,
+        NodeFactory::Source(source) => source.resume(old, parallelism)?,
         _ if old.is_empty() => no_states(parallelism),
         _ => OperatorState::redistribute(old, parallelism as usize),
     };

@@ -16,6 +16,8 @@ use async_trait::async_trait;
 use budget::Budget;
 use files::BlockCache;
 use folder::{Folder, SCRATCH};
+use futures::FutureExt;
+use futures::future::try_join_all;
 use keyed::FileKeyedState;
 use restore::{Restored, restore};
 use shelf::{Owner, Shelf};
@@ -168,7 +170,10 @@ impl FileStateBackend {
         );
         let wanted = context.tables.iter().map(|spec| spec.meta().clone());
         let restored = match store.adopt(&context) {
-            true => Restored::default(),
+            true => {
+                check_lengths(&context).await?;
+                Restored::default()
+            }
             false => restore(&context, &store).await?,
         };
         let tables = Tables {
@@ -182,6 +187,15 @@ impl FileStateBackend {
         };
         FileKeyedState::new(store, tables, context.key_groups, chains, budget)
     }
+}
+
+/// Looks whether the files of a checkpoint are there that nobody reads: later ones refer to them.
+async fn check_lengths(context: &StateContext) -> Result<()> {
+    let checks = context
+        .restore
+        .iter()
+        .map(|handle| handle.check_length(&*context.storage).boxed());
+    try_join_all(checks.collect::<Vec<_>>()).await.map(drop)
 }
 
 #[async_trait]

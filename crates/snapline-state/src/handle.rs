@@ -101,6 +101,27 @@ impl StateHandle {
         LocalCopy::of(self, storage).is_some()
     }
 
+    /// Looks whether the piece is there and long enough, by reading its last byte: for who does not read it, and lets later
+    /// snapshots refer to it.
+    ///
+    /// # Errors
+    /// `Corrupted` naming the object when it is missing or cut short; otherwise the storage's error.
+    pub async fn check_length(&self, storage: &dyn CheckpointStorage) -> Result<()> {
+        let StateLocation::File { key, offset } = &self.location else {
+            return self.read(storage).await.map(drop);
+        };
+        let end = self.range(*offset)?.end;
+        let last = end - self.len.min(1)..end;
+        let bytes = storage.get(key, Some(last.clone())).await?;
+        let bytes = bytes.ok_or_else(|| Error::corrupted("a state file is missing").with("file", key))?;
+        if bytes.len() as u64 != last.end - last.start {
+            return Err(Error::corrupted("a state file is too short")
+                .with("file", key)
+                .with("needed", end));
+        }
+        Ok(())
+    }
+
     async fn read_stored(&self, storage: &dyn CheckpointStorage) -> Result<Bytes> {
         let bytes = match &self.location {
             StateLocation::Inline(bytes) => bytes.clone(),

@@ -1,6 +1,5 @@
 //! Copying a checkpoint from one place to another.
 
-use super::verify::{PIECE, read};
 use crate::manifest::{Manifest, handles_mut};
 use bytes::Bytes;
 use futures::FutureExt;
@@ -11,6 +10,8 @@ use snapline_state::{ByteStream, CheckpointStorage, StateHandle, StateLocation, 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// How much is read at a time.
+const PIECE: u64 = 1024 * 1024;
 /// So many pieces are read at the same time.
 const AT_ONCE: u64 = 8;
 
@@ -124,4 +125,15 @@ async fn step(
     let append = |checksum, piece: &Bytes| crc32c::crc32c_append(checksum, piece);
     let checksum = pieces.iter().fold(checksum, append);
     Ok((pieces, checksum))
+}
+
+async fn read(storage: &dyn CheckpointStorage, key: &StorageKey, from: u64, len: u64) -> Result<Bytes> {
+    let bytes = storage.get(key, Some(from..from + len)).await?;
+    let bytes = bytes.ok_or_else(|| Error::corrupted("a state file is missing").with("file", key))?;
+    if bytes.len() as u64 != len {
+        return Err(Error::corrupted("a state file is too short")
+            .with("file", key)
+            .with("needed", from + len));
+    }
+    Ok(bytes)
 }

@@ -2,11 +2,9 @@
 
 use crate::manifest::Manifest;
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use snapline_core::{Error, Result};
-use snapline_state::{CheckpointStorage, StateHandle, StateLocation, StorageKey, read_files};
+use snapline_core::Result;
+use snapline_state::{CheckpointStorage, read_files};
 
-/// How much is read at a time.
-pub(super) const PIECE: u64 = 1024 * 1024;
 /// How many files are looked at at the same time.
 const CONCURRENT: usize = 8;
 
@@ -14,11 +12,11 @@ const CONCURRENT: usize = 8;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verification {
-    /// Its manifest: fastest; damaged state shows when it is read.
+    /// Its manifest: fastest; damaged state shows when it is loaded.
     Manifest,
     /// Also that every file is there and long enough: one small read for each.
     Lengths,
-    /// Also that every file has the checksum in the manifest: reads all state once.
+    /// Also that every file has the checksum in the manifest: reads all state.
     #[default]
     Checksums,
 }
@@ -39,7 +37,7 @@ pub async fn verify_handles(
         Verification::Lengths => {
             // Boxed one by one: a closure in the stream would keep the caller's future from being `Send`.
             let checks: Vec<_> = handles
-                .map(|handle| check_length(storage, handle).boxed())
+                .map(|handle| handle.check_length(storage).boxed())
                 .collect();
             let checks = futures::stream::iter(checks);
             checks.buffer_unordered(CONCURRENT).try_collect().await
@@ -52,31 +50,4 @@ pub async fn verify_handles(
             Ok(())
         }
     }
-}
-
-async fn check_length(storage: &dyn CheckpointStorage, handle: &StateHandle) -> Result<()> {
-    match &handle.location {
-        StateLocation::File { key, offset } => {
-            let last = handle.len.min(1);
-            let from = *offset + handle.len - last;
-            read(storage, key, from, last).await.map(|_| ())
-        }
-        _ => handle.read(storage).await.map(|_| ()),
-    }
-}
-
-pub(super) async fn read(
-    storage: &dyn CheckpointStorage,
-    key: &StorageKey,
-    from: u64,
-    len: u64,
-) -> Result<bytes::Bytes> {
-    let bytes = storage.get(key, Some(from..from + len)).await?;
-    let bytes = bytes.ok_or_else(|| Error::corrupted("a state file is missing").with("file", key))?;
-    if bytes.len() as u64 != len {
-        return Err(Error::corrupted("a state file is too short")
-            .with("file", key)
-            .with("needed", from + len));
-    }
-    Ok(bytes)
 }

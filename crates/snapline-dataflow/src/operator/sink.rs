@@ -21,14 +21,14 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 pub(crate) struct SinkOf<S, T> {
-    sink: S,
+    sink: Arc<S>,
     types: PhantomData<fn(T)>,
 }
 
 impl<S, T> SinkOf<S, T> {
     pub(crate) fn new(sink: S) -> Self {
         Self {
-            sink,
+            sink: Arc::new(sink),
             types: PhantomData,
         }
     }
@@ -36,16 +36,16 @@ impl<S, T> SinkOf<S, T> {
 
 impl<T: Data, S: Sink<T>> SinkFactory for SinkOf<S, T> {
     fn link(&self, context: OperatorContext) -> Result<ErasedLink> {
-        let writer = self.sink.writer(WriterContext {
-            job: context.job,
-            operator: context.operator.clone(),
-            subtask: context.subtask,
-            parallelism: context.parallelism,
-            attempt: context.attempt,
-        })?;
         Ok(ErasedLink::new::<T>(Box::new(SinkLink {
-            operator: context.operator,
-            writer,
+            sink: self.sink.clone(),
+            context: WriterContext {
+                job: context.job,
+                operator: context.operator,
+                subtask: context.subtask,
+                parallelism: context.parallelism,
+                attempt: context.attempt,
+            },
+            writer: None,
             unconfirmed: VecDeque::new(),
             failure: Arc::default(),
         })))
@@ -70,9 +70,12 @@ impl<T: Data, S: Sink<T>> SinkFactory for SinkOf<S, T> {
     }
 }
 
-struct SinkLink<T, C> {
-    operator: OperatorUid,
-    writer: Box<dyn SinkWriter<T, C>>,
+struct SinkLink<S: Sink<T>, T> {
+    sink: Arc<S>,
+    context: WriterContext,
+    /// Opened by the first step of the task: links are made while state is loaded, before the output is put in the
+    /// state of the checkpoint, and the checkpoint may yet turn out to be damaged.
+    writer: Option<Box<dyn SinkWriter<T, S::Committable>>>,
     /// What was pre-committed for checkpoints that are not known to be complete. A checkpoint that
     /// is given up takes its acknowledgements with it, so the next one names these again.
     unconfirmed: VecDeque<(CheckpointId, PreCommit)>,
@@ -82,9 +85,18 @@ struct SinkLink<T, C> {
 
 type PreCommit = Shared<BoxFuture<'static, Result<Vec<Committable>>>>;
 
-impl<T: Data, C: Serialize + Send + 'static> SinkLink<T, C> {
+impl<T: Data, S: Sink<T>> SinkLink<S, T> {
+    fn writer(&mut self) -> Result<&mut dyn SinkWriter<T, S::Committable>> {
+        let opened = match self.writer.take() {
+            Some(writer) => Ok(writer),
+            None => self.sink.writer(self.context.clone()),
+        };
+        let opened = opened.map_err(|error| error.with("operator", &self.context.operator))?;
+        Ok(&mut **self.writer.insert(opened))
+    }
+
     fn pre_commit(&mut self, checkpoint: CheckpointId) -> Result<OperatorSnapshot> {
-        let prepared = AssertUnwindSafe(self.writer.prepare_commit(checkpoint)?).catch_unwind();
+        let prepared = AssertUnwindSafe(self.writer()?.prepare_commit(checkpoint)?).catch_unwind();
         let prepared =
             prepared.map(|prepared| prepared.unwrap_or_else(|panic| Err(Error::panicked(&*panic))));
         let failure = self.failure.clone();
@@ -99,7 +111,7 @@ impl<T: Data, C: Serialize + Send + 'static> SinkLink<T, C> {
             .map(|(_, prepared)| prepared.clone())
             .collect();
         let all = try_join_all(all).map_ok(|committables| committables.concat());
-        Ok(OperatorSnapshot::of(&self.operator).with_committables(all.boxed()))
+        Ok(OperatorSnapshot::of(&self.context.operator).with_committables(all.boxed()))
     }
 
     fn on_complete(&mut self, checkpoint: CheckpointId) {
@@ -113,9 +125,9 @@ impl<T: Data, C: Serialize + Send + 'static> SinkLink<T, C> {
     }
 }
 
-impl<T: Data, C: Serialize + Send + 'static> Link<T> for SinkLink<T, C> {
+impl<T: Data, S: Sink<T>> Link<T> for SinkLink<S, T> {
     fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
-        self.writer.write(batch)?;
+        self.writer()?.write(batch)?;
         batch.clear();
         Ok(())
     }
@@ -131,7 +143,7 @@ impl<T: Data, C: Serialize + Send + 'static> Link<T> for SinkLink<T, C> {
                 self.on_complete(*checkpoint);
                 Ok(())
             }
-            Signal::Flush | Signal::EndOfData => self.writer.flush(),
+            Signal::Flush | Signal::EndOfData => self.writer()?.flush(),
             _ => Ok(()),
         }
     }
@@ -140,7 +152,7 @@ impl<T: Data, C: Serialize + Send + 'static> Link<T> for SinkLink<T, C> {
         if let Some(failure) = self.failure.get() {
             return Poll::Ready(Err(failure.clone()));
         }
-        self.writer.poll_ready(cx)
+        self.writer()?.poll_ready(cx)
     }
 
     fn poll_advance(&mut self, _cx: &mut Context<'_>) -> Poll<Result<()>> {

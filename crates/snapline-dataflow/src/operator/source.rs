@@ -48,18 +48,17 @@ impl<S: Source> SourceFactory for SourceOf<S> {
         deal(splits, parallelism)
     }
 
-    async fn resume(&self, states: Vec<OperatorState>, parallelism: u32) -> Result<Vec<OperatorState>> {
-        let splits = states
-            .iter()
-            .map(|state| state.items::<S::Split>(SPLITS))
-            .collect::<Result<Vec<_>>>()?
-            .concat();
-        self.source.enumerator()?.verify(&splits).await?;
+    fn resume(&self, states: Vec<OperatorState>, parallelism: u32) -> Result<Vec<OperatorState>> {
         if states.len() == parallelism as usize {
             Ok(states)
         } else {
-            deal(splits, parallelism)
+            deal(splits_of::<S::Split>(&states)?, parallelism)
         }
+    }
+
+    async fn verify(&self, states: &[&OperatorState]) -> Result<()> {
+        let splits = splits_of::<S::Split>(states.iter().copied())?;
+        self.source.enumerator()?.verify(&splits).await
     }
 
     fn head(&self, context: OperatorContext, next: ErasedLink) -> Result<Box<dyn SourceHead>> {
@@ -82,6 +81,11 @@ impl<S: Source> SourceFactory for SourceOf<S> {
             next: next.typed::<S::Item>()?,
         }))
     }
+}
+
+fn splits_of<'a, S: SourceSplit>(states: impl IntoIterator<Item = &'a OperatorState>) -> Result<Vec<S>> {
+    let splits = states.into_iter().map(|state| state.items::<S>(SPLITS));
+    Ok(splits.collect::<Result<Vec<_>>>()?.concat())
 }
 
 fn deal<S: SourceSplit>(splits: Vec<S>, parallelism: u32) -> Result<Vec<OperatorState>> {

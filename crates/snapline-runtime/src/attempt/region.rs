@@ -10,7 +10,7 @@ use super::{Attempt, AttemptEnd, Outcome, STOP_PATIENCE};
 use crate::cluster::may_pass;
 use crate::deploy::{DeployedTask, Deployment, States};
 use crate::probe::JobStep;
-use crate::restore::states_of_all;
+use crate::restore::{states_of_all, verify_sources};
 use crate::task::TaskControl;
 use futures::FutureExt;
 use snapline_coordinator::{Manifest, Moment};
@@ -187,12 +187,15 @@ impl Attempt {
                         &**store.storage(),
                         Some(manifest.checkpoint),
                     );
-                    Arc::new(states.boxed().await?)
+                    let states = states.boxed().await?;
+                    verify_sources(&deployment.job, &states).await?;
+                    Arc::new(states)
                 }
             };
             let finished = states.finished.tasks(&deployment.job);
             let finished = finished.filter(|task| tasks.contains(task)).collect();
-            let tasks = deployment.build_some(states, &tasks).await?;
+            let tasks = deployment.load_some(states, &tasks).await?;
+            let tasks = deployment.open(tasks).await?;
             Ok(Rebuilt {
                 deployment,
                 tasks,

@@ -7,11 +7,11 @@ use super::region::Newest;
 use super::savepoint::Savepoints;
 use super::{Attempt, AttemptEnd, Outcome};
 use crate::cluster::ClusterParts;
-use crate::deploy::{DeployedTask, Deployment, States};
+use crate::deploy::{DeployedTask, Deployment, LoadedTask, States};
 use crate::lead::Lead;
 use crate::observed::Observed;
 use crate::regions::Regions;
-use crate::restore::{check_fits, states_of_all};
+use crate::restore::{check_fits, states_of_all, verify_sources};
 use crate::status::Shared;
 use crate::storing::Storing;
 use crate::task::TaskReport;
@@ -35,7 +35,14 @@ pub(crate) struct Start {
     pub(crate) restored: Restored,
 }
 
-/// An attempt whose tasks are built.
+/// An attempt whose state is loaded. Until now nothing but the take-over has happened to the job.
+pub(crate) struct Loaded {
+    start: Start,
+    /// `None` when the job had ended already.
+    tasks: Option<LoadedTasks>,
+}
+
+/// An attempt whose tasks are ready to run.
 struct Prepared {
     attempt: Attempt,
     tasks: Vec<DeployedTask>,
@@ -43,41 +50,31 @@ struct Prepared {
     outcomes: mpsc::UnboundedReceiver<Outcome>,
 }
 
+struct LoadedTasks {
+    states: Arc<States>,
+    deployment: Deployment,
+    tasks: Vec<LoadedTask>,
+    reports: mpsc::UnboundedReceiver<(AttemptId, TaskReport)>,
+}
+
 impl Start {
-    /// Runs the attempt to its end.
+    /// Loads the state of the checkpoint, whose checksums are compared meanwhile, and builds the tasks.
     ///
     /// # Errors
-    /// What made it fail; `Cancelled` when it was cancelled.
-    pub(crate) async fn run(self) -> Result<AttemptEnd> {
-        let shared = self.shared.clone();
-        let prepared = match select(Box::pin(shared.cancelled()), self.prepare().boxed()).await {
-            Either::Left(_) => return Err(Error::cancelled("the job was cancelled")),
-            Either::Right((prepared, _)) => prepared?,
-        };
-        match prepared {
-            Some(prepared) => {
-                let Prepared {
-                    attempt,
-                    tasks,
-                    reports,
-                    outcomes,
-                } = prepared;
-                attempt.run(tasks, reports, outcomes).await
-            }
-            None => Ok(AttemptEnd::Finished),
-        }
-    }
-
-    /// Everything before the first task runs; `None` when the job had ended already.
-    async fn prepare(&self) -> Result<Option<Prepared>> {
+    /// `Corrupted` when state is damaged; otherwise what keeps it from being read or the tasks from being built.
+    pub(crate) async fn load(self) -> Result<Loaded> {
         if let Some(manifest) = &self.restored.manifest {
             check_fits(&self.job, manifest)?;
         }
-        let committers = self.recover_sinks().await?;
         let has_ended = |manifest: &Manifest| manifest.finished;
-        if self.restored.manifest.as_ref().is_some_and(has_ended) {
-            return Ok(None);
-        }
+        let tasks = match self.restored.manifest.as_ref().is_some_and(has_ended) {
+            true => None,
+            false => Some(self.load_tasks().await?),
+        };
+        Ok(Loaded { start: self, tasks })
+    }
+
+    async fn load_tasks(&self) -> Result<LoadedTasks> {
         let states = states_of_all(
             &self.job,
             self.restored.manifest.as_ref(),
@@ -103,14 +100,13 @@ impl Start {
             storing: Storing::default(),
             watermarks: Arc::default(),
         };
-        let tasks = deployment.build(states.clone()).await?;
-        let (attempt, outcomes) = self.attempt(committers, deployment, states, &tasks);
-        Ok(Some(Prepared {
-            attempt,
+        let tasks = deployment.load(states.clone()).await?;
+        Ok(LoadedTasks {
+            states,
+            deployment,
             tasks,
             reports,
-            outcomes,
-        }))
+        })
     }
 
     /// Commits what the restored checkpoint has promised, then lets each sink clean up: before
@@ -191,5 +187,62 @@ impl Start {
             actions: Vec::new(),
         };
         (attempt, outcomes)
+    }
+}
+
+impl Loaded {
+    /// What is restored.
+    pub(crate) fn restored(&self) -> &Restored {
+        &self.start.restored
+    }
+
+    /// Keeps what the checkpoint has promised, and then runs the attempt to its end.
+    ///
+    /// # Errors
+    /// What made it fail; `Cancelled` when it was cancelled.
+    pub(crate) async fn run(self) -> Result<AttemptEnd> {
+        let shared = self.start.shared.clone();
+        let prepared = match select(Box::pin(shared.cancelled()), self.prepare().boxed()).await {
+            Either::Left(_) => return Err(Error::cancelled("the job was cancelled")),
+            Either::Right((prepared, _)) => prepared?,
+        };
+        match prepared {
+            Some(prepared) => {
+                let Prepared {
+                    attempt,
+                    tasks,
+                    reports,
+                    outcomes,
+                } = prepared;
+                attempt.run(tasks, reports, outcomes).await
+            }
+            None => Ok(AttemptEnd::Finished),
+        }
+    }
+
+    /// Puts the outside world in the state of the checkpoint; `None` when the job had ended already.
+    async fn prepare(self) -> Result<Option<Prepared>> {
+        let Self { start, tasks } = self;
+        let committers = start.recover_sinks().await?;
+        let Some(loaded) = tasks else {
+            return Ok(None);
+        };
+        let LoadedTasks {
+            states,
+            deployment,
+            tasks,
+            reports,
+        } = loaded;
+        if start.restored.manifest.is_some() {
+            verify_sources(&start.job, &states).await?;
+        }
+        let tasks = deployment.open(tasks).await?;
+        let (attempt, outcomes) = start.attempt(committers, deployment, states, &tasks);
+        Ok(Some(Prepared {
+            attempt,
+            tasks,
+            reports,
+            outcomes,
+        }))
     }
 }

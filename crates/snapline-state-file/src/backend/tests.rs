@@ -77,6 +77,15 @@ impl Place {
         descriptor: StateDescriptor<String>,
         (restore, base): (&[StateHandle], Option<CheckpointId>),
     ) -> (Texts, FileKeyedState) {
+        self.try_open_on(backend, descriptor, (restore, base)).unwrap()
+    }
+
+    pub(super) fn try_open_on(
+        &self,
+        backend: &FileStateBackend,
+        descriptor: StateDescriptor<String>,
+        (restore, base): (&[StateHandle], Option<CheckpointId>),
+    ) -> Result<(Texts, FileKeyedState)> {
         let max = MaxParallelism::DEFAULT;
         let mut tables = Vec::new();
         let texts = ValueState::register(descriptor, &mut tables, max);
@@ -90,7 +99,7 @@ impl Place {
             base,
             storage: self.storage(),
         };
-        (texts, block_on(backend.open_keyed(context)).unwrap())
+        Ok((texts, block_on(backend.open_keyed(context))?))
     }
 
     pub(super) fn persist(&self, state: &mut FileKeyedState) -> Vec<StateHandle> {

@@ -2,7 +2,7 @@
 
 use crate::support::wait_for;
 use futures::executor::block_on;
-use snapline::connector::{ChannelSender, Collected};
+use snapline::connector::{ChannelSender, Collected, Sink};
 use snapline::prelude::*;
 use std::collections::BTreeMap;
 
@@ -15,17 +15,8 @@ pub(crate) struct Counting {
 
 impl Counting {
     pub(crate) fn start(env: &StreamExecutionEnvironment, name: &str, keys: u64) -> Self {
-        let (feed, source) = ChannelSource::bounded(1 << 16);
         let (sink, results) = CollectSink::new();
-        env.from_source(source, "numbers")
-            .map(move |number| (number % keys, 1))
-            .key_by(|(key, _)| *key)
-            .emit(Emit::Final)
-            .sum(|(_, count)| count)
-            .uid("counts")
-            .sink_to(sink)
-            .uid("results");
-        let job = block_on(env.execute_async(name)).unwrap();
+        let (feed, job) = launch(env, name, keys, sink);
         Self { feed, job, results }
     }
 
@@ -61,6 +52,25 @@ impl Counting {
         block_on(self.job.wait()).unwrap();
         self.results.take().into_iter().collect()
     }
+}
+
+/// The same job with another sink.
+pub(crate) fn launch(
+    env: &StreamExecutionEnvironment,
+    name: &str,
+    keys: u64,
+    sink: impl Sink<(u64, u64)>,
+) -> (ChannelSender<u64>, JobHandle) {
+    let (feed, source) = ChannelSource::bounded(1 << 16);
+    env.from_source(source, "numbers")
+        .map(move |number| (number % keys, 1))
+        .key_by(|(key, _)| *key)
+        .emit(Emit::Final)
+        .sum(|(_, count)| count)
+        .uid("counts")
+        .sink_to(sink)
+        .uid("results");
+    (feed, block_on(env.execute_async(name)).unwrap())
 }
 
 /// What the counts of so many keys are after the numbers from 0 up to each of these.

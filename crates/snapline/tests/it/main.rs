@@ -18,6 +18,7 @@ mod finished;
 mod full_disk;
 mod held;
 mod incremental;
+mod loading;
 mod local;
 mod loops;
 mod object_storage;

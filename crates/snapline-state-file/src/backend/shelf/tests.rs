@@ -5,6 +5,7 @@ use crate::backend::FileStateBackend;
 use crate::backend::keyed::FileKeyedState;
 use crate::backend::tests::{Place, Texts, content, set};
 use snapline_core::ErrorKind;
+use snapline_state::StateLocation;
 use std::collections::BTreeMap;
 
 const KEYS: u64 = 3_000;
@@ -41,6 +42,28 @@ fn check(
     state.end();
 }
 
+/// Leaves nothing of the files of checkpoints but their lengths.
+fn blank_checkpoints(place: &Place) {
+    for file in checkpoint_files(place) {
+        let len = fs::metadata(&file).unwrap().len();
+        fs::write(&file, vec![0; len as usize]).unwrap();
+    }
+}
+
+fn checkpoint_files(place: &Place) -> Vec<PathBuf> {
+    let (mut folders, mut files) = (vec![place.path("checkpoints")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    files
+}
+
 fn sets(place: &Place) -> usize {
     let entries = place
         .folders(KEPT)
@@ -57,7 +80,7 @@ fn a_restart_uses_the_files_that_were_kept_and_reads_no_checkpoint() {
     let place = Place::new(128 * 1024);
     let backend = place.backend();
     let (expected, handles) = checkpointed(&place, &backend);
-    fs::remove_dir_all(place.path("checkpoints")).unwrap();
+    blank_checkpoints(&place);
     check(&place, &backend, &handles, &expected);
     check(&place, &backend, &handles, &expected);
     drop(backend);
@@ -72,7 +95,7 @@ fn the_files_of_a_process_that_was_killed_are_used_by_the_next_and_then_go() {
     let left = place.path("state").join(format!("{KEPT}1-0"));
     fs::rename(&place.folders(KEPT)[0], &left).unwrap();
     drop(backend);
-    fs::remove_dir_all(place.path("checkpoints")).unwrap();
+    blank_checkpoints(&place);
     let backend = place.backend();
     check(&place, &backend, &handles, &expected);
     drop(backend);
@@ -99,6 +122,27 @@ fn the_checkpoint_is_read_when_kept_files_are_damaged_or_of_another() {
         assert!(content(&texts, &mut state) == expected);
         assert_eq!(sets(&place), 0);
         state.end();
+    }
+}
+
+#[test]
+fn kept_files_do_not_hide_that_the_checkpoint_is_gone_or_cut_short() {
+    let place = Place::new(128 * 1024);
+    let backend = place.backend();
+    let (_, handles) = checkpointed(&place, &backend);
+    let StateLocation::File { key, .. } = &handles[0].location else {
+        panic!("{handles:?}");
+    };
+    let file = place.path("checkpoints").join(key.as_str());
+    let damages: [fn(&Path); 2] = [
+        |file| fs::write(file, &fs::read(file).unwrap()[1..]).unwrap(),
+        |file| fs::remove_file(file).unwrap(),
+    ];
+    for damage in damages {
+        damage(&file);
+        let opened = place.try_open_on(&backend, "texts".into(), (&handles, FIRST));
+        let error = opened.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Corrupted, "{error}");
     }
 }
 

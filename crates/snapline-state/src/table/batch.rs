@@ -6,7 +6,7 @@ use snapline_core::{Data, Key};
 
 /// So many keys of a batch are looked for before they are used: more than a core can wait for at once, and few
 /// enough that what was fetched is still there when it is used.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 64;
 
 /// With fewer segments a table is in the cache anyway.
 const FETCH_FROM_SEGMENTS: usize = if cfg!(test) { 2 } else { 8 };
@@ -31,7 +31,7 @@ impl<K: Key, V: Data> StateTable<K, V> {
     pub fn update_each<A>(
         &mut self,
         hashes: &[u64],
-        mut entries: impl Iterator<Item = (K, A)>,
+        entries: impl Iterator<Item = (K, A)>,
         mut change: impl FnMut(A, Slot<'_, V>),
     ) {
         if self.segments.len() < FETCH_FROM_SEGMENTS {
@@ -41,10 +41,22 @@ impl<K: Key, V: Data> StateTable<K, V> {
             }
             return;
         }
+        self.update_fetched(hashes, entries, &mut change);
+    }
+
+    /// Changes values in a table that is larger than a cache. Apart, so that the loops have the registers for themselves.
+    #[inline(never)]
+    fn update_fetched<A>(
+        &mut self,
+        hashes: &[u64],
+        mut entries: impl Iterator<Item = (K, A)>,
+        change: &mut impl FnMut(A, Slot<'_, V>),
+    ) {
         let mut places = [(0, 0); AT_ONCE];
         for hashes in hashes.chunks(AT_ONCE) {
-            self.fetch(hashes, &mut places);
-            for ((hash, place), (key, attached)) in hashes.iter().zip(&places).zip(&mut entries) {
+            let places = &mut places[..hashes.len()];
+            self.fetch(hashes, places);
+            for ((hash, place), (key, attached)) in hashes.iter().zip(places).zip(&mut entries) {
                 self.update_at(*place, *hash, key, |slot| change(attached, slot));
             }
         }
@@ -80,15 +92,21 @@ impl<K: Key, V: Data> StateTable<K, V> {
     /// Each loop is short, waits for nothing, and decides nothing that a processor could mispredict, so
     /// the cache misses of many keys overlap; a lookup by itself has to wait for its own, twice.
     #[inline]
-    fn fetch(&self, hashes: &[u64], places: &mut [Place; AT_ONCE]) {
+    fn fetch(&self, hashes: &[u64], places: &mut [Place]) {
         for (hash, (segment, _)) in hashes.iter().zip(&mut *places) {
             let position = self.segments.position_of(*hash);
             *segment = position as u32;
-            self.segments[position].prefetch_tag(*hash);
+            self.segments.prefetch(position);
         }
+        if !self.segments.are_flat() {
+            for (hash, (segment, _)) in hashes.iter().zip(&*places) {
+                self.segments[*segment as usize].prefetch_tag(*hash);
+            }
+        }
+        let is_frozen = self.phase.is_frozen;
         for (hash, (segment, bucket)) in hashes.iter().zip(places) {
             let segment = &self.segments[*segment as usize];
-            *bucket = segment.prefetch(*hash, &self.phase) as u32;
+            *bucket = segment.prefetch(*hash, is_frozen) as u32;
         }
     }
 

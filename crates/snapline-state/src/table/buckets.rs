@@ -44,7 +44,7 @@ impl<K: Key, V: Data> Buckets<K, V> {
     pub(super) const ORDERED_FROM: u32 = if is_plain::<K, V>() { 56 } else { 4 };
 
     /// None, with room for nothing.
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::Tagged(Tagged::new())
     }
 
@@ -100,12 +100,16 @@ impl<K: Key, V: Data> Buckets<K, V> {
         }
     }
 
-    /// The same with its value.
+    /// The value of a key; if `is_noted`, its bucket is marked as changed.
     #[inline(always)]
-    pub(super) fn find_mut(&mut self, hash: u64, key: &K) -> Option<(usize, &mut V)> {
+    pub(super) fn value(&mut self, hash: u64, key: &K, is_noted: bool) -> Option<&mut V> {
         match self {
-            Self::Flat(flat) => flat.find_mut_from(flat.home(hash), key),
-            Self::Tagged(tagged) => tagged.find_mut(hash, key),
+            Self::Flat(flat) => {
+                let home = flat.home(hash);
+                flat.prefetch_behind(home);
+                flat.value_from(home, key, is_noted)
+            }
+            Self::Tagged(tagged) => tagged.value(hash, key, is_noted),
         }
     }
 
@@ -119,12 +123,12 @@ impl<K: Key, V: Data> Buckets<K, V> {
         }
     }
 
-    /// The same with its value.
+    /// The same with its value and, if `is_noted`, a mark that it changes.
     #[inline(always)]
-    pub(super) fn find_mut_from(&mut self, likely: usize, key: &K) -> Option<(usize, &mut V)> {
+    pub(super) fn value_from(&mut self, likely: usize, key: &K, is_noted: bool) -> Option<&mut V> {
         match self {
-            Self::Flat(flat) => flat.find_mut_from(likely, key),
-            Self::Tagged(tagged) => tagged.find_mut_at(likely, key),
+            Self::Flat(flat) => flat.value_from(likely, key, is_noted),
+            Self::Tagged(tagged) => tagged.value_at(likely, key, is_noted),
         }
     }
 
@@ -136,7 +140,7 @@ impl<K: Key, V: Data> Buckets<K, V> {
         }
     }
 
-    /// Where a search for a hash most likely ends; it is fetched.
+    /// Where a search for a hash most likely ends; it and its marks are fetched.
     #[inline(always)]
     pub(super) fn likely(&self, hash: u64) -> usize {
         match self {
@@ -198,10 +202,47 @@ impl<K: Key, V: Data> Buckets<K, V> {
         }
     }
 
+    /// A bit for each of the 64 buckets from `64 * word` on: whether it is marked as changed.
+    #[inline]
+    pub(super) fn changed_in(&self, word: usize) -> u64 {
+        match self {
+            Self::Flat(flat) => flat.changed_in(word),
+            Self::Tagged(tagged) => tagged.changed_in(word),
+        }
+    }
+
+    /// Marks a bucket as changed or takes the mark away.
+    #[inline]
+    pub(super) fn set_changed(&mut self, bucket: usize, is_changed: bool) {
+        match self {
+            Self::Flat(flat) => flat.set_changed(bucket, is_changed),
+            Self::Tagged(tagged) => tagged.set_changed(bucket, is_changed),
+        }
+    }
+
+    /// Takes all these marks away.
+    pub(super) fn forget_changed(&mut self) {
+        match self {
+            Self::Flat(flat) => flat.forget_changed(),
+            Self::Tagged(tagged) => tagged.forget_changed(),
+        }
+    }
+
+    /// How many buckets have them.
+    pub(super) fn count_changed(&self) -> usize {
+        (0..self.words())
+            .map(|word| self.changed_in(word).count_ones() as usize)
+            .sum()
+    }
+
+    /// How many words there are of bits for each bucket.
+    pub(super) fn words(&self) -> usize {
+        self.count().div_ceil(64)
+    }
+
     /// The buckets that have an entry.
     pub(super) fn full(&self) -> impl Iterator<Item = usize> + use<'_, K, V> {
-        (0..self.count().div_ceil(64))
-            .flat_map(|word| bits(self.full_in(word)).map(move |bit| 64 * word + bit))
+        (0..self.words()).flat_map(|word| bits(self.full_in(word)).map(move |bit| 64 * word + bit))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Full<K, V>> {
@@ -263,6 +304,10 @@ mod tests {
         }
     }
 
+    fn is_changed<V: Data>(buckets: &Buckets<u8, V>, bucket: usize) -> bool {
+        buckets.changed_in(bucket / 64) & 1 << (bucket % 64) != 0
+    }
+
     fn moved<V: Data>(old: &mut Buckets<u8, V>, extent: Extent) -> Buckets<u8, V> {
         let mut new = Buckets::with_room_for(old.len() + 1, extent);
         let full: Vec<usize> = old.full().collect();
@@ -285,8 +330,12 @@ mod tests {
         for (time, change) in changes.iter().enumerate() {
             match *change {
                 Change::Put(key) if model.contains_key(&key) => {
-                    let (bucket, place) = buckets.find_mut(hash(key, extent), &key).unwrap();
-                    *place = value(time);
+                    let bucket = buckets.find(hash(key, extent), &key).unwrap();
+                    let is_noted = time.is_multiple_of(2);
+                    *buckets.value(hash(key, extent), &key, is_noted).unwrap() = value(time);
+                    assert_eq!(is_changed(&buckets, bucket), is_noted);
+                    buckets.set_changed(bucket, false);
+                    assert_eq!(buckets.count_changed(), 0);
                     model.insert(key, (bucket, value(time)));
                 }
                 Change::Put(key) => {

@@ -1,12 +1,13 @@
 //! What has changed in a segment since a freeze, for snapshots that hold only that.
 
+use super::buckets::Buckets;
 use super::phase::Phase;
 use crate::format::block::{Entry, push_sized};
 use serde::Serialize;
-use snapline_core::stable_hash_bytes;
-use snapline_prefetch::prefetch;
+use snapline_core::{Data, Key, stable_hash_bytes};
 
-/// The buckets that have changed and the keys that are gone.
+/// Since when the buckets that are marked as [changed](Buckets::changed_in) have, what had changed before, and the keys
+/// that are gone.
 ///
 /// Changes since the newest freeze are apart from older ones: a snapshot of that freeze has the older
 /// ones alone, and when later snapshots build on it, these are what is forgotten. That is settled when a
@@ -15,8 +16,6 @@ use snapline_prefetch::prefetch;
 pub(super) struct Changes {
     /// The newest freeze that the segment knows of.
     generation: u64,
-    /// A bit for each bucket that has an entry and has changed since; empty when there are none.
-    recent: Vec<u64>,
     rest: Option<Box<Rest>>,
 }
 
@@ -42,19 +41,11 @@ pub(super) struct Removed {
     pub(super) keys: u32,
 }
 
-/// Which buckets of a table that is given up had changed.
-#[derive(Debug, Default)]
-pub(super) struct ChangedBuckets {
-    recent: Vec<u64>,
-    older: Vec<u64>,
-}
-
 impl Changes {
     /// None.
     pub(super) const fn new() -> Self {
         Self {
             generation: 0,
-            recent: Vec::new(),
             rest: None,
         }
     }
@@ -77,59 +68,18 @@ impl Changes {
         });
         Self {
             generation: self.generation,
-            recent: Vec::new(),
             rest,
         }
     }
 
-    /// The same as `note`, for a bucket that has most likely changed before.
-    ///
-    /// Not to write is worth a branch then: in a small table the next entries have their bits in the same words,
-    /// and each of them would wait for the last to be written.
+    /// Whether the buckets that are marked have changed since the newest freeze.
     #[inline(always)]
-    pub(super) fn note_again(&mut self, bucket: usize, buckets: usize, phase: &Phase) {
-        let word = self.recent.get(bucket / 64);
-        let is_noted = word.is_some_and(|word| word & (1 << (bucket % 64)) != 0);
-        if self.generation != phase.generation || !is_noted {
-            self.note(bucket, buckets, phase);
-        }
+    pub(super) fn are_settled(&self, phase: &Phase) -> bool {
+        self.generation >= phase.generation
     }
 
-    /// A bucket changes.
-    #[inline]
-    pub(super) fn note(&mut self, bucket: usize, buckets: usize, phase: &Phase) {
-        if self.generation != phase.generation || self.recent.is_empty() {
-            self.begin(buckets, phase);
-        }
-        self.recent[bucket / 64] |= 1 << (bucket % 64);
-    }
-
-    /// Fetches what `note` will change.
-    #[inline]
-    pub(super) fn prefetch(&self, bucket: usize) {
-        if let Some(word) = self.recent.get(bucket / 64) {
-            prefetch(word, || *word);
-        }
-    }
-
-    #[cold]
-    fn begin(&mut self, buckets: usize, phase: &Phase) {
-        self.settle(*phase);
-        self.recent.resize(buckets.div_ceil(64), 0);
-    }
-
-    /// A key is removed. One that cannot be encoded was never in a snapshot.
-    pub(super) fn note_removed<K: Serialize>(
-        &mut self,
-        bucket: usize,
-        key: &K,
-        last_hash: u32,
-        phase: Phase,
-    ) {
-        self.settle(phase);
-        if let Some(word) = self.recent.get_mut(bucket / 64) {
-            *word &= !(1 << (bucket % 64));
-        }
+    /// A key is removed. One that cannot be encoded was never in a snapshot. Only when settled.
+    pub(super) fn note_removed<K: Serialize>(&mut self, key: &K, last_hash: u32) {
         let rest = self.rest.get_or_insert_default();
         let removed = &mut rest.recent_removed;
         if push_sized(key, &mut removed.payload).is_ok() {
@@ -139,7 +89,7 @@ impl Changes {
     }
 
     /// Sorts the changes by what the table has frozen meanwhile.
-    pub(super) fn settle(&mut self, phase: Phase) {
+    pub(super) fn settle<K: Key, V: Data>(&mut self, buckets: &mut Buckets<K, V>, phase: Phase) {
         if let Some(rest) = &mut self.rest
             && rest.covered <= phase.base
         {
@@ -152,26 +102,24 @@ impl Changes {
         let covered = self.generation + 1;
         self.generation = phase.generation;
         if covered > phase.base {
-            self.grow_older(covered);
+            self.grow_older(buckets, covered);
         } else if let Some(rest) = &mut self.rest {
             rest.recent_removed = Removed::default();
         }
-        self.recent.clear();
+        buckets.forget_changed();
     }
 
     /// What was recent becomes older.
-    fn grow_older(&mut self, covered: u64) {
+    fn grow_older<K: Key, V: Data>(&mut self, buckets: &Buckets<K, V>, covered: u64) {
         let removed = self.rest.as_ref().map_or(0, |rest| rest.recent_removed.keys);
-        if self.recent.is_empty() && removed == 0 {
+        if buckets.count_changed() == 0 && removed == 0 {
             return;
         }
         let rest = self.rest.get_or_insert_default();
         rest.covered = covered;
-        if rest.older.is_empty() {
-            std::mem::swap(&mut rest.older, &mut self.recent);
-        } else {
-            let both = rest.older.iter_mut().zip(&self.recent);
-            both.for_each(|(older, recent)| *older |= recent);
+        rest.older.resize(buckets.words(), 0);
+        for (word, older) in rest.older.iter_mut().enumerate() {
+            *older |= buckets.changed_in(word);
         }
         let removed = std::mem::take(&mut rest.recent_removed);
         rest.older_removed.payload.extend_from_slice(&removed.payload);
@@ -179,24 +127,25 @@ impl Changes {
     }
 
     /// How many buckets have changed since the newest freeze.
-    pub(super) fn count_recent(&self, phase: &Phase) -> usize {
-        match self.generation == phase.generation {
-            true => self.recent.iter().map(|bits| bits.count_ones() as usize).sum(),
+    pub(super) fn count_recent<K: Key, V: Data>(&self, buckets: &Buckets<K, V>, phase: &Phase) -> usize {
+        match self.are_settled(phase) {
+            true => buckets.count_changed(),
             false => 0,
         }
     }
 
     /// How many buckets have changed since a freeze, settled or not.
-    pub(super) fn count_since(&self, freeze: u64) -> usize {
-        let recent: &[u64] = match self.generation >= freeze {
-            true => &self.recent,
-            false => &[],
-        };
+    pub(super) fn count_since<K: Key, V: Data>(&self, buckets: &Buckets<K, V>, freeze: u64) -> usize {
+        let has_recent = self.generation >= freeze;
         let rest = self.rest.as_ref().filter(|rest| rest.covered > freeze);
         let older: &[u64] = rest.map_or(&[], |rest| &rest.older);
-        let word = |bits: &[u64], index| bits.get(index).copied().unwrap_or_default();
-        let both = (0..recent.len().max(older.len())).map(|index| word(recent, index) | word(older, index));
-        both.map(|bits| bits.count_ones() as usize).sum()
+        let changed_in = |word| {
+            let recent = if has_recent { buckets.changed_in(word) } else { 0 };
+            recent | older.get(word).copied().unwrap_or(0)
+        };
+        (0..buckets.words())
+            .map(|word| changed_in(word).count_ones() as usize)
+            .sum()
     }
 
     /// Whether a bucket had changed before the newest freeze. Only when settled.
@@ -221,30 +170,18 @@ impl Changes {
         Some((&rest.older_removed, rest.last_hash))
     }
 
-    /// Takes the marks of buckets away: the entries are about to get others.
-    pub(super) fn take_buckets(&mut self) -> ChangedBuckets {
-        ChangedBuckets {
-            recent: std::mem::take(&mut self.recent),
-            older: self
-                .rest
-                .as_mut()
-                .map(|rest| std::mem::take(&mut rest.older))
-                .unwrap_or_default(),
-        }
+    /// Takes the marks of buckets that are older away: the entries are about to get others.
+    pub(super) fn take_older(&mut self) -> Vec<u64> {
+        let rest = self.rest.as_mut();
+        rest.map(|rest| std::mem::take(&mut rest.older))
+            .unwrap_or_default()
     }
 
-    /// An entry has moved from a bucket of another table.
-    pub(super) fn restore(&mut self, was: &ChangedBuckets, from: usize, to: usize, buckets: usize) {
-        let is_set = |bits: &[u64]| {
-            let word = bits.get(from / 64);
-            word.is_some_and(|word| word & (1 << (from % 64)) != 0)
-        };
-        if is_set(&was.recent) {
-            set(&mut self.recent, to, buckets);
-        }
-        if is_set(&was.older) {
-            set(&mut self.rest.get_or_insert_default().older, to, buckets);
-        }
+    /// An entry that had changed before the newest freeze comes to this of so many buckets.
+    pub(super) fn set_older(&mut self, bucket: usize, buckets: usize) {
+        let older = &mut self.rest.get_or_insert_default().older;
+        older.resize(buckets.div_ceil(64), 0);
+        older[bucket / 64] |= 1 << (bucket % 64);
     }
 }
 
@@ -262,19 +199,6 @@ impl Removed {
         }
         upper
     }
-}
-
-impl ChangedBuckets {
-    pub(super) fn is_empty(&self) -> bool {
-        self.recent.is_empty() && self.older.is_empty()
-    }
-}
-
-fn set(bits: &mut Vec<u64>, bucket: usize, buckets: usize) {
-    if bits.is_empty() {
-        bits.resize(buckets.div_ceil(64), 0);
-    }
-    bits[bucket / 64] |= 1 << (bucket % 64);
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 //! running snapshot can mark buckets. Hashes are not stored: a smaller entry is worth more, for every
 //! access, than what it costs to hash again when a segment moves.
 
-use super::buckets::{Buckets, Extent, Full, bits};
-use super::changes::{ChangedBuckets, Changes};
+use super::buckets::{Buckets, Extent, Full, bits, is_plain};
+use super::changes::Changes;
 use super::frozen::{Frozen, Run};
 use super::phase::Phase;
 use crate::format::block::stored::overlap;
 use snapline_core::{Data, Key, Result, StableHasher};
+use snapline_prefetch::prefetch;
 use std::ops::Range;
 
 /// A full segment with this many buckets splits instead of growing.
@@ -23,12 +24,12 @@ const LARGE_FROM: u32 = if cfg!(test) { 1 } else { 7 };
 
 /// Entries whose low hashes share their top `depth` bits.
 ///
-/// What an access to an entry reads comes first, in two lines of memory: a table has thousands of segments.
+/// What an access to an entry reads comes first, in one line of memory: a table has thousands of segments.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Segment<K, V> {
-    buckets: Buckets<K, V>,
     changes: Changes,
+    buckets: Buckets<K, V>,
     frozen: Frozen,
     /// The newest snapshot for which the segment has been encoded.
     drained: u64,
@@ -108,6 +109,11 @@ impl<K: Key, V: Data> Segment<K, V> {
         Buckets::with_room_for(entries, extent_at(self.depth))
     }
 
+    /// Whether segments of this depth lie flat.
+    pub(super) const fn is_flat_at(depth: u32) -> bool {
+        is_plain::<K, V>() && depth >= LARGE_FROM
+    }
+
     fn is_empty(&self) -> bool {
         self.buckets.len() == 0
     }
@@ -130,12 +136,17 @@ impl<K: Key, V: Data> Segment<K, V> {
         self.buckets.prefetch_tag(hash);
     }
 
+    /// Fetches what is read of the segment itself.
+    #[inline(always)]
+    pub(super) fn prefetch_itself(&self) {
+        prefetch(self, || self.depth);
+    }
+
     /// Fetches the bucket that most likely has the key of a hash, and what is noted of it, and returns it.
     #[inline(always)]
-    pub(super) fn prefetch(&self, hash: u64, phase: &Phase) -> usize {
+    pub(super) fn prefetch(&self, hash: u64, is_frozen: bool) -> usize {
         let bucket = self.buckets.likely(hash);
-        self.changes.prefetch(bucket);
-        if phase.is_frozen {
+        if is_frozen {
             self.frozen.prefetch(bucket);
         }
         bucket
@@ -144,42 +155,46 @@ impl<K: Key, V: Data> Segment<K, V> {
     /// The value of a key.
     #[inline]
     pub(super) fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut V> {
-        let (_, value) = self.buckets.find_mut(hash, key)?;
-        Some(value)
+        self.buckets.value(hash, key, false)
     }
 
     /// The value of a key, which is about to change.
     #[inline(always)]
     pub(super) fn value_to_change(&mut self, hash: u64, key: &K, phase: &Phase) -> Option<&mut V> {
-        let buckets = self.buckets.count();
-        let (bucket, value) = self.buckets.find_mut(hash, key)?;
-        if phase.tracks {
-            self.changes.note_again(bucket, buckets, phase);
-        }
-        Some(value)
+        self.begin_noting(phase);
+        self.buckets.value(hash, key, phase.tracks)
     }
 
     /// The same from what [`Segment::prefetch`] said on; `None` also when a search has to begin anew.
     #[inline(always)]
     pub(super) fn value_to_change_from(&mut self, likely: usize, key: &K, phase: &Phase) -> Option<&mut V> {
-        let buckets = self.buckets.count();
-        let (bucket, value) = self.buckets.find_mut_from(likely, key)?;
-        if phase.tracks {
-            self.changes.note(bucket, buckets, phase);
+        self.begin_noting(phase);
+        self.buckets.value_from(likely, key, phase.tracks)
+    }
+
+    /// Has to be called before a bucket is marked as changed.
+    #[inline(always)]
+    fn begin_noting(&mut self, phase: &Phase) {
+        if phase.tracks && !self.changes.are_settled(phase) {
+            self.settle(*phase);
         }
-        Some(value)
+    }
+
+    #[inline(never)]
+    fn settle(&mut self, phase: Phase) {
+        self.changes.settle(&mut self.buckets, phase);
     }
 
     /// Whether it is noted of all entries that they have changed, or nothing is to be noted.
     pub(super) fn is_all_noted(&self, phase: &Phase) -> bool {
-        !phase.tracks || self.changes.count_recent(phase) == self.buckets.len()
+        !phase.tracks || self.changes.count_recent(&self.buckets, phase) == self.buckets.len()
     }
 
     /// How many of its entries have changed since a freeze, and how many it has.
     pub(super) fn changed_since(&self, freeze: u64) -> (usize, usize) {
         let len = self.buckets.len();
         // A bucket whose entry is gone has changed as well.
-        (self.changes.count_since(freeze).min(len), len)
+        (self.changes.count_since(&self.buckets, freeze).min(len), len)
     }
 
     /// Whether an insert needs [`Segment::resize`] or [`Segment::split`] first.
@@ -210,7 +225,8 @@ impl<K: Key, V: Data> Segment<K, V> {
     #[inline]
     pub(super) fn note_change(&mut self, bucket: usize, phase: Phase) {
         if phase.tracks {
-            self.changes.note(bucket, self.buckets.count(), &phase);
+            self.begin_noting(&phase);
+            self.buckets.set_changed(bucket, true);
         }
     }
 
@@ -224,8 +240,9 @@ impl<K: Key, V: Data> Segment<K, V> {
     ) -> Option<V> {
         let bucket = self.locate(hash, key)?;
         if phase.tracks {
-            let last_hash = self.last_hash();
-            self.changes.note_removed(bucket, key, last_hash, phase);
+            self.settle(phase);
+            self.buckets.set_changed(bucket, false);
+            self.changes.note_removed(key, self.last_hash());
         }
         let value = self.buckets.remove(bucket).map(|full| full.value);
         if self.buckets.len() * 8 < self.buckets.count() && self.buckets.count() > 64 {
@@ -241,7 +258,7 @@ impl<K: Key, V: Data> Segment<K, V> {
             return None;
         }
         if phase.only_changes {
-            self.changes.settle(phase);
+            self.settle(phase);
             if !self.changes.is_older(bucket) {
                 return None;
             }
@@ -272,7 +289,7 @@ impl<K: Key, V: Data> Segment<K, V> {
         }
         run.work += 1;
         // Also for a full snapshot: what it makes superfluous is freed here, a few segments at a time.
-        self.changes.settle(phase);
+        self.settle(phase);
         if phase.only_changes {
             self.drain_removed(generation, run);
         }
@@ -297,7 +314,7 @@ impl<K: Key, V: Data> Segment<K, V> {
     /// Encodes the buckets that the snapshot has not got yet; `false` when the run has enough before.
     fn drain_buckets(&mut self, phase: Phase, run: &mut Run<K, V>) -> Result<bool> {
         run.widen(self.first_hash, self.last_hash());
-        for word in 0..self.buckets.count().div_ceil(64) {
+        for word in 0..self.buckets.words() {
             if run.has_enough() {
                 let frozen = self.frozen.of(phase.generation, self.buckets.count());
                 frozen.mark_all_before(64 * word);
@@ -343,7 +360,7 @@ impl<K: Key, V: Data> Segment<K, V> {
         let (old, marks) = self.empty_out(self.buckets_for(entries), phase);
         move_entries(old, |full, from| {
             let hash = self.hash_again(&full.key, hasher);
-            self.move_in(hash, full, from, &marks, phase);
+            self.move_in(hash, full, marks.of(from), phase);
         });
     }
 
@@ -362,7 +379,7 @@ impl<K: Key, V: Data> Segment<K, V> {
             let hash = self.hash_again(&full.key, hasher);
             let is_upper = hash as u32 >= upper.first_hash;
             let owner = if is_upper { &mut upper } else { &mut *self };
-            owner.move_in(hash, full, from, &marks, phase);
+            owner.move_in(hash, full, marks.of(from), phase);
         });
         upper
     }
@@ -396,16 +413,20 @@ impl<K: Key, V: Data> Segment<K, V> {
             true => self.frozen.take_marks(phase.generation, self.buckets.count()),
             false => Box::default(),
         };
-        let changed = self.changes.take_buckets();
-        (old, Marks { frozen, changed })
+        let marks = Marks {
+            frozen,
+            recent: (0..old.words()).map(|word| old.changed_in(word)).collect(),
+            older: self.changes.take_older(),
+        };
+        (old, marks)
     }
 
-    /// Takes an entry in from a bucket of another table.
-    fn move_in(&mut self, hash: u64, full: Full<K, V>, from: usize, marks: &Marks, phase: Phase) {
-        let bucket = self.place(hash, full, marks.is_frozen(from), phase);
-        if !marks.changed.is_empty() {
-            self.changes
-                .restore(&marks.changed, from, bucket, self.buckets.count());
+    /// Takes an entry in from another table.
+    fn move_in(&mut self, hash: u64, full: Full<K, V>, mark: Mark, phase: Phase) {
+        let bucket = self.place(hash, full, mark.is_frozen, phase);
+        self.buckets.set_changed(bucket, mark.is_recent);
+        if mark.is_older {
+            self.changes.set_older(bucket, self.buckets.count());
         }
     }
 
@@ -442,23 +463,40 @@ fn hash_or<K: Key>(first_hash: u32, key: &K, hasher: &mut StableHasher) -> u64 {
     hasher.hash(key).unwrap_or(u64::from(first_hash))
 }
 
-/// What is known of the buckets of a table that is given up.
+/// What is known of the buckets of a table that is given up: a bit for each, or nothing.
 struct Marks {
-    /// Those that the running snapshot has or must not have; empty when there are none.
+    /// Those that the running snapshot has or must not have.
     frozen: Box<[u64]>,
-    changed: ChangedBuckets,
+    /// Those that have changed since the newest freeze.
+    recent: Vec<u64>,
+    /// Those that had changed before.
+    older: Vec<u64>,
+}
+
+/// The same of a bucket.
+struct Mark {
+    is_frozen: bool,
+    is_recent: bool,
+    is_older: bool,
 }
 
 impl Marks {
-    fn is_frozen(&self, bucket: usize) -> bool {
-        let word = self.frozen.get(bucket / 64);
-        word.is_some_and(|word| word & (1 << (bucket % 64)) != 0)
+    fn of(&self, bucket: usize) -> Mark {
+        let is_set = |bits: &[u64]| {
+            let word = bits.get(bucket / 64);
+            word.is_some_and(|word| word & (1 << (bucket % 64)) != 0)
+        };
+        Mark {
+            is_frozen: is_set(&self.frozen),
+            is_recent: is_set(&self.recent),
+            is_older: is_set(&self.older),
+        }
     }
 }
 
 /// Hands out all entries of a table, each with its bucket.
 fn move_entries<K: Key, V: Data>(mut table: Buckets<K, V>, mut place: impl FnMut(Full<K, V>, usize)) {
-    for word in 0..table.count().div_ceil(64) {
+    for word in 0..table.words() {
         for bit in bits(table.full_in(word)) {
             if let Some(full) = table.take(64 * word + bit) {
                 place(full, 64 * word + bit);

@@ -57,6 +57,18 @@ impl<K: Key, V: Data> Segments<K, V> {
         self.directory[self.slot(hash as u32)] as usize
     }
 
+    /// Fetches what [`Segment::prefetch`] reads of a segment.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, position: usize) {
+        let segment = &self.segments[position];
+        segment.prefetch_itself();
+    }
+
+    /// Whether searches need no [`Segment::prefetch_tag`], about.
+    pub(super) fn are_flat(&self) -> bool {
+        Segment::<K, V>::is_flat_at(self.depth)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.segments.iter().flat_map(Segment::iter)
     }

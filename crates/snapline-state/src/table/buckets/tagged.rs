@@ -12,6 +12,8 @@ pub(in crate::table) struct Tagged<K, V> {
     /// The address of the bytes, one for each bucket, which a search in the table reads first: they stand behind the
     /// buckets, of which the first is the last. A hint; that it is wrong costs time.
     tags: usize,
+    /// A bit for each bucket.
+    changed: Box<[u64]>,
 }
 
 /// Of eight buckets seven are filled.
@@ -20,7 +22,7 @@ pub(super) const fn room_of(buckets: usize) -> usize {
 }
 
 impl<K: Key, V: Data> Tagged<K, V> {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::of(HashTable::new())
     }
 
@@ -28,8 +30,13 @@ impl<K: Key, V: Data> Tagged<K, V> {
         Self::of(HashTable::with_capacity(entries.max(room_of(16))))
     }
 
-    const fn of(table: HashTable<Full<K, V>>) -> Self {
-        Self { table, tags: 0 }
+    fn of(table: HashTable<Full<K, V>>) -> Self {
+        let changed = vec![0; table.num_buckets().div_ceil(64)].into();
+        Self {
+            table,
+            tags: 0,
+            changed,
+        }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -49,10 +56,14 @@ impl<K: Key, V: Data> Tagged<K, V> {
         self.table.find_bucket_index(hash, |full| full.key == *key)
     }
 
+    /// The value of a key; if `is_noted`, its bucket is marked as changed.
     #[inline(always)]
-    pub(super) fn find_mut(&mut self, hash: u64, key: &K) -> Option<(usize, &mut V)> {
+    pub(super) fn value(&mut self, hash: u64, key: &K, is_noted: bool) -> Option<&mut V> {
         let found = self.table.find_entry(hash, |full| full.key == *key).ok()?;
-        Some((found.bucket_index(), &mut found.into_mut().value))
+        if is_noted {
+            note(&mut self.changed, found.bucket_index());
+        }
+        Some(&mut found.into_mut().value)
     }
 
     /// The bucket itself, if it has the key.
@@ -62,10 +73,17 @@ impl<K: Key, V: Data> Tagged<K, V> {
         (full.key == *key).then_some(bucket)
     }
 
+    /// The value in the bucket itself, if it has the key.
     #[inline(always)]
-    pub(super) fn find_mut_at(&mut self, bucket: usize, key: &K) -> Option<(usize, &mut V)> {
-        let full = self.table.get_bucket_mut(bucket)?;
-        (full.key == *key).then_some((bucket, &mut full.value))
+    pub(super) fn value_at(&mut self, bucket: usize, key: &K, is_noted: bool) -> Option<&mut V> {
+        let full = self
+            .table
+            .get_bucket_mut(bucket)
+            .filter(|full| full.key == *key)?;
+        if is_noted {
+            note(&mut self.changed, bucket);
+        }
+        Some(&mut full.value)
     }
 
     #[inline(always)]
@@ -80,6 +98,9 @@ impl<K: Key, V: Data> Tagged<K, V> {
     pub(super) fn likely(&self, hash: u64) -> usize {
         let bucket = self.table.find_bucket_index(hash, |_| true).unwrap_or(0);
         self.prefetch(bucket);
+        prefetch_at(self.changed.as_ptr().wrapping_add(bucket / 64).addr(), || {
+            self.changed.get(bucket / 64).copied()
+        });
         bucket
     }
 
@@ -115,5 +136,34 @@ impl<K: Key, V: Data> Tagged<K, V> {
         let buckets = 64 * word..self.table.num_buckets().min(64 * (word + 1));
         let bit = |(index, bucket)| u64::from(self.table.get_bucket(bucket).is_some()) << index;
         (0..).zip(buckets).map(bit).fold(0, |bits, bit| bits | bit)
+    }
+
+    #[inline]
+    pub(super) fn changed_in(&self, word: usize) -> u64 {
+        self.changed.get(word).copied().unwrap_or(0)
+    }
+
+    #[inline]
+    pub(super) fn set_changed(&mut self, bucket: usize, is_changed: bool) {
+        if let Some(word) = self.changed.get_mut(bucket / 64) {
+            *word = *word & !(1 << (bucket % 64)) | u64::from(is_changed) << (bucket % 64);
+        }
+    }
+
+    pub(super) fn forget_changed(&mut self) {
+        self.changed.fill(0);
+    }
+}
+
+/// Marks a bucket, which most likely is marked.
+///
+/// Not to write is worth a branch then: in a small table the next entries have their bits in the same words, and each of
+/// them would wait for the last to be written.
+#[inline(always)]
+fn note(changed: &mut [u64], bucket: usize) {
+    if let Some(word) = changed.get_mut(bucket / 64)
+        && *word & 1 << (bucket % 64) == 0
+    {
+        *word |= 1 << (bucket % 64);
     }
 }

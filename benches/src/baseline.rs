@@ -1,5 +1,6 @@
 //! The work of the workloads, written by hand.
 
+pub(crate) mod components;
 pub(crate) mod exchange;
 pub(crate) mod keyed_sum;
 pub(crate) mod nexmark;

@@ -1,5 +1,6 @@
 //! What a workload must arrive at, computed in another way.
 
+use crate::components::{Graph, membership};
 use crate::keys::Keys;
 use crate::windowed::{Timed, Windows, weight};
 use std::collections::HashMap;
@@ -68,6 +69,40 @@ pub fn expect_keyed_sum(records: u64, keys: Keys) -> Totals {
     }
     let counts = counts.into_iter().map(u64::from);
     counts.map(Totals::of_key).fold(Totals::default(), Totals::and)
+}
+
+/// The totals of the component of each vertex that has an edge: a search from each that was not found yet, the least first.
+pub fn expect_components(graph: Graph) -> Totals {
+    let neighbours = neighbours(graph);
+    let mut is_found = vec![false; neighbours.len()];
+    let mut totals = Totals::default();
+    for least in 0..neighbours.len() {
+        if is_found[least] || neighbours[least].is_empty() {
+            continue;
+        }
+        is_found[least] = true;
+        let mut open = vec![least];
+        while let Some(vertex) = open.pop() {
+            totals.add(membership(vertex as u64, least as u64));
+            for other in &neighbours[vertex] {
+                let other = *other as usize;
+                if !std::mem::replace(&mut is_found[other], true) {
+                    open.push(other);
+                }
+            }
+        }
+    }
+    totals
+}
+
+fn neighbours(graph: Graph) -> Vec<Vec<u64>> {
+    let mut neighbours = vec![Vec::new(); usize::try_from(graph.vertices).unwrap_or(usize::MAX)];
+    for index in 0..graph.edges {
+        let (one, other) = graph.edge(index);
+        neighbours[one as usize].push(other);
+        neighbours[other as usize].push(one);
+    }
+    neighbours
 }
 
 /// The totals of counting records by key and window.

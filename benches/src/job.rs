@@ -43,6 +43,23 @@ pub struct JobOptions {
     pub state: LiveState,
 }
 
+#[cfg(test)]
+impl JobOptions {
+    /// As few things as possible.
+    pub(crate) fn without_checkpoints(parallelism: u32) -> Self {
+        Self {
+            parallelism,
+            checkpoint_interval_ms: 0,
+            mode: CheckpointMode::ExactlyOnce,
+            alignment: AlignmentSettings::Aligned,
+            proof: ConsistencyProof::Auto,
+            checkpoint_dir: PathBuf::new(),
+            compression: Codec::None,
+            state: LiveState::Memory,
+        }
+    }
+}
+
 /// Where live state is.
 #[derive(Debug, Clone)]
 #[allow(clippy::exhaustive_enums, reason = "the options of a program")]

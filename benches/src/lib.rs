@@ -5,6 +5,7 @@
 
 mod backpressure;
 mod baseline;
+mod components;
 mod exchange;
 mod expected;
 mod idle;
@@ -21,13 +22,15 @@ mod usage;
 mod windowed;
 
 pub use backpressure::{BackpressureOptions, BackpressureReport, run_backpressure};
+pub use baseline::components::union_find;
 pub use baseline::exchange::two_thread_exchange;
 pub use baseline::keyed_sum::{PlainSums, PrefetchedSums, naive_keyed_sum, prefetched_keyed_sum};
 pub use baseline::nexmark::nexmark_by_hand;
 pub use baseline::windowed::count_windows;
 pub use baseline::word_count::word_count;
+pub use components::{Graph, membership, run_components};
 pub use exchange::{Dealing, ExchangeOptions, RecordSize, expect_exchange, run_exchange};
-pub use expected::{Totals, expect_keyed_sum, expect_windows, expect_word_count};
+pub use expected::{Totals, expect_components, expect_keyed_sum, expect_windows, expect_word_count};
 pub use idle::{IdleReport, Shape, run_idle};
 pub use job::{JobOptions, LiveState, run_keyed_sum, run_word_count};
 pub use keys::Keys;

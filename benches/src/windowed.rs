@@ -20,7 +20,8 @@ pub enum Windows {
     Sessions(u64),
 }
 
-/// The records of a workload with windows: number i has the key `mix(i) % keys` and the time `i / events_per_ms`.
+/// The records of a workload with windows: number i has the key `mix(i) % keys` and the time `i / events_per_ms`, rounded
+/// down to a multiple of the tick.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::exhaustive_structs, reason = "the options of a program")]
 pub struct Timed {
@@ -28,15 +29,18 @@ pub struct Timed {
     pub records: u64,
     /// How many keys there are, at least 1.
     pub keys: u64,
-    /// How many records have the same millisecond, at least 1.
+    /// How many records there are in a millisecond, at least 1.
     pub events_per_ms: u64,
+    /// How far apart two times are at least that are not the same, in milliseconds, at least 1.
+    pub tick_ms: u64,
 }
 
 impl Timed {
     /// The key and the time of a record, in milliseconds.
     #[inline]
     pub fn record(self, index: u64) -> (u64, u64) {
-        (mix(index) % self.keys, index / self.events_per_ms)
+        let at = index / self.events_per_ms;
+        (mix(index) % self.keys, at - at % self.tick_ms)
     }
 }
 
@@ -80,4 +84,36 @@ pub async fn run_windowed(windows: Windows, timed: Timed, options: &JobOptions) 
     counts.sink_to(sink.of(|(_, count)| weight(*count)));
     let status = env.execute("windowed").await?.status;
     Ok(sink.report("windowed", options, &status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expected::expect_windows;
+    use futures::executor::block_on;
+
+    #[test]
+    fn jobs_with_windows_arrive_at_what_is_expected() {
+        let timed = Timed {
+            records: 30_000,
+            keys: 500,
+            events_per_ms: 3,
+            tick_ms: 2,
+        };
+        for windows in [
+            Windows::Tumbling(100),
+            Windows::Sliding(600, 100),
+            Windows::Sessions(301),
+        ] {
+            for parallelism in [1, 2] {
+                let options = JobOptions::without_checkpoints(parallelism);
+                let (_, totals) = block_on(run_windowed(windows, timed, &options)).unwrap();
+                assert_eq!(
+                    totals,
+                    expect_windows(windows, timed),
+                    "{windows:?} {parallelism}"
+                );
+            }
+        }
+    }
 }

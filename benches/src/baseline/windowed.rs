@@ -91,6 +91,7 @@ mod tests {
             records,
             keys,
             events_per_ms: 3,
+            tick_ms: 2,
         };
         for (records, keys) in [(0, 1), (1, 1), (1000, 1), (10_000, 7), (3000, 900)] {
             for windows in [

@@ -10,6 +10,7 @@
     reason = "this is a program, not a library"
 )]
 
+mod components;
 mod exchange;
 mod idle;
 mod latency;
@@ -17,6 +18,7 @@ mod nexmark;
 mod windowed;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use components::Components;
 use exchange::Exchange;
 use futures::executor::block_on;
 use idle::Idle;
@@ -60,6 +62,8 @@ enum Work {
     KeyedSum(KeyedSum),
     /// Counts by key in windows of event time.
     Windowed(Windowed),
+    /// Finds the connected components of a graph in a loop.
+    Loop(Components),
     /// Answers a query of Nexmark.
     Nexmark(Nexmark),
     /// Sends records from one subtask to another.
@@ -295,6 +299,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Work::Wordcount(work) => serde_json::to_string(&work.run()?)?,
         Work::KeyedSum(work) => serde_json::to_string(&work.run()?)?,
         Work::Windowed(work) => serde_json::to_string(&work.run()?)?,
+        Work::Loop(work) => serde_json::to_string(&work.run()?)?,
         Work::Nexmark(work) => serde_json::to_string(&work.run()?)?,
         Work::Exchange(work) => serde_json::to_string(&work.run()?)?,
         Work::Backpressure(work) => serde_json::to_string(&work.run()?)?,

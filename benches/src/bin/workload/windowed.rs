@@ -24,7 +24,8 @@ pub(crate) struct Windowed {
     /// How long it is from one window to the next, of which the size is a multiple; the size when it is not said.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     slide_ms: Option<u64>,
-    /// Windows of activity instead: how long nothing comes between two of them.
+    /// Windows of activity instead: how long nothing comes between two of them, an odd number; records have even times then,
+    /// because one that comes exactly at the end of a session belongs to it or not as watermarks come.
     #[arg(long, conflicts_with_all = ["size_ms", "slide_ms"], value_parser = clap::value_parser!(u64).range(1..))]
     gap_ms: Option<u64>,
     #[command(flatten)]
@@ -38,6 +39,7 @@ impl Windowed {
             records: self.records,
             keys: self.keys,
             events_per_ms: self.events_per_ms,
+            tick_ms: if self.gap_ms.is_some() { 2 } else { 1 },
         };
         let (mut report, totals) = match self.options.baseline {
             Some(Baseline::Plain) => by_hand("hand-written", "windowed", |totals| {
@@ -58,7 +60,8 @@ impl Windowed {
 
     fn windows(&self) -> Result<Windows, Box<dyn Error>> {
         match (self.gap_ms, self.slide_ms) {
-            (Some(gap), _) => Ok(Windows::Sessions(gap)),
+            (Some(gap), _) if gap % 2 == 1 => Ok(Windows::Sessions(gap)),
+            (Some(_), _) => Err("the gap must be odd, because the times of the records are even".into()),
             (None, None) => Ok(Windows::Tumbling(self.size_ms)),
             (None, Some(slide)) if self.size_ms.is_multiple_of(slide) => {
                 Ok(Windows::Sliding(self.size_ms, slide))

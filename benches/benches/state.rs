@@ -8,7 +8,7 @@
 )]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use snapline_benches::{PlainSums, PrefetchedSums, mix};
+use snapline_benches::{KeyedSums, PlainSums, PrefetchedSums, mix};
 use snapline_core::{MaxParallelism, StableHasher};
 use snapline_state::{LiveTable, Slot, StateTable};
 use std::hint::black_box;

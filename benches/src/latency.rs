@@ -13,7 +13,7 @@ use crate::random::mix;
 use crate::report::Report;
 use crate::usage::Usage;
 use histogram::Histogram;
-use paced_source::{Pace, PacedSource};
+pub(crate) use paced_source::{Pace, PacedSource};
 use serde::Serialize;
 use snapline::Result;
 use snapline::dataflow::JobStatus;

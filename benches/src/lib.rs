@@ -17,6 +17,7 @@ mod nexmark;
 mod random;
 mod recovery;
 mod report;
+mod rescale;
 mod text;
 mod usage;
 mod windowed;
@@ -24,10 +25,12 @@ mod windowed;
 pub use backpressure::{BackpressureOptions, BackpressureReport, run_backpressure};
 pub use baseline::components::union_find;
 pub use baseline::exchange::two_thread_exchange;
-pub use baseline::keyed_sum::{PlainSums, PrefetchedSums, naive_keyed_sum, prefetched_keyed_sum};
+pub use baseline::keyed_sum::{
+    KeyedSums, PlainSums, PrefetchedSums, naive_keyed_sum, prefetched_keyed_sum, two_thread_keyed_sum,
+};
 pub use baseline::nexmark::nexmark_by_hand;
 pub use baseline::windowed::count_windows;
-pub use baseline::word_count::word_count;
+pub use baseline::word_count::{two_thread_word_count, word_count};
 pub use components::{Graph, membership, run_components};
 pub use exchange::{Dealing, ExchangeOptions, RecordSize, expect_exchange, run_exchange};
 pub use expected::{Totals, expect_components, expect_keyed_sum, expect_windows, expect_word_count};
@@ -40,6 +43,7 @@ pub use nexmark::{Auction, Bid, Event, Market, NexmarkReport, Person, Query, run
 pub use random::{SplitMix64, mix};
 pub use recovery::{RecoveryOptions, RecoveryReport, Start, run_recovery, serve_recovery};
 pub use report::Report;
+pub use rescale::{RescaleOptions, RescaleReport, run_rescale};
 pub use text::{TextSettings, write_text};
 pub use usage::{Usage, waited_for_a_core};
 pub use windowed::{Timed, Windows, run_windowed, weight};

@@ -235,12 +235,13 @@ impl Measurement {
         self.number("cpu_seconds") * 1e9 / self.number("records").max(1.0)
     }
 
-    /// What two runs are compared by: the time of the run; where a job was hit, how soon it went on;
-    /// where its sink was slow, how long a checkpoint took; where records came at a given rate, how long they took.
+    /// What two runs are compared by: the time of the run; where a job was hit, how soon it went on; where it was rescaled,
+    /// how long no result came; where its sink was slow, how long a checkpoint took; where records came at a given rate, how long they took.
     fn duration(&self) -> f64 {
         self.line[table::KILL_MEDIAN]
             .as_f64()
             .or_else(|| self.line[table::LATENCY].as_f64())
+            .or_else(|| self.line[table::GAP_UP].as_f64())
             .or_else(|| {
                 self.line[table::IN_FLIGHT]
                     .as_f64()

@@ -1,9 +1,12 @@
-//! A running sum by key, by hand: one access after the other, and in batches that prefetch.
+//! A running sum by key, by hand: one access after the other, in batches that prefetch, and both in two threads.
 
+use super::two_threads::deal;
+use crate::expected::Totals;
 use crate::random::mix;
 use hashbrown::HashMap;
 use snapline_prefetch::prefetch;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::hint::black_box;
 
 /// How many records are in flight.
 const BATCH: usize = 256;
@@ -34,6 +37,29 @@ pub fn prefetched_keyed_sum(records: u64, keys: u64, mut sink: impl FnMut(u64, u
     }
 }
 
+/// The same in two threads, each of which makes one half of the records and sums one half of the keys.
+pub fn two_thread_keyed_sum<S: KeyedSums>(records: u64, keys: u64) -> Totals {
+    let make = |index| {
+        let key = mix(index) % keys;
+        // A bit by which no table tells its keys apart.
+        ((fold(key) >> 48) as usize & 1, key)
+    };
+    let [first, second] = deal(records, make, |(sums, totals): &mut (S, Totals), batch| {
+        sums.add_batch(batch, |key, sum| {
+            black_box(key);
+            totals.add(sum);
+        });
+        batch.clear();
+    });
+    first.1.and(second.1)
+}
+
+/// A table of sums by key.
+pub trait KeyedSums: Default + Send {
+    /// Adds 1 to the sum of each key and hands the key with its new sum to `sink`.
+    fn add_batch(&mut self, keys: &[u64], sink: impl FnMut(u64, u64));
+}
+
 /// Sums by key in a plain map.
 #[derive(Default)]
 pub struct PlainSums(PlainMap<u64>);
@@ -41,15 +67,16 @@ pub struct PlainSums(PlainMap<u64>);
 /// A map as one takes it where keys are numbers.
 pub(crate) type PlainMap<V> = HashMap<u64, V, BuildHasherDefault<FoldHasher>>;
 
-impl PlainSums {
-    /// Adds 1 to the sum of each key and hands the key with its new sum to `sink`.
+impl KeyedSums for PlainSums {
     #[inline]
-    pub fn add_batch(&mut self, keys: &[u64], mut sink: impl FnMut(u64, u64)) {
+    fn add_batch(&mut self, keys: &[u64], mut sink: impl FnMut(u64, u64)) {
         for key in keys {
             sink(*key, self.add_one(*key));
         }
     }
+}
 
+impl PlainSums {
     #[inline]
     fn add_one(&mut self, key: u64) -> u64 {
         let sum = self.0.entry(key).or_insert(0);
@@ -62,10 +89,9 @@ impl PlainSums {
 #[derive(Default)]
 pub struct PrefetchedSums(Table);
 
-impl PrefetchedSums {
-    /// Adds 1 to the sum of each key and hands the key with its new sum to `sink`.
+impl KeyedSums for PrefetchedSums {
     #[inline]
-    pub fn add_batch(&mut self, keys: &[u64], mut sink: impl FnMut(u64, u64)) {
+    fn add_batch(&mut self, keys: &[u64], mut sink: impl FnMut(u64, u64)) {
         let table = &mut self.0;
         for keys in keys.chunks(BATCH) {
             table.reserve(keys.len());
@@ -180,17 +206,19 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expected::{Totals, expect_keyed_sum};
+    use crate::expected::expect_keyed_sum;
     use crate::keys::Keys;
 
     #[test]
-    fn both_ways_arrive_at_what_is_expected() {
+    fn all_ways_arrive_at_what_is_expected() {
         for (records, keys) in [(0, 1), (1, 1), (1000, 1), (10_000, 7), (50_000, 20_000)] {
             let (mut naive, mut prefetched) = (Totals::default(), Totals::default());
             naive_keyed_sum(records, keys, |_, sum| naive.add(sum));
             prefetched_keyed_sum(records, keys, |_, sum| prefetched.add(sum));
             let expected = expect_keyed_sum(records, Keys::Uniform { count: keys });
             assert_eq!((naive, prefetched), (expected, naive));
+            assert_eq!(two_thread_keyed_sum::<PlainSums>(records, keys), expected);
+            assert_eq!(two_thread_keyed_sum::<PrefetchedSums>(records, keys), expected);
         }
     }
 }

@@ -8,13 +8,13 @@ use snapline::connector::{
     DiscoveryContext, ReaderContext, ReaderStatus, Source, SourceReader, SourceSplit, SplitEnumerator,
 };
 use snapline_core::{Batch, CheckpointId, Data};
-use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// When each record is due. Its time starts when it is first asked.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     rate: u64,
     alarm: Arc<Alarm>,
     start: OnceLock<Duration>,
@@ -22,7 +22,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// So many records each second, at least 1.
-    pub(super) fn per_second(rate: u64) -> Result<Self> {
+    pub(crate) fn per_second(rate: u64) -> Result<Self> {
         Ok(Self {
             rate: rate.max(1),
             alarm: Alarm::start()?,
@@ -36,8 +36,21 @@ impl Pace {
     }
 
     /// The time of the pace.
-    pub(super) fn now_ns(&self) -> u64 {
+    pub(crate) fn now_ns(&self) -> u64 {
         nanos(self.alarm.now().saturating_sub(self.start()))
+    }
+
+    /// Waits until so much time of the pace has passed.
+    pub(crate) async fn until(&self, time: Duration) {
+        let time = self.start() + time;
+        poll_fn(|cx| {
+            if self.alarm.now() >= time {
+                return Poll::Ready(());
+            }
+            self.alarm.wake_at(time, cx.waker());
+            Poll::Pending
+        })
+        .await;
     }
 
     fn start(&self) -> Duration {
@@ -69,22 +82,33 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 /// Computes each record from its number and from when it is due, in nanoseconds of the pace.
-pub(super) struct PacedSource<F> {
+pub(crate) struct PacedSource<F> {
     count: u64,
+    splits: u32,
     pace: Arc<Pace>,
     record: F,
 }
 
 impl<F> PacedSource<F> {
     /// The records of the numbers from 0 to before `count`. Readers take turns.
-    pub(super) fn new(count: u64, pace: Arc<Pace>, record: F) -> Self {
-        Self { count, pace, record }
+    pub(crate) fn new(count: u64, pace: Arc<Pace>, record: F) -> Self {
+        Self {
+            count,
+            splits: 1,
+            pace,
+            record,
+        }
+    }
+
+    /// For so many readers, although there may be fewer in the beginning.
+    pub(crate) fn in_splits(self, splits: u32) -> Self {
+        Self { splits, ..self }
     }
 }
 
 /// Numbers that are still to come: `next`, and each `step` after the one before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Turns {
+pub(crate) struct Turns {
     next: u64,
     step: u64,
     count: u64,
@@ -105,26 +129,31 @@ where
     type Split = Turns;
 
     fn enumerator(&self) -> Result<Box<dyn SplitEnumerator<Turns>>> {
-        Ok(Box::new(Dealer { count: self.count }))
+        Ok(Box::new(Dealer {
+            count: self.count,
+            splits: self.splits,
+        }))
     }
 
     fn reader(&self, _: ReaderContext) -> Result<Box<dyn SourceReader<T, Turns>>> {
         Ok(Box::new(PacedReader {
             pace: self.pace.clone(),
             record: self.record.clone(),
-            splits: VecDeque::new(),
+            splits: Vec::new(),
         }))
     }
 }
 
 struct Dealer {
     count: u64,
+    splits: u32,
 }
 
 #[async_trait]
 impl SplitEnumerator<Turns> for Dealer {
     async fn discover(&mut self, context: &DiscoveryContext) -> Result<Vec<Turns>> {
-        let (step, count) = (u64::from(context.parallelism.max(1)), self.count);
+        let step = u64::from(context.parallelism.max(self.splits).max(1));
+        let count = self.count;
         Ok((0..step).map(|next| Turns { next, step, count }).collect())
     }
 }
@@ -132,7 +161,7 @@ impl SplitEnumerator<Turns> for Dealer {
 struct PacedReader<F> {
     pace: Arc<Pace>,
     record: F,
-    splits: VecDeque<Turns>,
+    splits: Vec<Turns>,
 }
 
 impl<T, F: Fn(u64, u64) -> T + Send> SourceReader<T, Turns> for PacedReader<F> {
@@ -146,8 +175,8 @@ impl<T, F: Fn(u64, u64) -> T + Send> SourceReader<T, Turns> for PacedReader<F> {
         batch: &mut Batch<T>,
         limit: usize,
     ) -> Poll<Result<ReaderStatus>> {
-        self.splits.pop_front_if(|split| split.weight() == 0);
-        let Some(split) = self.splits.front_mut() else {
+        self.splits.retain(|split| split.weight() > 0);
+        let Some(split) = self.splits.iter_mut().min_by_key(|split| split.next) else {
             return Poll::Ready(Ok(ReaderStatus::EndOfData));
         };
         let pace = &self.pace;
@@ -168,7 +197,7 @@ impl<T, F: Fn(u64, u64) -> T + Send> SourceReader<T, Turns> for PacedReader<F> {
     }
 
     fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<Turns>> {
-        Ok(self.splits.iter().cloned().collect())
+        Ok(self.splits.clone())
     }
 }
 
@@ -176,7 +205,6 @@ impl<T, F: Fn(u64, u64) -> T + Send> SourceReader<T, Turns> for PacedReader<F> {
 mod tests {
     use super::*;
     use futures::executor::block_on;
-    use std::future::poll_fn;
 
     #[test]
     fn a_record_is_due_when_as_many_as_before_it_have_come() {
@@ -202,7 +230,7 @@ mod tests {
             let mut reader = PacedReader {
                 pace: source.pace.clone(),
                 record: source.record,
-                splits: VecDeque::new(),
+                splits: Vec::new(),
             };
             reader.add_splits(vec![split]);
             let mut batch = Batch::new();

@@ -1,8 +1,10 @@
 //! What is measured against what, as data.
 
+mod cyclic;
 mod exchange;
 mod latency;
 mod nexmark;
+mod rescale;
 mod scaling;
 mod windowed;
 
@@ -65,6 +67,11 @@ const fn variant(label: &'static str, arguments: &'static [&'static str]) -> Var
 
 const PLAIN: Variant = variant("hand-written", &["--baseline"]);
 const PREFETCH: Variant = variant("hand-written, prefetch", &["--baseline", "prefetch"]);
+const TWO_THREADS: Variant = variant("hand-written, p2", &["--parallelism", "2", "--baseline"]);
+const TWO_THREADS_PREFETCH: Variant = variant(
+    "hand-written, prefetch, p2",
+    &["--parallelism", "2", "--baseline", "prefetch"],
+);
 const NO_CHECKPOINTS: Variant = variant(
     "snapline, no checkpoints",
     &["--parallelism", "1", "--checkpoint-interval-ms", "0"],
@@ -134,6 +141,11 @@ pub(super) fn all(size: Size) -> Vec<Plan> {
     plans.extend(keys.iter().map(|keys| keyed_sum(records, *keys, rounds)));
     plans.push(proof(records, rounds));
     plans.extend(windowed::plans(records, rounds));
+    plans.push(match size {
+        Size::Quick => cyclic::plan(200_000, rounds),
+        Size::Standard => cyclic::plan(1_000_000, rounds),
+        Size::Full => cyclic::plan(2_000_000, rounds),
+    });
     plans.extend(nexmark::plans(records / 4, rounds));
     plans.extend(exchange::plans(records / 2, rounds));
     plans.extend(match size {
@@ -142,6 +154,11 @@ pub(super) fn all(size: Size) -> Vec<Plan> {
         Size::Full => latency::plans(60, 5),
     });
     plans.push(backpressure(rounds));
+    plans.push(match size {
+        Size::Quick => rescale::plan(500, rounds),
+        Size::Standard => rescale::plan(1_000, rounds),
+        Size::Full => rescale::plan(2_000, rounds),
+    });
     plans.push(match size {
         Size::Quick => recovery(10, 2),
         Size::Standard => recovery(50, 5),
@@ -159,7 +176,7 @@ fn word_count(text_bytes: u64, rounds: usize) -> Plan {
         arguments: Vec::new(),
         text_bytes: Some(text_bytes),
         rounds,
-        variants: vec![PLAIN, NO_CHECKPOINTS, EACH_SECOND, TWO_SUBTASKS],
+        variants: vec![PLAIN, NO_CHECKPOINTS, EACH_SECOND, TWO_SUBTASKS, TWO_THREADS],
         axis: None,
     }
 }
@@ -180,7 +197,15 @@ fn keyed_sum_with(arguments: &[&str], rounds: usize) -> Plan {
         arguments: arguments.iter().copied().map(str::to_owned).collect(),
         text_bytes: None,
         rounds,
-        variants: vec![PLAIN, PREFETCH, NO_CHECKPOINTS, EACH_SECOND, TWO_SUBTASKS],
+        variants: vec![
+            PLAIN,
+            PREFETCH,
+            NO_CHECKPOINTS,
+            EACH_SECOND,
+            TWO_SUBTASKS,
+            TWO_THREADS,
+            TWO_THREADS_PREFETCH,
+        ],
         axis: None,
     }
 }

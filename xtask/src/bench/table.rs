@@ -33,6 +33,17 @@ const RECOVERY: [(&str, &str); 6] = [
     ("longest", "panic_1mb_first_record_ms_max"),
 ];
 
+/// The figure that only workloads have which are rescaled: the longest time without a result, in ms.
+pub(super) const GAP_UP: &str = "gap_ms_up";
+
+/// How long no result came: columns of the table and figures of the line.
+const RESCALE: [(&str, &str); 4] = [
+    ("1 to 2, ms", GAP_UP),
+    ("2 to 1, ms", "gap_ms_down"),
+    ("running, ms", "gap_ms_running"),
+    ("stopping, ms", "stop_ms_max"),
+];
+
 /// The figure that only workloads have which have nothing to do: how much memory they take, in 10^6 bytes.
 const GROWN: &str = "grown_mb";
 
@@ -42,6 +53,7 @@ pub(super) fn of_plan(measurements: &[Measurement]) -> Table {
         Some(first) if first.line[KILL_MEDIAN].is_number() => of_recovery(measurements),
         Some(first) if first.line[IN_FLIGHT].is_number() => of_checkpoints(measurements),
         Some(first) if first.line[LATENCY].is_number() => of_latency(measurements),
+        Some(first) if first.line[GAP_UP].is_number() => of_rescale(measurements),
         Some(first) if first.line[GROWN].is_number() => of_idle(measurements),
         _ => of_records(measurements),
     }
@@ -137,6 +149,21 @@ fn of_recovery(measurements: &[Measurement]) -> Table {
         let state = format!("{:.1}", figure("state_bytes") / 1e6);
         let times = RECOVERY.iter().map(|(_, name)| format!("{:.1}", figure(name)));
         table.row(label, [state].into_iter().chain(times));
+    }
+    table
+}
+
+fn of_rescale(measurements: &[Measurement]) -> Table {
+    let names = RESCALE.iter().map(|(cell, _)| *cell);
+    let header: Vec<&str> = ["variant"].into_iter().chain(names).collect();
+    let mut table = Table::new(title(measurements), &header);
+    for label in labels(measurements) {
+        let these = of_variant(measurements, label);
+        let figure = |name: &str| median(these.iter().map(|m| m.number(name)));
+        table.row(
+            label,
+            RESCALE.iter().map(|(_, name)| format!("{:.1}", figure(name))),
+        );
     }
     table
 }
@@ -318,6 +345,18 @@ mod tests {
         let table = of_plan(&[latency(80.0)]).to_text();
         assert!(table.contains(" 250 ") && table.contains(" 80 "), "{table}");
         assert!(ratios(&[latency(80.0)], &[latency(40.0)]).contains(" 2.00x "));
+    }
+
+    #[test]
+    fn a_job_that_was_rescaled_is_shown_and_compared_by_how_long_no_result_came() {
+        let rescale = |ms: f64| Measurement {
+            plan: "p".to_owned(),
+            variant: "v".to_owned(),
+            line: serde_json::json!({"seconds": 9, GAP_UP: ms, "gap_ms_down": 3.25}),
+        };
+        let table = of_plan(&[rescale(40.0)]).to_text();
+        assert!(table.contains(" 40.0 ") && table.contains(" 3.2 "), "{table}");
+        assert!(ratios(&[rescale(40.0)], &[rescale(20.0)]).contains(" 2.00x "));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Options of the workload `exchange`.
 
-use crate::{Baseline, Options, by_hand, verified};
+use crate::{Baseline, Options, by_hand, in_two_threads, verified};
 use clap::{Args, ValueEnum};
 use futures::executor::block_on;
 use serde::Serialize;
@@ -66,17 +66,16 @@ impl Exchange {
                 By::Turn => Dealing::InTurn,
             },
         };
-        let (mut report, totals) = match self.options.baseline {
-            Some(Baseline::Plain) => by_hand("hand-written, two threads", "exchange", |totals| {
-                *totals = two_thread_exchange(self.records, size);
-                Ok(())
-            })?,
+        let (report, totals) = match self.options.baseline {
+            Some(Baseline::Plain) => {
+                in_two_threads(by_hand("hand-written, two threads", "exchange", |totals| {
+                    *totals = two_thread_exchange(self.records, size);
+                    Ok(())
+                })?)
+            }
             Some(Baseline::Prefetch) => return Err("exchange has no baseline with prefetch".into()),
             None => block_on(run_exchange(&options))?,
         };
-        if self.options.baseline.is_some() {
-            report.parallelism = 2;
-        }
         let report = verified(report, totals, expect_exchange(self.records, size));
         Ok(ExchangeReport { report, record_bytes })
     }

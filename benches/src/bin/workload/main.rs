@@ -15,6 +15,7 @@ mod exchange;
 mod idle;
 mod latency;
 mod nexmark;
+mod rescale;
 mod windowed;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,12 +25,14 @@ use futures::executor::block_on;
 use idle::Idle;
 use latency::Latency;
 use nexmark::Nexmark;
+use rescale::Rescale;
 use snapline::prelude::CheckpointMode;
 use snapline_benches::{
-    BackpressureOptions, BackpressureReport, Ceilings, JobOptions, Keys, LiveState, RecoveryOptions,
-    RecoveryReport, Report, Start, TextSettings, Totals, Usage, expect_keyed_sum, expect_word_count,
-    naive_keyed_sum, prefetched_keyed_sum, run_backpressure, run_keyed_sum, run_recovery, run_word_count,
-    serve_recovery, word_count, write_text,
+    BackpressureOptions, BackpressureReport, Ceilings, JobOptions, Keys, LiveState, PlainSums,
+    PrefetchedSums, RecoveryOptions, RecoveryReport, Report, Start, TextSettings, Totals, Usage,
+    expect_keyed_sum, expect_word_count, naive_keyed_sum, prefetched_keyed_sum, run_backpressure,
+    run_keyed_sum, run_recovery, run_word_count, serve_recovery, two_thread_keyed_sum, two_thread_word_count,
+    word_count, write_text,
 };
 use snapline_core::{AlignmentSettings, Clock, Codec, ConsistencyProof, SystemClock};
 use std::error::Error;
@@ -74,6 +77,8 @@ enum Work {
     Latency(Latency),
     /// Measures what tasks and channels take that have nothing to do.
     Idle(Idle),
+    /// Measures how long no result comes while a job gets another parallelism.
+    Rescale(Rescale),
     /// Measures how soon a job goes on after a SIGKILL and after a panic.
     Recovery(Recovery),
     /// The process that `recovery` kills.
@@ -183,7 +188,7 @@ struct Options {
     compression: Compression,
     #[command(flatten)]
     state: StateOptions,
-    /// Does the work by hand, without any framework.
+    /// Does the work by hand, without any framework; wordcount and keyed-sum with parallelism 2 in two threads.
     #[arg(long, num_args = 0..=1, default_missing_value = "plain")]
     baseline: Option<Baseline>,
 }
@@ -305,6 +310,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Work::Backpressure(work) => serde_json::to_string(&work.run()?)?,
         Work::Latency(work) => serde_json::to_string(&work.run()?)?,
         Work::Idle(work) => serde_json::to_string(&work.run()?)?,
+        Work::Rescale(work) => serde_json::to_string(&work.run()?)?,
         Work::Recovery(work) => serde_json::to_string(&work.run()?)?,
         Work::RecoveryProcess(work) => return work.run(),
         Work::Machine(work) => serde_json::to_string(&Ceilings::measure(&work.dir)?)?,
@@ -381,6 +387,12 @@ impl StateOptions {
 impl WordCount {
     fn run(self) -> Result<Report, Box<dyn Error>> {
         let (report, totals) = match self.options.baseline {
+            Some(Baseline::Plain) if self.options.parallelism == 2 => {
+                in_two_threads(by_hand("hand-written, two threads", "wordcount", |totals| {
+                    *totals = two_thread_word_count(&self.input)?;
+                    Ok(())
+                })?)
+            }
             Some(Baseline::Plain) => {
                 let file = File::open(&self.input)?;
                 by_hand("hand-written", "wordcount", |totals| {
@@ -409,6 +421,20 @@ impl KeyedSum {
             Distribution::Zipf => Keys::Zipf { count: keys },
         };
         let (report, totals) = match self.options.baseline {
+            Some(Baseline::Plain) if self.options.parallelism == 2 => {
+                in_two_threads(by_hand("hand-written, two threads", "keyed-sum", |totals| {
+                    *totals = two_thread_keyed_sum::<PlainSums>(records, keys);
+                    Ok(())
+                })?)
+            }
+            Some(Baseline::Prefetch) if self.options.parallelism == 2 => in_two_threads(by_hand(
+                "hand-written, prefetch, two threads",
+                "keyed-sum",
+                |totals| {
+                    *totals = two_thread_keyed_sum::<PrefetchedSums>(records, keys);
+                    Ok(())
+                },
+            )?),
             Some(Baseline::Plain) => by_hand("hand-written", "keyed-sum", |totals| {
                 naive_keyed_sum(records, keys, |key, sum| {
                     black_box(key);
@@ -513,6 +539,11 @@ fn by_hand(
         Report::new(system, workload, totals.updates, seconds, Usage::now()),
         totals,
     ))
+}
+
+fn in_two_threads((mut report, totals): (Report, Totals)) -> (Report, Totals) {
+    report.parallelism = 2;
+    (report, totals)
 }
 
 fn verified(mut report: Report, totals: Totals, expected: Totals) -> Report {

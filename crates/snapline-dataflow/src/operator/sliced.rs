@@ -24,8 +24,8 @@ use crate::window::contents::Contents;
 use crate::window::function::{WindowContext, WindowFunction};
 use crate::window::slicing::Slicing;
 use async_trait::async_trait;
-use ends::Ends;
-use slices::Slices;
+pub(super) use ends::Ends;
+use slices::{Slices, Span};
 use snapline_core::{Batch, Clock, Data, Key, Keyed, Result, StableHasher, Timestamp, Watermark};
 use snapline_state::{Slot, TableSpec, ValueState};
 use std::marker::PhantomData;
@@ -185,33 +185,35 @@ where
             let Keyed { key, record } = keyed;
             (key.clone(), (key, record, place))
         });
+        let mut failure = Ok(());
         self.state.table(self.keyed.backend())?.update_each(
             hashes,
             entries,
             |(key, record, ((start, hash), at)), slot| {
-                let (start, at) = (*start, Some(*at));
+                let (start, at) = (*start, *at);
                 match slot {
                     Slot::Occupied(slices) => {
-                        match slices.get(start) {
-                            Some(stored) => contents.add(stored, record, at),
-                            None => {
-                                slices.insert(start, contents.first(record, at));
-                                let due = slicing.first_end(start, watermark);
-                                if due < slices.due() {
-                                    slices.set_due(due);
-                                    ends.add(due, *hash, key);
-                                }
+                        if let Some(record) = slices.add(contents, start, record, at) {
+                            let first = contents.first(record, Some(at));
+                            if let Err(error) = slices.insert(contents, start, first) {
+                                failure = Err(error);
                             }
-                        };
+                            let due = slicing.first_end(start, watermark);
+                            if due < slices.due() {
+                                slices.set_due(due);
+                                ends.add(due, *hash, key);
+                            }
+                        }
                     }
                     Slot::Vacant(vacant) => {
                         let due = slicing.first_end(start, watermark);
-                        *vacant = Some(Slices::new(due, start, contents.first(record, at)));
+                        *vacant = Some(Slices::new(due, start, contents.first(record, Some(at))));
                         ends.add(due, *hash, key);
                     }
                 }
             },
-        )
+        )?;
+        failure
     }
 
     /// Emits some of the windows that have ended, and passes the watermark on when none are left.
@@ -235,7 +237,12 @@ where
     fn emit(&mut self, end: i64, keys: Vec<(u64, K)>) -> Result<()> {
         let (contents, slicing, ends, function) =
             (&self.contents, &self.slicing, &mut self.ends, &mut self.function);
-        let (window, start) = (slicing.window(end), slicing.start_of(end));
+        let window = slicing.window(end);
+        let span = Span {
+            start: slicing.start_of(end),
+            end,
+            kept_from: slicing.kept_from(end),
+        };
         let context = WindowContext::new(&window, self.event_time.watermark(), self.clock.now());
         let mut out = Collector::with_sides(&mut self.emitted, &mut self.next, self.limit);
         out.at(Some(window.max_timestamp()));
@@ -249,7 +256,7 @@ where
                 return;
             }
             failure = slices
-                .window(contents, start, end, slicing.kept_from(end), &window)
+                .window(contents, span, &window)
                 .and_then(|output| match output {
                     Some(output) => function.call(&key, &context, output, &mut out),
                     None => Ok(()),

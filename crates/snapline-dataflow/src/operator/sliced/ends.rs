@@ -7,7 +7,7 @@ use std::vec::IntoIter;
 /// The keys of which a window ends, by the end of the window. A key may stand here twice: what counts is what its
 /// state says.
 #[derive(Debug)]
-pub(super) struct Ends<K> {
+pub(in crate::operator) struct Ends<K> {
     keys: BTreeMap<i64, Vec<(u64, K)>>,
     /// What is left of a window that has ended, of which some keys were taken.
     ended: Option<(i64, IntoIter<(u64, K)>)>,
@@ -24,18 +24,22 @@ impl<K> Default for Ends<K> {
 
 impl<K> Ends<K> {
     #[inline]
-    pub(super) fn add(&mut self, end: i64, hash: u64, key: K) {
+    pub(in crate::operator) fn add(&mut self, end: i64, hash: u64, key: K) {
         self.keys.entry(end).or_default().push((hash, key));
     }
 
     /// Whether there is a key of which a window has ended.
-    pub(super) fn has_ended(&self, watermark: Watermark) -> bool {
+    pub(in crate::operator) fn has_ended(&self, watermark: Watermark) -> bool {
         let first = self.keys.first_key_value();
         self.ended.is_some() || first.is_some_and(|(end, _)| end - 1 <= watermark.0.0)
     }
 
     /// Takes keys of the earliest window that has ended, so many at the most, and its end.
-    pub(super) fn take(&mut self, watermark: Watermark, limit: usize) -> Option<(i64, Vec<(u64, K)>)> {
+    pub(in crate::operator) fn take(
+        &mut self,
+        watermark: Watermark,
+        limit: usize,
+    ) -> Option<(i64, Vec<(u64, K)>)> {
         if self.ended.is_none() {
             let first = self.keys.first_entry()?;
             if first.key() - 1 > watermark.0.0 {

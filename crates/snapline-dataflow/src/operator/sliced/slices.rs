@@ -1,8 +1,11 @@
 //! The slices of one key.
 
+mod past;
+
 use crate::window::contents::Contents;
+use past::Past;
 use serde::{Deserialize, Serialize};
-use snapline_core::Result;
+use snapline_core::{Data, Result, Timestamp};
 
 /// What is stored of the slices of a key, each under the time at which it begins, and when the next of its windows
 /// ends. The newest slice, into which most records go, is where the key is.
@@ -10,16 +13,24 @@ use snapline_core::Result;
 pub(super) struct Slices<S> {
     due: i64,
     newest: Option<(i64, S)>,
-    /// The others, in order.
-    older: Vec<(i64, S)>,
+    /// The others. Windows that do not overlap have hardly ever any.
+    past: Option<Box<Past<S>>>,
 }
 
-impl<S> Slices<S> {
+/// From when until when a window is, and from when on slices are in later windows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) kept_from: i64,
+}
+
+impl<S: Data> Slices<S> {
     pub(super) fn new(due: i64, start: i64, stored: S) -> Self {
         Self {
             due,
             newest: Some((start, stored)),
-            older: Vec::new(),
+            past: None,
         }
     }
 
@@ -33,73 +44,78 @@ impl<S> Slices<S> {
         self.due = due;
     }
 
-    /// The slice that begins at this time.
+    /// Adds a record to the slice that begins at `start`. The record comes back when there is none.
     #[inline]
-    pub(super) fn get(&mut self, start: i64) -> Option<&mut S> {
-        match &mut self.newest {
-            Some((newest, stored)) if *newest == start => Some(stored),
-            _ => {
-                let at = self
-                    .older
-                    .binary_search_by_key(&start, |(start, _)| *start)
-                    .ok()?;
-                Some(&mut self.older[at].1)
+    pub(super) fn add<T: Data, W, C: Contents<T, W, Stored = S>>(
+        &mut self,
+        contents: &C,
+        start: i64,
+        record: T,
+        at: Timestamp,
+    ) -> Option<T> {
+        match (&mut self.newest, &mut self.past) {
+            (Some((newest, stored)), _) if *newest == start => {
+                contents.add(stored, record, Some(at));
+                None
             }
+            (_, Some(past)) => past.add(contents, start, record, at),
+            (_, None) => Some(record),
         }
     }
 
     /// Adds a slice that is not there yet.
-    pub(super) fn insert(&mut self, start: i64, stored: S) {
-        match &mut self.newest {
-            Some((newest, _)) if start < *newest => {
-                let at = self.older.partition_point(|(other, _)| *other < start);
-                self.older.insert(at, (start, stored));
-            }
-            newest => self.older.extend(newest.replace((start, stored))),
+    ///
+    /// # Errors
+    /// As [`Contents::merge`].
+    pub(super) fn insert<T, W, C: Contents<T, W, Stored = S>>(
+        &mut self,
+        contents: &C,
+        start: i64,
+        stored: S,
+    ) -> Result<()> {
+        let earlier = match &mut self.newest {
+            Some((newest, _)) if start < *newest => Some((start, stored)),
+            newest => newest.replace((start, stored)),
+        };
+        match earlier {
+            Some((start, stored)) => self.past.get_or_insert_default().insert(contents, start, stored),
+            None => Ok(()),
         }
     }
 
     /// Where the oldest slice begins.
     pub(super) fn oldest(&self) -> Option<i64> {
-        let oldest = self.older.first().or(self.newest.as_ref());
-        oldest.map(|(start, _)| *start)
+        let oldest = self.past.as_ref().and_then(|past| past.oldest());
+        oldest.or(self.newest.as_ref().map(|(start, _)| *start))
     }
 
-    /// What the slices from `start` to before `end` have together. Those before `kept_from` go.
+    /// What the slices of a window have together. Those that are in no later window go.
+    ///
+    /// # Errors
+    /// As [`Contents::merge`].
     pub(super) fn window<T, W, C: Contents<T, W, Stored = S>>(
         &mut self,
         contents: &C,
-        start: i64,
-        end: i64,
-        kept_from: i64,
+        span: Span,
         window: &W,
-    ) -> Result<Option<C::Output>>
-    where
-        S: Clone,
-    {
+    ) -> Result<Option<C::Output>> {
         let mut gathered: Option<S> = None;
-        let count = self.older.partition_point(|(other, _)| *other < kept_from);
-        for (at, stored) in self.older.drain(..count) {
-            if at >= start {
-                gather(contents, &mut gathered, stored)?;
+        if let Some(past) = &mut self.past {
+            past.gather(contents, span, &mut gathered)?;
+            if past.oldest().is_none() {
+                self.past = None;
             }
         }
-        for (_, stored) in self.older.iter().take_while(|(at, _)| *at < end) {
-            gather(contents, &mut gathered, stored.clone())?;
-        }
         match &self.newest {
-            Some((at, _)) if *at < kept_from => {
+            Some((at, _)) if *at < span.kept_from => {
                 if let Some((at, stored)) = self.newest.take()
-                    && at >= start
+                    && at >= span.start
                 {
                     gather(contents, &mut gathered, stored)?;
                 }
             }
-            Some((at, stored)) if *at < end => gather(contents, &mut gathered, stored.clone())?,
+            Some((at, stored)) if *at < span.end => gather(contents, &mut gathered, stored.clone())?,
             _ => {}
-        }
-        if self.newest.is_none() {
-            self.newest = self.older.pop();
         }
         Ok(gathered.map(|gathered| contents.emit_last(gathered, window)))
     }
@@ -118,3 +134,6 @@ fn gather<T, W, C: Contents<T, W>>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

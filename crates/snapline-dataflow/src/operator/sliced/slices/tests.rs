@@ -1,0 +1,80 @@
+//! Windows of slices against windows of records.
+
+use super::*;
+use crate::window::contents::Reduced;
+
+/// A size and a slide, in slices of 10.
+fn check(size: i64, slide: i64, records: &[(i64, u64)]) {
+    let sums = Reduced(|sum: &mut u64, more: u64| *sum += more);
+    let mut slices: Option<Slices<u64>> = None;
+    let mut so_far: Vec<(i64, u64)> = Vec::new();
+    for (step, ten) in records.chunks(5).enumerate() {
+        for (at, value) in ten {
+            so_far.push((*at, *value));
+            let start = at - at.rem_euclid(10);
+            match &mut slices {
+                None => slices = Some(Slices::new(0, start, *value)),
+                Some(slices) => {
+                    let add = slices.add::<_, (), _>(&sums, start, *value, Timestamp(*at));
+                    if let Some(value) = add {
+                        slices.insert::<u64, (), _>(&sums, start, value).unwrap();
+                    }
+                }
+            }
+        }
+        // A window ends, and some of the records of the next ones have come.
+        let end = size + step as i64 * slide;
+        let span = Span {
+            start: end - size,
+            end,
+            kept_from: end - size + slide,
+        };
+        let Some(slices) = &mut slices else { continue };
+        let window = slices.window::<u64, _, _>(&sums, span, &()).unwrap();
+        let is_in = |(at, _): &&(i64, u64)| (span.start..span.end).contains(at);
+        let inside: Vec<u64> = so_far.iter().filter(is_in).map(|(_, value)| *value).collect();
+        let expected = (!inside.is_empty()).then(|| inside.iter().sum());
+        assert_eq!(window, expected, "{size} {slide} {span:?} {so_far:?}");
+        // What is in no later window may come no more.
+        so_far.retain(|(at, _)| *at >= span.kept_from);
+        assert_eq!(
+            slices.oldest(),
+            so_far.iter().map(|(at, _)| at - at.rem_euclid(10)).min()
+        );
+    }
+}
+
+/// Records that come in order, but for a few: `late` slices before the others.
+fn records(count: usize, late: i64, mut seed: u64) -> Vec<(i64, u64)> {
+    let mut next = |bound: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) % bound
+    };
+    let at = |index: usize| index as i64 * 2;
+    (0..count)
+        .map(|index| {
+            let behind = next(4).saturating_sub(2) as i64 * next(10 * late as u64 + 1) as i64;
+            let step = (index / 5) as i64;
+            // Not earlier than what the window that has ended last has kept.
+            ((at(index) + 30 - behind).max(step * 10), next(1000))
+        })
+        .collect()
+}
+
+#[test]
+fn windows_of_a_few_slices_have_what_windows_of_records_have() {
+    for seed in 0..100 {
+        for (size, slide) in [(10, 10), (20, 10), (60, 10), (200, 10)] {
+            check(size, slide, &records(200, 3, seed));
+            check(size, slide, &records(200, 12, seed));
+        }
+    }
+}
+
+#[test]
+fn windows_of_many_slices_have_what_windows_of_records_have() {
+    for seed in 0..10 {
+        check(1_500, 10, &records(2_000, 12, seed));
+        check(1_500, 10, &records(2_000, 100, seed));
+    }
+}

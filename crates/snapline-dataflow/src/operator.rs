@@ -18,6 +18,7 @@ mod keyed_state;
 pub(crate) mod map;
 pub(crate) mod process;
 pub(crate) mod reduce;
+pub(crate) mod sessions;
 pub(crate) mod sink;
 pub(crate) mod sliced;
 pub(crate) mod source;

@@ -3,6 +3,7 @@
 use crate::environment::StreamExecutionEnvironment;
 use crate::graph::StreamEdge;
 use crate::operator::collector::Collector;
+use crate::operator::sessions::SessionsOf;
 use crate::operator::sliced::SlicedOf;
 use crate::operator::window::{WindowOf, Windowing};
 use crate::output_tag::OutputTag;
@@ -350,6 +351,16 @@ where
             };
             return self.with_parallelism(transform(&self.env, name, edges, factory));
         }
+        if self.has_simple_sessions() {
+            let factory: SessionsOf<A, C, F, K, T, U> = SessionsOf {
+                assigner: self.assigner.clone(),
+                contents,
+                function,
+                late,
+                types: PhantomData,
+            };
+            return self.with_parallelism(transform(&self.env, name, edges, factory));
+        }
         let factory = WindowOf::<A, G, C, F, K, T, U>::new(Windowing {
             assigner: self.assigner.clone(),
             trigger: self.trigger.clone(),
@@ -361,10 +372,22 @@ where
         self.with_parallelism(transform(&self.env, name, edges, factory))
     }
 
-    /// How the windows are made of slices, when that is all that matters: each emits once, at its end.
+    /// Whether each window emits once, at its end, all that it has.
+    fn emits_at_the_end(&self) -> bool {
+        let is_by_the_end = TypeId::of::<G>() == TypeId::of::<EventTimeTrigger>();
+        is_by_the_end && self.lateness == Duration::ZERO && self.evictor.is_none()
+    }
+
+    /// Whether windows merge, and nothing else matters.
+    fn has_simple_sessions(&self) -> bool {
+        let assigner = &self.assigner;
+        let are_sessions = assigner.is_merging() && assigner.has_one_window();
+        self.emits_at_the_end() && are_sessions && assigner.time() == TimeDomain::EventTime
+    }
+
+    /// How the windows are made of slices, when that is all that matters.
     fn slicing<C: Contents<T, A::Window>>(&self, contents: &C) -> Option<Slicing<A::Window>> {
-        let emits_at_the_end = TypeId::of::<G>() == TypeId::of::<EventTimeTrigger>();
-        if !emits_at_the_end || self.lateness != Duration::ZERO || self.evictor.is_some() {
+        if !self.emits_at_the_end() {
             return None;
         }
         let slicing = self.assigner.slicing()?;

@@ -71,6 +71,12 @@ pub trait WindowAssigner<T>: Clone + Send + Sync + 'static {
         false
     }
 
+    /// Whether each record has exactly one window, and windows are of event time and [merge](Self::is_merging): there is a
+    /// faster way to compute them then, with the same results.
+    fn has_one_window(&self) -> bool {
+        false
+    }
+
     /// How the windows are made of slices, when they have one size and begin at fixed steps: a faster way to compute
     /// them then, with the same results.
     fn slicing(&self) -> Option<Slicing<Self::Window>> {

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// A session lasts from its first record to one gap after its last. A record with a time between two sessions, or
 /// at the end of one, makes one of them.
 ///
-/// Each record is compared with all sessions of its key that a watermark has not ended yet. There are many, and records
+/// A record is compared with the sessions of its key that a watermark has not ended yet. There are many, and records
 /// take long, where the gap is short beside what passes of event time from one watermark to the next.
 ///
 /// ```
@@ -112,6 +112,10 @@ impl<T: 'static> WindowAssigner<T> for EventTimeSessionWindows<T> {
     }
 
     fn is_merging(&self) -> bool {
+        true
+    }
+
+    fn has_one_window(&self) -> bool {
         true
     }
 

@@ -13,36 +13,37 @@
 mod components;
 mod exchange;
 mod idle;
+mod keyed_sum;
 mod latency;
 mod nexmark;
 mod rescale;
 mod windowed;
+mod word_count;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use components::Components;
 use exchange::Exchange;
 use futures::executor::block_on;
 use idle::Idle;
+use keyed_sum::KeyedSum;
 use latency::Latency;
 use nexmark::Nexmark;
 use rescale::Rescale;
 use snapline::prelude::CheckpointMode;
 use snapline_benches::{
-    BackpressureOptions, BackpressureReport, Ceilings, JobOptions, Keys, LiveState, PlainSums,
-    PrefetchedSums, RecoveryOptions, RecoveryReport, Report, Start, TextSettings, Totals, Usage,
-    expect_keyed_sum, expect_word_count, naive_keyed_sum, prefetched_keyed_sum, run_backpressure,
-    run_keyed_sum, run_recovery, run_word_count, serve_recovery, two_thread_keyed_sum, two_thread_word_count,
-    word_count, write_text,
+    BackpressureOptions, BackpressureReport, Ceilings, JobOptions, Keys, LiveState, RecoveryOptions,
+    RecoveryReport, Report, Start, TextSettings, Totals, Usage, expect_keyed_sum, run_backpressure,
+    run_recovery, serve_recovery, write_text,
 };
 use snapline_core::{AlignmentSettings, Clock, Codec, ConsistencyProof, SystemClock};
 use std::error::Error;
 use std::fs::File;
-use std::hint::black_box;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use windowed::Windowed;
+use word_count::WordCount;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -88,30 +89,6 @@ enum Work {
     MakeText(MakeText),
     /// Measures what the machine can do.
     Machine(Machine),
-}
-
-#[derive(Args)]
-struct WordCount {
-    /// The text.
-    #[arg(long)]
-    input: PathBuf,
-    #[command(flatten)]
-    options: Options,
-}
-
-#[derive(Args)]
-struct KeyedSum {
-    /// How many records there are.
-    #[arg(long, default_value_t = 10_000_000)]
-    records: u64,
-    /// How many keys there are.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
-    keys: u64,
-    /// How often each comes.
-    #[arg(long, value_enum, default_value_t = Distribution::Uniform)]
-    distribution: Distribution,
-    #[command(flatten)]
-    options: Options,
 }
 
 #[derive(Args)]
@@ -208,14 +185,6 @@ struct StateOptions {
     /// Where state on disk is.
     #[arg(long, default_value = "target/bench/state")]
     state_dir: PathBuf,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Distribution {
-    /// Each key as often as any other.
-    Uniform,
-    /// Few keys often, by Zipf's law.
-    Zipf,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -381,77 +350,6 @@ impl StateOptions {
                 .arg(self.state_cache_mb.to_string());
             command.arg("--state-dir").arg(&self.state_dir);
         }
-    }
-}
-
-impl WordCount {
-    fn run(self) -> Result<Report, Box<dyn Error>> {
-        let (report, totals) = match self.options.baseline {
-            Some(Baseline::Plain) if self.options.parallelism == 2 => {
-                in_two_threads(by_hand("hand-written, two threads", "wordcount", |totals| {
-                    *totals = two_thread_word_count(&self.input)?;
-                    Ok(())
-                })?)
-            }
-            Some(Baseline::Plain) => {
-                let file = File::open(&self.input)?;
-                by_hand("hand-written", "wordcount", |totals| {
-                    word_count(file, |word, count| {
-                        black_box(word);
-                        totals.add(count);
-                    })
-                })?
-            }
-            Some(Baseline::Prefetch) => return Err("wordcount has no baseline with prefetch".into()),
-            None => block_on(run_word_count(&self.input, &self.options.job()))?,
-        };
-        let text = std::fs::read_to_string(&self.input)?;
-        Ok(verified(report, totals, expect_word_count(&text)))
-    }
-}
-
-impl KeyedSum {
-    fn run(self) -> Result<Report, Box<dyn Error>> {
-        let (records, keys) = (self.records, self.keys);
-        let drawn = match self.distribution {
-            Distribution::Uniform => Keys::Uniform { count: keys },
-            Distribution::Zipf if self.options.baseline.is_some() => {
-                return Err("the baselines of keyed-sum have uniform keys".into());
-            }
-            Distribution::Zipf => Keys::Zipf { count: keys },
-        };
-        let (report, totals) = match self.options.baseline {
-            Some(Baseline::Plain) if self.options.parallelism == 2 => {
-                in_two_threads(by_hand("hand-written, two threads", "keyed-sum", |totals| {
-                    *totals = two_thread_keyed_sum::<PlainSums>(records, keys);
-                    Ok(())
-                })?)
-            }
-            Some(Baseline::Prefetch) if self.options.parallelism == 2 => in_two_threads(by_hand(
-                "hand-written, prefetch, two threads",
-                "keyed-sum",
-                |totals| {
-                    *totals = two_thread_keyed_sum::<PrefetchedSums>(records, keys);
-                    Ok(())
-                },
-            )?),
-            Some(Baseline::Plain) => by_hand("hand-written", "keyed-sum", |totals| {
-                naive_keyed_sum(records, keys, |key, sum| {
-                    black_box(key);
-                    totals.add(sum);
-                });
-                Ok(())
-            })?,
-            Some(Baseline::Prefetch) => by_hand("hand-written, prefetch", "keyed-sum", |totals| {
-                prefetched_keyed_sum(records, keys, |key, sum| {
-                    black_box(key);
-                    totals.add(sum);
-                });
-                Ok(())
-            })?,
-            None => block_on(run_keyed_sum(records, drawn, &self.options.job()))?,
-        };
-        Ok(verified(report, totals, expect_keyed_sum(records, drawn)))
     }
 }
 

@@ -16,7 +16,7 @@ use std::ops::Range;
 pub(crate) const RANGE: u64 = if cfg!(test) { 7_000 } else { 4 << 20 };
 
 /// So many ranges are in flight, or wait for the one before them, at the same time.
-const IN_FLIGHT: usize = 8;
+pub(crate) const IN_FLIGHT: usize = 8;
 
 /// The next bytes of one of the files that are read.
 #[derive(Debug)]
@@ -40,6 +40,15 @@ pub fn read_files<'a>(
     storage: &'a dyn CheckpointStorage,
     files: impl IntoIterator<Item = &'a StateHandle>,
 ) -> BoxStream<'a, FilePart> {
+    read_files_with(storage, files, IN_FLIGHT)
+}
+
+/// The same with so many ranges in flight.
+pub(crate) fn read_files_with<'a>(
+    storage: &'a dyn CheckpointStorage,
+    files: impl IntoIterator<Item = &'a StateHandle>,
+    in_flight: usize,
+) -> BoxStream<'a, FilePart> {
     let handles = files.into_iter().enumerate().collect::<Vec<_>>();
     let requests = handles
         .into_iter()
@@ -47,7 +56,7 @@ pub fn read_files<'a>(
     let mut check = Check::default();
     stream::iter(requests)
         .map(move |request| fetch(storage, request))
-        .buffered(IN_FLIGHT)
+        .buffered(in_flight)
         .filter_map(move |(request, content)| ready(check.pass(&request, content)))
         .boxed()
 }

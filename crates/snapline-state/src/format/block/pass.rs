@@ -11,7 +11,7 @@ use crate::storage::CheckpointStorage;
 use snapline_core::{Error, Result};
 use std::collections::BTreeMap;
 
-/// Blocks of so many bytes are handed out together: enough for several threads.
+/// Blocks of at most so many bytes are handed out together: enough for several threads.
 pub(super) const GATHERED: usize = if cfg!(test) { 10_000 } else { 16 << 20 };
 
 /// A delta that is longer is read twice, in parts: the keys that it removes come before all of its entries.
@@ -69,10 +69,12 @@ pub(super) struct Reading {
     /// The tables of the file, by their ids in it.
     tables: BTreeMap<TableId, StoredEntries>,
     gathered: usize,
+    /// Blocks of so many bytes are handed out together.
+    enough: usize,
 }
 
 impl Reading {
-    pub(super) fn of(pass: &Pass<'_>) -> Self {
+    pub(super) fn of(pass: &Pass<'_>, enough: usize) -> Self {
         let checks = match pass.is_held {
             true => Checks::None,
             false => Checks::Blocks,
@@ -81,6 +83,7 @@ impl Reading {
             decoder: BlockDecoder::new(checks),
             tables: BTreeMap::new(),
             gathered: 0,
+            enough,
         }
     }
 
@@ -96,7 +99,7 @@ impl Reading {
         let damaged = |error: Error| error.with("file", pass.handle.name());
         while let Some(block) = self.decoder.next().map_err(damaged)? {
             self.take(block, pass, tables)?;
-            if self.gathered >= GATHERED && pass.is_in_parts() {
+            if self.gathered >= self.enough && pass.is_in_parts() {
                 self.hand_out(tables, keep)?;
             }
         }

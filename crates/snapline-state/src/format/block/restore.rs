@@ -1,16 +1,19 @@
 //! From the handles of a context to the entries of its tables.
 
-use super::pass::{Pass, Reading};
+use super::pass::{GATHERED, Pass, Reading};
 use super::stored::StoredEntries;
 use super::{Entry, TableMeta};
 use crate::backend::StateContext;
 use crate::conversion::Conversion;
 use crate::handle::{HandleKind, StateHandle};
-use crate::read_files::{FilePart, read_files};
+use crate::read_files::{FilePart, IN_FLIGHT, read_files_with};
 use crate::spec::{TableId, TableSpec};
 use futures::StreamExt;
 use snapline_core::{Error, Result};
 use std::collections::{HashMap, HashSet};
+
+/// All subtasks of an operator that restore at the same time read and gather as much as so many would by themselves.
+const SUBTASKS: usize = 4;
 
 /// An entry that a backend is to keep.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +56,7 @@ impl StateContext {
     /// [delta](StoredEntries::is_delta) replace some of those before.
     ///
     /// Files that are read from the storage are handed out in parts, so that some tens of megabytes are in memory
-    /// however long they are; a part of a delta whose keys are removed comes before all of its entries. Other files are
+    /// however long they are, and less in each of many subtasks; a part of a delta whose keys are removed comes before all of its entries. Other files are
     /// handed out as a whole. When the last part shows that a file is damaged, what came before is worth nothing.
     ///
     /// # Errors
@@ -81,7 +84,10 @@ impl StateContext {
             check_kind(handle.kind)?;
             passes.extend(Pass::over(file, handle, &*self.storage));
         }
-        let mut parts = read_files(&*self.storage, passes.iter().map(|pass| pass.handle));
+        let in_flight = self.part_of(SUBTASKS * IN_FLIGHT).clamp(2, IN_FLIGHT);
+        let gathered = self.part_of(SUBTASKS * GATHERED).clamp(GATHERED / 16, GATHERED);
+        let handles = passes.iter().map(|pass| pass.handle);
+        let mut parts = read_files_with(&*self.storage, handles, in_flight);
         let mut reading = None;
         while let Some(FilePart {
             file,
@@ -90,7 +96,7 @@ impl StateContext {
         }) = parts.next().await
         {
             let pass = &passes[file];
-            let mut current = reading.take().unwrap_or_else(|| Reading::of(pass));
+            let mut current = reading.take().unwrap_or_else(|| Reading::of(pass, gathered));
             content
                 .and_then(|content| current.read(content, pass, &mut tables, keep))
                 .and_then(|()| match is_last {
@@ -100,6 +106,12 @@ impl StateContext {
                 .map_err(|error| error.with("operator", &self.operator))?;
         }
         Ok(tables.unclaimed)
+    }
+
+    /// What falls to this subtask of something that all subtasks of its operator share.
+    fn part_of(&self, all: usize) -> usize {
+        let groups = self.max_parallelism.get() as usize;
+        (all * self.key_groups.len() as usize).div_ceil(groups)
     }
 }
 

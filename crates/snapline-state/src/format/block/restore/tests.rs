@@ -203,6 +203,19 @@ fn a_long_file_is_read_in_ranges_and_handed_out_in_parts() {
 }
 
 #[test]
+fn one_of_many_subtasks_has_less_in_flight() {
+    let storage = Arc::new(Map::default());
+    let handle = write(&storage, "full", HandleKind::Full, Codec::None, &full(1000));
+    for (subtasks, in_flight) in [(4, 8), (8, 4), (16, 2), (128, 2)] {
+        let mut context = context(&storage, vec![handle.clone()]);
+        context.key_groups = max().range_of(SubtaskIndex(0), subtasks);
+        storage.most_in_flight.store(0, Ordering::SeqCst);
+        assert!(!restored(&context).unwrap().0.is_empty());
+        assert_eq!(storage.most_in_flight.load(Ordering::SeqCst), in_flight);
+    }
+}
+
+#[test]
 fn keys_that_a_long_delta_removes_are_gone_unless_it_has_them_again() {
     let storage = Arc::new(Map::default());
     let mut delta = full(300);

@@ -6,6 +6,7 @@ mod command;
 mod entries;
 mod hex;
 mod location;
+mod operator_states;
 mod output;
 mod progress;
 mod stop;

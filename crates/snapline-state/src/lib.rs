@@ -60,7 +60,7 @@ pub use list_state::ListState;
 pub use local_copies::LocalCopies;
 pub use map_state::MapState;
 pub use namespaced_state::NamespacedState;
-pub use operator_state::OperatorState;
+pub use operator_state::{OperatorState, OperatorStateKind};
 pub use pieces::Pieces;
 pub use read_files::{FileBlock, FilePart, read_blocks, read_blocks_of_all, read_files};
 pub use reducing_state::ReducingState;

@@ -1,9 +1,13 @@
 //! State without keys, dealt out again when the parallelism changes.
 
 mod broadcast;
+mod meta;
 mod stored;
 
+pub use meta::OperatorStateKind;
+
 use bytes::Bytes;
+use meta::Metas;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snapline_core::{Error, Result};
@@ -48,6 +52,7 @@ pub struct OperatorState {
     lists: Lists,
     unions: Lists,
     maps: BTreeMap<String, Map>,
+    metas: Metas,
 }
 
 /// Shared with the snapshots of it: a clone costs nothing, and the next change copies the map, not what is in it.
@@ -93,6 +98,18 @@ impl OperatorState {
             .map(|(name, items)| (name.as_str(), items.as_slice()))
     }
 
+    /// All union lists with their items as they are encoded, in the order of their names.
+    pub fn unions(&self) -> impl Iterator<Item = (&str, &[Bytes])> {
+        self.unions
+            .iter()
+            .map(|(name, items)| (name.as_str(), items.as_slice()))
+    }
+
+    /// All broadcast maps with their entries as they are encoded, in the order of their names.
+    pub fn broadcast_maps(&self) -> impl Iterator<Item = (&str, &BTreeMap<Bytes, Bytes>)> {
+        self.maps.iter().map(|(name, map)| (name.as_str(), &**map))
+    }
+
     /// Appends an item to the union list of this name.
     ///
     /// # Errors
@@ -129,12 +146,17 @@ impl OperatorState {
     /// Each list is joined and cut into contiguous runs whose lengths differ by at most one; which
     /// subtasks get the longer runs rotates from list to list. With the same parallelism no list moves.
     pub fn redistribute(old: Vec<Self>, parallelism: usize) -> Vec<Self> {
+        let mut metas = Metas::new();
+        for (key, meta) in old.iter().flat_map(|state| &state.metas) {
+            metas.entry(key.clone()).or_insert_with(|| meta.clone());
+        }
         let unions = joined(old.iter().map(|state| state.unions.clone()));
         let maps: Vec<_> = old.iter().map(|state| state.maps.clone()).collect();
         let lists = old.into_iter().map(|state| state.lists).collect();
         let mut dealt = redistribute_lists(lists, parallelism);
         for (index, state) in dealt.iter_mut().enumerate() {
             state.unions.clone_from(&unions);
+            state.metas.clone_from(&metas);
             if !maps.is_empty() {
                 state.maps.clone_from(&maps[index % maps.len()]);
             }

@@ -4,14 +4,15 @@ use crate::arguments::{DiffLimit, Selection};
 use crate::command::export::{key, value};
 use crate::entries::{StateEntry, for_each_entry, selected};
 use crate::hex::hex;
+use crate::operator_states::{ListKind, OperatorStates};
 use crate::output::{Cell, Output, Section};
 use crate::progress::Progress;
 use crate::stop::{Outcome, Verdict};
 use crate::subject::Subject;
+use bytes::Bytes;
 use serde_json::{Value, json};
-use snapline_coordinator::OperatorManifest;
-use snapline_core::{Error, OperatorUid, Result};
-use snapline_state::{OperatorState, TableMeta};
+use snapline_core::{OperatorUid, Result};
+use snapline_state::TableMeta;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -125,7 +126,7 @@ impl Comparison<'_> {
         for (name, totals) in totals {
             self.count(uid, &name, &totals);
         }
-        self.lists(uid).await
+        self.operator_state(uid).await
     }
 
     async fn older(&mut self, uid: &OperatorUid) -> Outcome<Older> {
@@ -204,34 +205,74 @@ impl Comparison<'_> {
         ]);
     }
 
-    /// Operator state has no keys: its items are there or not.
-    async fn lists(&mut self, uid: &OperatorUid) -> Outcome<()> {
-        if self.limit.selection.state.is_some() {
-            return Ok(());
-        }
-        let (before, after) = (items(self.from, uid).await?, items(self.to, uid).await?);
-        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        for name in names {
-            let count = |items: &BTreeMap<String, BTreeMap<Vec<u8>, u64>>, item: &[u8]| {
-                items
-                    .get(name)
-                    .and_then(|items| items.get(item))
-                    .copied()
-                    .unwrap_or(0)
-            };
-            let all: BTreeSet<&Vec<u8>> = [&before, &after]
-                .into_iter()
-                .filter_map(|side| side.get(name))
-                .flat_map(BTreeMap::keys)
-                .collect();
+    async fn operator_state(&mut self, uid: &OperatorUid) -> Outcome<()> {
+        let selection = &self.limit.selection;
+        let before = states(self.from, uid, selection).await?;
+        let after = states(self.to, uid, selection).await?;
+        self.lists(uid, &before, &after);
+        self.maps(uid, &before, &after)
+    }
+
+    /// Lists have no keys: their items are there or not.
+    fn lists(&mut self, uid: &OperatorUid, before: &OperatorStates, after: &OperatorStates) {
+        let names: BTreeSet<_> = before.lists.keys().chain(after.lists.keys()).collect();
+        for list in names {
+            let (before, after) = (counts(before, list), counts(after, list));
+            let all: BTreeSet<&[u8]> = before.keys().chain(after.keys()).copied().collect();
             let mut totals = Totals::default();
             for item in all {
-                let (before, after) = (count(&before, item), count(&after, item));
+                let count = |counts: &BTreeMap<&[u8], u64>| counts.get(item).copied().unwrap_or(0);
+                let (before, after) = (count(&before), count(&after));
                 totals.same += before.min(after);
                 totals.removed += before.saturating_sub(after);
                 totals.added += after.saturating_sub(before);
             }
-            self.count(uid, &format!("{name} (list)"), &totals);
+            let (name, kind) = list;
+            let kind = match kind {
+                ListKind::Split => "list",
+                ListKind::Union => "union list",
+            };
+            self.count(uid, &format!("{name} ({kind})"), &totals);
+        }
+    }
+
+    /// One copy of each broadcast map.
+    fn maps(&mut self, uid: &OperatorUid, before: &OperatorStates, after: &OperatorStates) -> Outcome<()> {
+        let names: BTreeSet<&String> = before.maps.keys().chain(after.maps.keys()).collect();
+        for name in names {
+            let sides = [before.maps.get(name), after.maps.get(name)];
+            let [was, is] = sides.map(|map| {
+                map.and_then(|map| map.meta.clone())
+                    .unwrap_or_else(|| nameless(name))
+            });
+            let [before, after] = sides.map(|map| map.map(|map| &map.entries));
+            let both = before.into_iter().chain(after);
+            let keys: BTreeSet<Bytes> = both.flat_map(BTreeMap::keys).cloned().collect();
+            let mut totals = Totals::default();
+            for key in keys {
+                let before = before.and_then(|entries| entries.get(&key));
+                let after = after.and_then(|entries| entries.get(&key));
+                let change = match (before, after) {
+                    (before, after) if before == after => {
+                        totals.same += 1;
+                        continue;
+                    }
+                    (None, _) => ("added", &mut totals.added),
+                    (_, None) => ("removed", &mut totals.removed),
+                    _ => ("changed", &mut totals.changed),
+                };
+                *change.1 += 1;
+                let before = before.map(|value| (&was, &value[..]));
+                self.show(
+                    change.0,
+                    uid,
+                    &is,
+                    &key,
+                    before,
+                    after.map(|value| (&is, &value[..])),
+                )?;
+            }
+            self.count(uid, &format!("{name} (broadcast)"), &totals);
         }
         Ok(())
     }
@@ -260,26 +301,36 @@ impl Comparison<'_> {
     }
 }
 
-/// By the name of the list, how often each item is there.
-async fn items(
-    subject: &Subject,
-    uid: &OperatorUid,
-) -> Result<BTreeMap<String, BTreeMap<Vec<u8>, u64>>, Error> {
-    let mut all: BTreeMap<String, BTreeMap<Vec<u8>, u64>> = BTreeMap::new();
-    let subtasks = |operator: &'_ OperatorManifest| operator.subtasks.clone();
-    let subtasks = subject.manifest.operators.get(uid).map(subtasks);
-    for handle in subtasks
-        .into_iter()
-        .flatten()
-        .filter_map(|subtask| subtask.operator)
-    {
-        let state = OperatorState::decode(&handle.read(&*subject.storage).await?)?;
-        for (name, items) in state.lists() {
-            let counts = all.entry(name.to_owned()).or_default();
-            for item in items {
-                *counts.entry(item.to_vec()).or_default() += 1;
-            }
-        }
+/// What a user wants to see of the operator state of an operator, which need not be there.
+async fn states(subject: &Subject, uid: &OperatorUid, selection: &Selection) -> Result<OperatorStates> {
+    let mut states = match subject.manifest.operators.get(uid) {
+        Some(operator) => OperatorStates::read(&*subject.storage, operator).await?,
+        None => OperatorStates::default(),
+    };
+    let is_wanted = |name: &String| selection.state.as_ref().is_none_or(|wanted| wanted == name);
+    states.lists.retain(|(name, _), _| is_wanted(name));
+    states.maps.retain(|name, _| is_wanted(name));
+    Ok(states)
+}
+
+/// How often each item of a list is there.
+fn counts<'a>(states: &'a OperatorStates, list: &(String, ListKind)) -> BTreeMap<&'a [u8], u64> {
+    let mut counts = BTreeMap::new();
+    let items = states.lists.get(list).map(|list| &list.items);
+    for (_, item) in items.into_iter().flatten() {
+        *counts.entry(&item[..]).or_default() += 1;
     }
-    Ok(all)
+    counts
+}
+
+/// A map of which nothing is known but the name.
+fn nameless(name: &str) -> Arc<TableMeta> {
+    Arc::new(TableMeta {
+        name: name.to_owned(),
+        version: 1,
+        key_type: String::new(),
+        key_version: 1,
+        value_type: String::new(),
+        schema: None,
+    })
 }

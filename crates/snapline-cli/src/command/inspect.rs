@@ -2,6 +2,7 @@
 
 use crate::arguments::Selection;
 use crate::entries::{StateEntry, for_each_entry};
+use crate::operator_states::OperatorStates;
 use crate::output::{Cell, Output, Section};
 use crate::progress::Progress;
 use crate::stop::{Outcome, Verdict};
@@ -9,7 +10,7 @@ use crate::subject::Subject;
 use crate::time::{seconds, utc};
 use snapline_coordinator::{Manifest, OperatorManifest};
 use snapline_core::OperatorUid;
-use snapline_state::{ChannelState, Committable, OperatorState, StateHandle, StateLocation, TableMeta};
+use snapline_state::{ChannelState, Committable, StateHandle, StateLocation, TableMeta};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ struct Report {
     operators: Section,
     states: Section,
     lists: Section,
+    broadcast: Section,
     files: Section,
     channels: Section,
     committables: Section,
@@ -42,7 +44,14 @@ pub(crate) async fn inspect(subject: &Subject, output: &mut Output) -> Outcome {
                 "operator", "state", "key", "value", "version", "entries", "bytes", "schema",
             ],
         ),
-        lists: Section::new("lists", &["operator", "list", "items", "bytes"]),
+        lists: Section::new(
+            "lists",
+            &["operator", "list", "kind", "item", "version", "items", "bytes"],
+        ),
+        broadcast: Section::new(
+            "broadcast",
+            &["operator", "map", "key", "value", "version", "entries", "bytes"],
+        ),
         files: Section::new(
             "files",
             &[
@@ -66,7 +75,7 @@ pub(crate) async fn inspect(subject: &Subject, output: &mut Output) -> Outcome {
     for (uid, operator) in &subject.manifest.operators {
         report.operator(uid, operator);
         report.states(subject, uid, operator).await?;
-        report.lists(subject, uid, operator).await?;
+        report.operator_state(subject, uid, operator).await?;
         report.files(subject, uid, operator);
         report.channels(subject, uid, operator).await?;
     }
@@ -77,6 +86,7 @@ pub(crate) async fn inspect(subject: &Subject, output: &mut Output) -> Outcome {
         report.operators,
         report.states,
         report.lists,
+        report.broadcast,
         report.files,
         report.channels,
         report.committables,
@@ -187,31 +197,39 @@ impl Report {
         Ok(())
     }
 
-    async fn lists(
+    /// Of a broadcast map one copy is told.
+    async fn operator_state(
         &mut self,
         subject: &Subject,
         uid: &OperatorUid,
         operator: &OperatorManifest,
     ) -> Outcome<()> {
-        let mut lists: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for handle in operator
-            .subtasks
-            .iter()
-            .filter_map(|subtask| subtask.operator.as_ref())
-        {
-            let state = OperatorState::decode(&handle.read(&*subject.storage).await?)?;
-            for (name, items) in state.lists() {
-                let (count, bytes) = lists.entry(name.to_owned()).or_default();
-                *count += items.len() as u64;
-                *bytes += items.iter().map(|item| item.len() as u64).sum::<u64>();
-            }
-        }
-        for (name, (count, bytes)) in lists {
+        let states = OperatorStates::read(&*subject.storage, operator).await?;
+        let text = |text: Option<&String>| text.map_or(Cell::None, Cell::text_of);
+        let version =
+            |meta: Option<&TableMeta>| meta.map_or(Cell::None, |meta| Cell::Count(meta.version.into()));
+        for ((name, kind), list) in states.lists {
+            let meta = list.meta.as_deref();
             self.lists.push([
                 Cell::text_of(uid),
                 Cell::Text(name),
-                Cell::Count(count),
-                Cell::Bytes(bytes),
+                kind.word().into(),
+                text(meta.map(|meta| &meta.value_type)),
+                version(meta),
+                Cell::Count(list.items.len() as u64),
+                Cell::Bytes(list.bytes()),
+            ]);
+        }
+        for (name, map) in states.maps {
+            let meta = map.meta.as_deref();
+            self.broadcast.push([
+                Cell::text_of(uid),
+                Cell::Text(name),
+                text(meta.map(|meta| &meta.key_type)),
+                text(meta.map(|meta| &meta.value_type)),
+                version(meta),
+                Cell::Count(map.entries.len() as u64),
+                Cell::Bytes(map.bytes()),
             ]);
         }
         Ok(())

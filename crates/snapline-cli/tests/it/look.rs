@@ -29,7 +29,7 @@ pub(crate) fn ids(home: &Home) -> Vec<u64> {
 /// The counts that an export shows.
 pub(crate) fn exported(lines: &[Value]) -> Counts {
     let mut counts = Counts::new();
-    for line in lines {
+    for line in lines.iter().filter(|line| line["state"].is_string()) {
         assert_eq!(line["operator"], "counts");
         let word = line["key"].as_str().unwrap().to_owned();
         let value = &line["value"];
@@ -212,6 +212,7 @@ fn keys_and_values_without_a_schema_are_shown_as_bytes() {
     let mut lines = snapline(["checkpoint", "export", &home.checkpoints()])
         .with_code(0)
         .lines();
+    lines.retain(|line| line["operator"] == "counts");
     lines.sort_by_key(|line| line["key_bytes"].to_string());
     let line = |key: &str, value: &str| json!({"operator": "counts", "state": lines[0]["state"], "key_bytes": key, "value_bytes": value});
     assert_eq!(lines, [line("0x2a", "0x02"), line("0x2b", "0x01")]);

@@ -5,4 +5,5 @@
 mod change;
 mod forged;
 mod look;
+mod operator_state;
 mod support;

@@ -204,24 +204,35 @@ impl RuntimeContext {
         .into()
     }
 
-    /// Registers a map that all subtasks have alike, of a function with a broadcast side.
-    pub fn broadcast_state<K: Key + Ord, V: Data>(&mut self, name: &str) -> BroadcastState<K, V> {
-        let registered = self.broadcast.register(name);
+    /// Registers a map that all subtasks have alike, of a function with a broadcast side. Its descriptor may say of which
+    /// version the values are, and how older ones become values.
+    pub fn broadcast_state<K: Key + Ord, V: Data>(
+        &mut self,
+        descriptor: impl Into<StateDescriptor<V>>,
+    ) -> BroadcastState<K, V> {
+        let registered = self.broadcast.register(&descriptor.into());
         self.or_mistake(registered)
     }
 
     /// Registers a list of a function without keys, whose items a restore at another parallelism deals out evenly, in their
-    /// order: each is found in one subtask. At the same parallelism each subtask finds its own.
-    pub fn operator_list_state<T: Data>(&mut self, name: &str) -> OperatorListState<T> {
-        let registered = self.lists.register(name, ListKind::Split);
+    /// order: each is found in one subtask. At the same parallelism each subtask finds its own. The descriptor may say of
+    /// which version the items are, and how older ones become items.
+    pub fn operator_list_state<T: Data>(
+        &mut self,
+        descriptor: impl Into<StateDescriptor<T>>,
+    ) -> OperatorListState<T> {
+        let registered = self.lists.register(&descriptor.into(), ListKind::Split);
         self.or_mistake(registered)
     }
 
     /// Registers a list of a function without keys that a restore gives whole to all subtasks, at the same parallelism too:
     /// each finds the items of all, those of the first subtask first. What is not its own a subtask has to leave out of the
     /// next snapshot ([`OperatorListState::update`]), or the list grows.
-    pub fn operator_union_list_state<T: Data>(&mut self, name: &str) -> OperatorListState<T> {
-        let registered = self.lists.register(name, ListKind::Union);
+    pub fn operator_union_list_state<T: Data>(
+        &mut self,
+        descriptor: impl Into<StateDescriptor<T>>,
+    ) -> OperatorListState<T> {
+        let registered = self.lists.register(&descriptor.into(), ListKind::Union);
         self.or_mistake(registered)
     }
 

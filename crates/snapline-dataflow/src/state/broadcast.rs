@@ -2,7 +2,7 @@
 
 use super::Registered;
 use snapline_core::{Data, Error, Key, Result};
-use snapline_state::OperatorState;
+use snapline_state::{OperatorState, OperatorStateKind, StateDescriptor};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -98,12 +98,18 @@ impl BroadcastMaps {
         !self.live.is_empty()
     }
 
-    pub(crate) fn register<K: Key + Ord, V: Data>(&mut self, name: &str) -> Result<BroadcastState<K, V>> {
+    pub(crate) fn register<K: Key + Ord, V: Data>(
+        &mut self,
+        descriptor: &StateDescriptor<V>,
+    ) -> Result<BroadcastState<K, V>> {
+        let name = descriptor.name();
         let known = self.live.iter().position(|map| map.name == name);
         let map = match known {
             Some(map) if self.live[map].entries.is::<BTreeMap<K, V>>() => map,
             Some(_) => return Err(two_types().with("state", name)),
             None => {
+                self.stored
+                    .declare::<K, V>(OperatorStateKind::Broadcast, descriptor)?;
                 let entries: BTreeMap<K, V> = self.stored.broadcast_entries(name)?.into_iter().collect();
                 self.live.push(LiveMap {
                     name: name.to_owned(),

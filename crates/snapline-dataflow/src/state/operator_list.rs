@@ -3,7 +3,7 @@
 use super::Registered;
 use super::broadcast::two_types;
 use snapline_core::{Data, Error, Result, SubtaskIndex};
-use snapline_state::OperatorState;
+use snapline_state::{OperatorState, OperatorStateKind, StateDescriptor};
 use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
@@ -92,6 +92,15 @@ pub(crate) enum ListKind {
     Union,
 }
 
+impl ListKind {
+    fn stored(self) -> OperatorStateKind {
+        match self {
+            Self::Split => OperatorStateKind::Split,
+            Self::Union => OperatorStateKind::Union,
+        }
+    }
+}
+
 /// The lists of one subtask while it runs.
 #[derive(Debug, Default)]
 pub struct OperatorLists {
@@ -115,7 +124,12 @@ impl OperatorLists {
         }
     }
 
-    pub(crate) fn register<T: Data>(&mut self, name: &str, kind: ListKind) -> Result<OperatorListState<T>> {
+    pub(crate) fn register<T: Data>(
+        &mut self,
+        descriptor: &StateDescriptor<T>,
+        kind: ListKind,
+    ) -> Result<OperatorListState<T>> {
+        let name = descriptor.name();
         let list = OperatorList {
             name: name.to_owned(),
             kind,
@@ -126,6 +140,7 @@ impl OperatorLists {
             Some(index) if self.registered[index] == list => index,
             Some(_) => return Err(two_types().with("state", name)),
             None => {
+                self.stored.declare::<(), T>(kind.stored(), descriptor)?;
                 self.registered.push(list);
                 self.registered.len() - 1
             }

@@ -1,6 +1,6 @@
 //! Maps that are the same in all subtasks.
 
-use super::{OperatorState, decode_item, encode_item};
+use super::{OperatorState, OperatorStateKind, decode_item, encode_item};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snapline_core::Result;
@@ -69,9 +69,12 @@ impl OperatorState {
 
     /// Keeps the broadcast maps alone.
     #[must_use]
-    pub fn into_broadcast(self) -> Self {
+    pub fn into_broadcast(mut self) -> Self {
+        self.metas
+            .retain(|(kind, _), _| *kind == OperatorStateKind::Broadcast);
         Self {
             maps: self.maps,
+            metas: self.metas,
             ..Self::new()
         }
     }
@@ -79,5 +82,10 @@ impl OperatorState {
     /// Takes over the broadcast maps of another subtask: for one that had ended, and so left none.
     pub fn adopt_broadcast(&mut self, other: &Self) {
         self.maps.clone_from(&other.maps);
+        let of_maps = |(kind, _): &(OperatorStateKind, String)| *kind == OperatorStateKind::Broadcast;
+        self.metas.retain(|key, _| !of_maps(key));
+        let others = other.metas.iter().filter(|(key, _)| of_maps(key));
+        self.metas
+            .extend(others.map(|(key, meta)| (key.clone(), meta.clone())));
     }
 }

@@ -3,9 +3,10 @@
 use crate::support::{environment, panic_at, run, wait_for};
 use futures::executor::block_on;
 use snapline::Result;
-use snapline::core::ClaimMode;
+use snapline::core::{ClaimMode, Data};
 use snapline::dataflow::SavepointRequest;
 use snapline::prelude::*;
+use std::fmt::Display;
 use std::time::Duration;
 
 const NUMBERS: u64 = 20_000;
@@ -189,4 +190,111 @@ fn split_and_union_lists_go_from_savepoint_to_savepoint_at_any_parallelism() {
             "x{parallelism}: {before:?}"
         );
     }
+}
+
+/// Adds an item for each number, and sends on what there is.
+#[derive(Clone)]
+struct Adding<T> {
+    descriptor: fn() -> StateDescriptor<T>,
+    item: T,
+    items: OperatorListState<T>,
+}
+
+impl<T: Data + Display> ProcessFunction<u64> for Adding<T> {
+    type Output = Vec<String>;
+
+    fn open(&mut self, context: &mut RuntimeContext) -> Result<()> {
+        self.items = context.operator_list_state((self.descriptor)());
+        Ok(())
+    }
+
+    fn process_element(
+        &mut self,
+        _number: u64,
+        context: &mut RecordContext<'_>,
+        out: &mut Collector<'_, Vec<String>>,
+    ) -> Result<()> {
+        self.items.add(context, &self.item)?;
+        let items = self.items.items(context)?;
+        out.collect(items.iter().map(T::to_string).collect());
+        Ok(())
+    }
+}
+
+/// Adds one item to those of a savepoint, and says what there is then.
+fn add_one<T: Data + Display + Sync>(
+    storage: &MemoryCheckpointStorage,
+    descriptor: fn() -> StateDescriptor<T>,
+    item: T,
+    [from, to]: [Option<&str>; 2],
+) -> Result<Vec<String>> {
+    let builder = StreamExecutionEnvironment::builder()
+        .checkpoint_storage(storage.clone())
+        .parallelism(1)
+        .restart(RestartSettings::None);
+    let builder = match from {
+        Some(path) => builder.restore_from(path, ClaimMode::NoClaim),
+        None => builder,
+    };
+    let env = builder.build()?;
+    env.enable_checkpointing(Duration::from_secs(600));
+    let (feed, source) = ChannelSource::bounded(10);
+    let (sink, results) = CollectSink::new();
+    let function = Adding {
+        descriptor,
+        item,
+        items: OperatorListState::default(),
+    };
+    env.from_source(source, "numbers")
+        .uid("numbers")
+        .process(function)
+        .uid("adding")
+        .sink_to(sink)
+        .uid("results");
+    let job = block_on(env.execute_async(&format!("from {from:?} to {to:?}")))?;
+    block_on(feed.send(1))?;
+    let status = wait_for(&job, |status| {
+        status.records > 0 || status.state == JobState::Failed
+    });
+    if status.state == JobState::Failed {
+        return Err(block_on(job.wait()).err().unwrap());
+    }
+    if let Some(path) = to {
+        block_on(job.savepoint(SavepointRequest::new(path).suspend()))?;
+    }
+    drop(feed);
+    block_on(job.wait())?;
+    Ok(results.take().pop().unwrap())
+}
+
+#[test]
+fn a_list_of_an_older_version_is_migrated_and_one_that_does_not_fit_is_refused() {
+    let storage = MemoryCheckpointStorage::new();
+    let numbers = || StateDescriptor::new("items");
+    let texts = || StateDescriptor::<String>::new("items").version(2);
+    let migrating = || {
+        let descriptor = StateDescriptor::<String>::new("items").version(2);
+        descriptor.migrate(|_, stored| Ok(format!("number {}", snapline::core::decode::<u64>(stored)?)))
+    };
+    let [first, second] = ["savepoints/1", "savepoints/2"].map(Some);
+    assert_eq!(add_one(&storage, numbers, 7_u64, [None, first]).unwrap(), ["7"]);
+    let refused = add_one(&storage, texts, "eight".to_owned(), [first, None]).unwrap_err();
+    let told = refused.to_string();
+    for part in [
+        "items",
+        "operator: process",
+        "version 1",
+        "version 2",
+        "u64",
+        "String",
+        "how to migrate",
+    ] {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+    let found = add_one(&storage, migrating, "eight".to_owned(), [first, second]).unwrap();
+    assert_eq!(found, ["number 7", "eight"]);
+    let found = add_one(&storage, texts, "nine".to_owned(), [second, None]).unwrap();
+    assert_eq!(found, ["number 7", "eight", "nine"]);
+    let newer = add_one(&storage, numbers, 7, [second, Some("savepoints/3")]).unwrap_err();
+    assert!(newer.to_string().contains("newer version"), "{newer}");
 }

@@ -155,7 +155,9 @@ impl StreamExecutionEnvironment {
     /// Runs what was described since the last call, to its end.
     ///
     /// # Errors
-    /// A mistake in the description, or what made the job fail.
+    /// A mistake in the description, or what made the job fail. That a function has failed or panicked is told with the
+    /// `operator`, the number of its `subtask` and the `record`: 1 is the first that this subtask was given since it was last
+    /// started. Where a batch is worked on as a whole it is one of the `records` of that. A timer has neither.
     pub async fn execute(&self, name: &str) -> Result<JobResult> {
         self.execute_async(name).await?.wait().await
     }

@@ -38,6 +38,12 @@ pub trait Link<T>: Send {
     /// # Errors
     /// The running snapshot has failed.
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// Which record of the newest batch was taken last, counted from 1: that at which the operator has failed, if it has.
+    /// `None` when it does not know.
+    fn taken(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// The next link of a chain.

@@ -15,6 +15,7 @@ pub(crate) mod identity;
 pub(crate) mod key_by;
 pub(crate) mod keyed_broadcast;
 mod keyed_state;
+pub(crate) mod located;
 pub(crate) mod map;
 pub(crate) mod process;
 pub(crate) mod reduce;

@@ -4,6 +4,7 @@ use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
 use crate::operator::keyed_state::{KeyedState, no_hashes};
+use crate::operator::located::Place;
 use async_trait::async_trait;
 use snapline_core::{Batch, Data, Key, Keyed, Result};
 use snapline_state::{Slot, TableSpec, ValueState};
@@ -76,7 +77,7 @@ impl<A: Accumulator<K, T>, K: Key, T: Data> OperatorFactory for Accumulate<A, K,
             unchanged: Vec::new(),
             next: next.typed()?,
         };
-        Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+        Ok(Place::of(&context).link::<Keyed<K, T>>(link))
     }
 }
 
@@ -211,5 +212,10 @@ impl<A: Accumulator<K, T>, K: Key, T: Data> Link<Keyed<K, T>> for AccumulateLink
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.keyed.poll_advance(cx, &mut *self.next)
+    }
+
+    fn taken(&self) -> Option<usize> {
+        let is_counted = self.emit == Emit::Updates;
+        is_counted.then_some(self.emitted.len() + self.unchanged.len() + 1)
     }
 }

@@ -4,6 +4,7 @@ use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
 use crate::operator::keyed_state::{KeyedState, no_hashes};
+use crate::operator::located::Place;
 use async_trait::async_trait;
 use snapline_core::{Batch, Data, Key, Keyed, Result};
 use snapline_state::{Slot, TableSpec, ValueState};
@@ -47,7 +48,7 @@ where
             updated: Batch::new(),
             next: next.typed::<T>()?,
         };
-        Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+        Ok(Place::of(&context).link::<Keyed<K, T>>(link))
     }
 }
 
@@ -103,5 +104,9 @@ where
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.keyed.poll_advance(cx, &mut *self.next)
+    }
+
+    fn taken(&self) -> Option<usize> {
+        Some(self.updated.len() + 1)
     }
 }

@@ -3,6 +3,7 @@
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
+use crate::operator::located::Place;
 use crate::time::stamper::Stamper;
 use crate::time::strategy::WatermarkStrategy;
 use async_trait::async_trait;
@@ -14,14 +15,14 @@ pub(crate) struct Assign<T>(pub(crate) WatermarkStrategy<T>);
 
 #[async_trait]
 impl<T: Data> OperatorFactory for Assign<T> {
-    async fn link(&self, _context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+    async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
         let link = AssignLink {
             stamper: Stamper::new(&self.0),
             watermark: Watermark::MIN,
             watermarks: Vec::new(),
             next: next.typed::<T>()?,
         };
-        Ok(ErasedLink::new::<T>(Box::new(link)))
+        Ok(Place::of(&context).link::<T>(link))
     }
 }
 

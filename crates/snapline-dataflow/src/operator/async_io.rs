@@ -9,6 +9,7 @@ use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal, TimeSignal};
 use crate::operator::collector::Collector;
+use crate::operator::located;
 use crate::snapshot::{OperatorSnapshot, TaskSnapshot};
 use async_trait::async_trait;
 use pending::{Pending, Place, Released, Taken};
@@ -37,6 +38,7 @@ impl<F, T> Asynchronous<F, T> {
 #[async_trait]
 impl<T: Data, F: AsyncFunction<T> + Clone> OperatorFactory for Asynchronous<F, T> {
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+        let place = located::Place::of(&context);
         let AsyncIo {
             order,
             capacity,
@@ -55,7 +57,7 @@ impl<T: Data, F: AsyncFunction<T> + Clone> OperatorFactory for Asynchronous<F, T
             emitted: Batch::with_capacity(context.batch_records),
             next: next.typed::<F::Output>()?,
         };
-        Ok(ErasedLink::new::<T>(Box::new(link)))
+        Ok(place.link::<T>(link))
     }
 }
 

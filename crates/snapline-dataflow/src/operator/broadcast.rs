@@ -5,6 +5,7 @@ use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Signal};
 use crate::operator::collector::Collector;
 use crate::operator::function::{Function, FunctionLink};
+use crate::operator::located::Place;
 use crate::outlets::SideOutputs;
 use crate::process::{BroadcastContext, BroadcastProcessFunction, RecordSide};
 use crate::stream::connected::Either;
@@ -29,11 +30,12 @@ where
     P: BroadcastProcessFunction<A, B> + Clone + Sync,
 {
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+        let place = Place::of(&context);
         let link: BroadcastLink<A, B, P> = BroadcastLink {
             records: self.0.open(context, next)?,
             batch: Batch::new(),
         };
-        Ok(ErasedLink::new::<Either<A, B>>(Box::new(link)))
+        Ok(place.link::<Either<A, B>>(link))
     }
 
     fn side_outputs(&self) -> SideOutputs {
@@ -50,9 +52,11 @@ struct BroadcastLink<A: Data, B: Data, P: BroadcastProcessFunction<A, B>> {
 impl<A: Data, B: Data, P: BroadcastProcessFunction<A, B>> BroadcastLink<A, B, P> {
     fn on_broadcast(&mut self, batch: Batch<B>) -> Result<()> {
         let link = &mut self.records;
+        link.taken.begin();
         let mut out = Collector::with_sides(&mut link.emitted, &mut link.next, link.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for record in batch.records {
+            link.taken.next();
             let timestamp = timestamps.next().copied();
             out.at(timestamp);
             let mut context = BroadcastContext {
@@ -90,6 +94,10 @@ impl<A: Data, B: Data, P: BroadcastProcessFunction<A, B>> Link<Either<A, B>> for
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.records.poll_advance(cx)
+    }
+
+    fn taken(&self) -> Option<usize> {
+        self.records.taken()
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
+use crate::operator::located::{Place, Taken};
 use async_trait::async_trait;
 use snapline_core::{Batch, Data, Result};
 use std::marker::PhantomData;
@@ -24,17 +25,19 @@ impl<F, T> Filter<F, T> {
 
 #[async_trait]
 impl<T: Data, F: FnMut(&T) -> bool + Clone + Send + Sync + 'static> OperatorFactory for Filter<F, T> {
-    async fn link(&self, _context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+    async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
         let link = FilterLink {
             predicate: self.predicate.clone(),
+            taken: Taken::default(),
             next: next.typed::<T>()?,
         };
-        Ok(ErasedLink::new::<T>(Box::new(link)))
+        Ok(Place::of(&context).link::<T>(link))
     }
 }
 
 struct FilterLink<F, T> {
     predicate: F,
+    taken: Taken,
     next: Next<T>,
 }
 
@@ -44,7 +47,9 @@ impl<T: Data, F: FnMut(&T) -> bool + Send> FilterLink<F, T> {
         let Some(timestamps) = &mut batch.timestamps else {
             return;
         };
-        let keep: Vec<bool> = batch.records.iter().map(&mut self.predicate).collect();
+        let (predicate, taken) = (&mut self.predicate, &mut self.taken);
+        let records = batch.records.iter().inspect(|_| taken.next());
+        let keep: Vec<bool> = records.map(predicate).collect();
         let mut verdicts = keep.iter();
         batch.records.retain(|_| verdicts.next().is_none_or(|keep| *keep));
         let mut verdicts = keep.iter();
@@ -55,8 +60,15 @@ impl<T: Data, F: FnMut(&T) -> bool + Send> FilterLink<F, T> {
 impl<T: Data, F: FnMut(&T) -> bool + Send> Link<T> for FilterLink<F, T> {
     fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
         batch.hashes = None;
+        self.taken.begin();
         match batch.timestamps {
-            None => batch.records.retain(&mut self.predicate),
+            None => {
+                let (predicate, taken) = (&mut self.predicate, &mut self.taken);
+                batch.records.retain(|record| {
+                    taken.next();
+                    predicate(record)
+                });
+            }
             Some(_) => self.retain_with_timestamps(batch),
         }
         if batch.is_empty() {
@@ -75,5 +87,9 @@ impl<T: Data, F: FnMut(&T) -> bool + Send> Link<T> for FilterLink<F, T> {
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.next.poll_advance(cx)
+    }
+
+    fn taken(&self) -> Option<usize> {
+        self.taken.newest()
     }
 }

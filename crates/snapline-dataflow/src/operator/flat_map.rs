@@ -4,6 +4,7 @@ use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Signal};
 use crate::operator::collector::Collector;
+use crate::operator::located::{Place, Taken};
 use crate::outlets::{Outlets, SideOutputs};
 use async_trait::async_trait;
 use snapline_core::{Batch, Data, Result};
@@ -32,13 +33,15 @@ where
     F: FnMut(T, &mut Collector<'_, U>) + Clone + Send + Sync + 'static,
 {
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+        let place = Place::of(&context);
         let link = FlatMapLink {
             function: self.function.clone(),
+            taken: Taken::default(),
             emitted: Batch::with_capacity(context.batch_records),
             limit: context.batch_records,
             next: next.outlets::<U>()?,
         };
-        Ok(ErasedLink::new::<T>(Box::new(link)))
+        Ok(place.link::<T>(link))
     }
 
     fn side_outputs(&self) -> SideOutputs {
@@ -48,6 +51,7 @@ where
 
 struct FlatMapLink<F, U> {
     function: F,
+    taken: Taken,
     emitted: Batch<U>,
     limit: usize,
     next: Outlets<U>,
@@ -60,9 +64,11 @@ where
     F: FnMut(T, &mut Collector<'_, U>) + Send,
 {
     fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
+        self.taken.begin();
         let mut collector = Collector::with_sides(&mut self.emitted, &mut self.next, self.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for record in batch.records.drain(..) {
+            self.taken.next();
             collector.at(timestamps.next().copied());
             (self.function)(record, &mut collector);
         }
@@ -81,5 +87,9 @@ where
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.next.poll_advance(cx)
+    }
+
+    fn taken(&self) -> Option<usize> {
+        self.taken.newest()
     }
 }

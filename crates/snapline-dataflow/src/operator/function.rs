@@ -4,6 +4,7 @@ use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Signal};
 use crate::operator::collector::Collector;
+use crate::operator::located::{Place, Taken};
 use crate::outlets::{Outlets, SideOutputs};
 use crate::process::{BroadcastSide, ProcessFunction, RecordContext, RuntimeContext, SnapshotContext};
 use crate::snapshot::{OperatorSnapshot, TaskSnapshot};
@@ -42,7 +43,8 @@ impl<P, T> Function<P, T> {
 #[async_trait]
 impl<T: Data, P: ProcessFunction<T> + Clone + Sync> OperatorFactory for Function<P, T> {
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
-        Ok(ErasedLink::new::<T>(Box::new(self.open(context, next)?)))
+        let place = Place::of(&context);
+        Ok(place.link::<T>(self.open(context, next)?))
     }
 
     fn side_outputs(&self) -> SideOutputs {
@@ -62,6 +64,7 @@ impl<T: Data, P: ProcessFunction<T> + Clone + Sync> Function<P, T> {
         let (lists, broadcast) = runtime.into_operator_state(self.broadcast)?;
         Ok(FunctionLink {
             function,
+            taken: Taken::default(),
             operator: context.operator,
             lists,
             broadcast,
@@ -78,6 +81,7 @@ impl<T: Data, P: ProcessFunction<T> + Clone + Sync> Function<P, T> {
 /// A function with its operator state, in front of the rest of its chain.
 pub(super) struct FunctionLink<T: Data, P: ProcessFunction<T>> {
     pub(super) function: P,
+    pub(super) taken: Taken,
     operator: OperatorUid,
     pub(super) lists: OperatorLists,
     pub(super) broadcast: BroadcastMaps,
@@ -121,9 +125,11 @@ impl<T: Data, P: ProcessFunction<T>> FunctionLink<T, P> {
 
 impl<T: Data, P: ProcessFunction<T>> Link<T> for FunctionLink<T, P> {
     fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
+        self.taken.begin();
         let mut out = Collector::with_sides(&mut self.emitted, &mut self.next, self.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for record in batch.records.drain(..) {
+            self.taken.next();
             let timestamp = timestamps.next().copied();
             out.at(timestamp);
             let mut context = RecordContext {
@@ -156,5 +162,9 @@ impl<T: Data, P: ProcessFunction<T>> Link<T> for FunctionLink<T, P> {
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.next.poll_advance(cx)
+    }
+
+    fn taken(&self) -> Option<usize> {
+        self.taken.newest()
     }
 }

@@ -3,6 +3,7 @@
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
+use crate::operator::located::Place;
 use async_trait::async_trait;
 use snapline_core::{Batch, Data, Key, Keyed, Result, StableHasher};
 use std::marker::PhantomData;
@@ -24,7 +25,7 @@ impl<F, K, T> KeyBy<F, K, T> {
 
 #[async_trait]
 impl<K: Key, T: Data, F: FnMut(&T) -> K + Clone + Send + Sync + 'static> OperatorFactory for KeyBy<F, K, T> {
-    async fn link(&self, _context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+    async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
         let keyed = Batch {
             hashes: Some(Vec::new()),
             ..Batch::new()
@@ -33,9 +34,10 @@ impl<K: Key, T: Data, F: FnMut(&T) -> K + Clone + Send + Sync + 'static> Operato
             selector: self.selector.clone(),
             hasher: StableHasher::new(),
             keyed,
+            has_keys: false,
             next: next.typed()?,
         };
-        Ok(ErasedLink::new::<T>(Box::new(link)))
+        Ok(Place::of(&context).link::<T>(link))
     }
 }
 
@@ -43,17 +45,21 @@ struct KeyByLink<F, K, T> {
     selector: F,
     hasher: StableHasher,
     keyed: Batch<Keyed<K, T>>,
+    /// Whether the records of the newest batch all have their keys.
+    has_keys: bool,
     next: Next<Keyed<K, T>>,
 }
 
 impl<K: Key, T: Data, F: FnMut(&T) -> K + Send> Link<T> for KeyByLink<F, K, T> {
     fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
+        self.has_keys = false;
         let hashes = self.keyed.hashes.get_or_insert_default();
         let keyed = batch.records.drain(..).map(|record| {
             let key = (self.selector)(&record);
             Keyed { key, record }
         });
         self.keyed.records.extend(keyed);
+        self.has_keys = true;
         let keys = self.keyed.records.iter().map(|keyed| &keyed.key);
         self.hasher.hash_each(keys, hashes)?;
         self.keyed.timestamps = batch.timestamps.take();
@@ -71,5 +77,9 @@ impl<K: Key, T: Data, F: FnMut(&T) -> K + Send> Link<T> for KeyByLink<F, K, T> {
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.next.poll_advance(cx)
+    }
+
+    fn taken(&self) -> Option<usize> {
+        (!self.has_keys).then_some(self.keyed.len() + 1)
     }
 }

@@ -5,6 +5,7 @@ use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Signal};
 use crate::operator::broadcast::take_sides;
 use crate::operator::collector::Collector;
+use crate::operator::located::Place;
 use crate::operator::process::{Process, ProcessLink};
 use crate::outlets::SideOutputs;
 use crate::process::{
@@ -44,11 +45,12 @@ where
             KeyedProcessFunction::<K, A>::open(&mut function, context).map(|()| function)
         };
         let process = Process::<_, K, A>::with_broadcast_side(open);
+        let place = Place::of(&context);
         let link: KeyedBroadcastLink<K, A, B, P> = KeyedBroadcastLink {
             records: process.open(context, next).await?,
             batch: Batch::new(),
         };
-        Ok(ErasedLink::new::<Either<Keyed<K, A>, B>>(Box::new(link)))
+        Ok(place.link::<Either<Keyed<K, A>, B>>(link))
     }
 
     fn side_outputs(&self) -> SideOutputs {
@@ -78,10 +80,12 @@ where
     /// Timers that are due come first, as before any other record.
     fn on_broadcast(&mut self, batch: Batch<B>) -> Result<()> {
         let link = &mut self.records;
+        link.taken.begin();
         link.catch_up()?;
         let mut out = Collector::with_sides(&mut link.emitted, &mut link.next, link.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for record in batch.records {
+            link.taken.next();
             let timestamp = timestamps.next().copied();
             out.at(timestamp);
             if let Some(clock) = &link.event_clock {
@@ -129,5 +133,9 @@ where
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.records.poll_advance(cx)
+    }
+
+    fn taken(&self) -> Option<usize> {
+        self.records.taken()
     }
 }

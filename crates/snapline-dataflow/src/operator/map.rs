@@ -3,6 +3,7 @@
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
+use crate::operator::located::Place;
 use async_trait::async_trait;
 use snapline_core::{Batch, Data, Result};
 use std::marker::PhantomData;
@@ -24,13 +25,13 @@ impl<F, T, U> Map<F, T, U> {
 
 #[async_trait]
 impl<T: Data, U: Data, F: FnMut(T) -> U + Clone + Send + Sync + 'static> OperatorFactory for Map<F, T, U> {
-    async fn link(&self, _context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+    async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
         let link = MapLink {
             function: self.function.clone(),
             mapped: Batch::new(),
             next: next.typed::<U>()?,
         };
-        Ok(ErasedLink::new::<T>(Box::new(link)))
+        Ok(Place::of(&context).link::<T>(link))
     }
 }
 
@@ -60,5 +61,9 @@ impl<T: Data, U: Data, F: FnMut(T) -> U + Send> Link<T> for MapLink<F, U> {
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.next.poll_advance(cx)
+    }
+
+    fn taken(&self) -> Option<usize> {
+        Some(self.mapped.len() + 1)
     }
 }

@@ -7,6 +7,7 @@ use crate::link::{Link, Signal};
 use crate::operator::collector::Collector;
 use crate::operator::event_time::EventTime;
 use crate::operator::keyed_state::{KeyedState, no_hashes};
+use crate::operator::located::{Place, Taken};
 use crate::operator::timers::{KeyedTimers, Quantum};
 use crate::outlets::{Outlets, SideOutputs};
 use crate::process::{BroadcastSide, KeyedProcessFunction, ProcessContext, RuntimeContext, TimeDomain};
@@ -104,8 +105,8 @@ where
     M: Fn(&mut RuntimeContext) -> Result<P> + Send + Sync + 'static,
 {
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
-        let link = self.open(context, next).await?;
-        Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+        let place = Place::of(&context);
+        Ok(place.link::<Keyed<K, T>>(self.open(context, next).await?))
     }
 
     fn side_outputs(&self) -> SideOutputs {
@@ -141,6 +142,7 @@ where
         }
         Ok(ProcessLink {
             function,
+            taken: Taken::default(),
             broadcast,
             keyed,
             timers,
@@ -163,6 +165,7 @@ where
     T: Data,
 {
     pub(super) function: P,
+    pub(super) taken: Taken,
     pub(super) broadcast: BroadcastMaps,
     pub(super) keyed: KeyedState,
     /// `None` when the function takes none.
@@ -264,11 +267,13 @@ where
     P: KeyedProcessFunction<K, T>,
 {
     fn on_batch(&mut self, batch: &mut Batch<Keyed<K, T>>) -> Result<()> {
+        self.taken.begin();
         self.catch_up()?;
         let hashes = batch.hashes.as_deref().ok_or_else(no_hashes)?;
         let mut out = Collector::with_sides(&mut self.emitted, &mut self.next, self.limit);
         let mut timestamps = batch.timestamps.iter().flatten();
         for (Keyed { key, record }, hash) in batch.records.drain(..).zip(hashes) {
+            self.taken.next();
             let timestamp = timestamps.next().copied();
             out.at(timestamp);
             if let Some(clock) = &self.event_clock {
@@ -330,6 +335,10 @@ where
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.keyed.poll_advance(cx, &mut self.next)
+    }
+
+    fn taken(&self) -> Option<usize> {
+        self.taken.newest()
     }
 }
 

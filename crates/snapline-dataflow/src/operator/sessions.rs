@@ -12,6 +12,7 @@ use crate::link::{Link, Signal};
 use crate::operator::collector::Collector;
 use crate::operator::event_time::EventTime;
 use crate::operator::keyed_state::{KeyedState, no_hashes};
+use crate::operator::located::Place;
 use crate::operator::sliced::Ends;
 use crate::operator::timers::Quantum;
 use crate::operator::window::{no_timestamp, side_outputs};
@@ -51,6 +52,7 @@ where
     F: WindowFunction<K, A::Window, C::Output, U>,
 {
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+        let place = Place::of(&context);
         let mut tables: Vec<TableSpec> = Vec::new();
         let state = ValueState::register("sessions", &mut tables, context.max_parallelism);
         let mut link = SessionsLink {
@@ -72,7 +74,7 @@ where
             next: next.outlets::<U>()?,
         };
         link.find_ends()?;
-        Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+        Ok(place.link::<Keyed<K, T>>(link))
     }
 
     fn side_outputs(&self) -> SideOutputs {

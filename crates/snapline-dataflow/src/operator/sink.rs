@@ -3,6 +3,7 @@
 use crate::context::OperatorContext;
 use crate::factory::{ErasedCommitter, ErasedLink, SinkFactory};
 use crate::link::{Link, Signal};
+use crate::operator::located::Place;
 use crate::snapshot::OperatorSnapshot;
 use async_trait::async_trait;
 use futures::future::{BoxFuture, Shared, try_join_all};
@@ -36,7 +37,8 @@ impl<S, T> SinkOf<S, T> {
 
 impl<T: Data, S: Sink<T>> SinkFactory for SinkOf<S, T> {
     fn link(&self, context: OperatorContext) -> Result<ErasedLink> {
-        Ok(ErasedLink::new::<T>(Box::new(SinkLink {
+        let place = Place::of(&context);
+        Ok(place.link::<T>(SinkLink {
             sink: self.sink.clone(),
             context: WriterContext {
                 job: context.job,
@@ -48,7 +50,7 @@ impl<T: Data, S: Sink<T>> SinkFactory for SinkOf<S, T> {
             writer: None,
             unconfirmed: VecDeque::new(),
             failure: Arc::default(),
-        })))
+        }))
     }
 
     fn recovery_scope(&self) -> RecoveryScope {
@@ -88,10 +90,9 @@ type PreCommit = Shared<BoxFuture<'static, Result<Vec<Committable>>>>;
 impl<T: Data, S: Sink<T>> SinkLink<S, T> {
     fn writer(&mut self) -> Result<&mut dyn SinkWriter<T, S::Committable>> {
         let opened = match self.writer.take() {
-            Some(writer) => Ok(writer),
-            None => self.sink.writer(self.context.clone()),
+            Some(writer) => writer,
+            None => self.sink.writer(self.context.clone())?,
         };
-        let opened = opened.map_err(|error| error.with("operator", &self.context.operator))?;
         Ok(&mut **self.writer.insert(opened))
     }
 

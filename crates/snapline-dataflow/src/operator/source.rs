@@ -7,6 +7,7 @@ use crate::context::{OperatorContext, TaskCounters};
 use crate::factory::{ErasedLink, SourceFactory};
 use crate::head::SourceHead;
 use crate::link::{Next, Signal};
+use crate::operator::located::{Place, caught};
 use crate::snapshot::OperatorSnapshot;
 use crate::time::strategy::WatermarkStrategy;
 use async_trait::async_trait;
@@ -62,6 +63,7 @@ impl<S: Source> SourceFactory for SourceOf<S> {
     }
 
     fn head(&self, context: OperatorContext, next: ErasedLink) -> Result<Box<dyn SourceHead>> {
+        let place = Place::of(&context);
         let splits: Vec<S::Split> = context.restored.operator.items(SPLITS)?;
         let times = self.times.clone();
         let times = times.map(|strategy| SplitTimes::new(strategy, splits.len()).aligned(&context));
@@ -73,6 +75,7 @@ impl<S: Source> SourceFactory for SourceOf<S> {
         reader.add_splits(splits);
         Ok(Box::new(ReaderHead {
             operator: context.operator,
+            place,
             reader,
             times,
             counters: context.counters,
@@ -104,6 +107,7 @@ fn splits_state<S: SourceSplit>(splits: Vec<S>) -> Result<OperatorState> {
 
 struct ReaderHead<T, S> {
     operator: OperatorUid,
+    place: Place,
     reader: Box<dyn SourceReader<T, S>>,
     times: Option<SplitTimes<T>>,
     counters: Arc<TaskCounters>,
@@ -144,14 +148,16 @@ impl<T: Data, S: SourceSplit> SourceHead for ReaderHead<T, S> {
         if let Some(times) = &mut self.times {
             ready!(times.poll_caught_up(cx));
         }
-        let status = match self.reader.poll_batch(cx, &mut self.batch, self.limit) {
+        let read = caught(|| self.reader.poll_batch(cx, &mut self.batch, self.limit));
+        let status = match read.unwrap_or_else(|panic| Poll::Ready(Err(panic))) {
             Poll::Ready(Ok(status)) => status,
-            other => return other,
+            other => return other.map_err(|error| self.place.name(error)),
         };
         let records = self.batch.len();
         self.count(records);
         if records > 0 {
-            self.send()?;
+            let sent = caught(|| self.send()).flatten();
+            sent.map_err(|error| self.place.name(error))?;
             self.batch.clear();
         }
         Poll::Ready(Ok(status))

@@ -11,6 +11,7 @@ use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Signal};
 use crate::operator::event_time::EventTime;
 use crate::operator::keyed_state::{KeyedState, no_hashes};
+use crate::operator::located::{Place, Taken};
 use crate::outlets::{Outlets, SideOutputs};
 use crate::output_tag::OutputTag;
 use crate::process::TimeDomain;
@@ -67,6 +68,7 @@ where
     F: WindowFunction<K, A::Window, C::Output, U>,
 {
     async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+        let place = Place::of(&context);
         let (mut tables, max): (Vec<TableSpec>, _) = (Vec::new(), context.max_parallelism);
         let panes = NamespacedState::register("windows", &mut tables, max);
         let mut event_timers = TimerState::register("event-timers", &mut tables, max);
@@ -78,6 +80,7 @@ where
         let link = WindowLink::<A, G, C, F, K, T, U> {
             windowing: self.windowing.clone(),
             keyed,
+            taken: Taken::default(),
             panes,
             event_timers,
             processing_timers,
@@ -91,7 +94,7 @@ where
             emitted: Batch::new(),
             next: next.outlets::<U>()?,
         };
-        Ok(ErasedLink::new::<Keyed<K, T>>(Box::new(link)))
+        Ok(place.link::<Keyed<K, T>>(link))
     }
 
     fn side_outputs(&self) -> SideOutputs {
@@ -124,6 +127,7 @@ where
 {
     windowing: Windowing<A, G, C, F, T>,
     keyed: KeyedState,
+    taken: Taken,
     panes: NamespacedState<K, A::Window, Pane<C::Stored, G::State>>,
     event_timers: TimerState<K, A::Window>,
     processing_timers: TimerState<K, A::Window>,
@@ -184,10 +188,12 @@ where
     F: WindowFunction<K, A::Window, C::Output, U>,
 {
     fn on_batch(&mut self, batch: &mut Batch<Keyed<K, T>>) -> Result<()> {
+        self.taken.begin();
         let hashes = batch.hashes.as_deref().ok_or_else(no_hashes)?;
         self.moment.processing_time = self.clock.now();
         let mut timestamps = batch.timestamps.iter().flatten();
         for (Keyed { key, record }, hash) in batch.records.drain(..).zip(hashes) {
+            self.taken.next();
             self.on_element(*hash, &key, record, timestamps.next().copied())?;
         }
         batch.clear();
@@ -244,5 +250,9 @@ where
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.keyed.backend().poll_advance(cx))?;
         self.next.poll_advance(cx)
+    }
+
+    fn taken(&self) -> Option<usize> {
+        self.taken.newest()
     }
 }

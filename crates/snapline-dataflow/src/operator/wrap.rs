@@ -3,6 +3,7 @@
 use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
+use crate::operator::located::Place;
 use async_trait::async_trait;
 use snapline_core::{Batch, Data, Result};
 use std::task::{Context, Poll};
@@ -11,13 +12,13 @@ pub(crate) struct Wrap<T, U>(pub(crate) fn(T) -> U);
 
 #[async_trait]
 impl<T: Data, U: Data> OperatorFactory for Wrap<T, U> {
-    async fn link(&self, _context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
+    async fn link(&self, context: OperatorContext, next: ErasedLink) -> Result<ErasedLink> {
         let link = WrapLink {
             wrap: self.0,
             wrapped: Batch::new(),
             next: next.typed::<U>()?,
         };
-        Ok(ErasedLink::new::<T>(Box::new(link)))
+        Ok(Place::of(&context).link::<T>(link))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Next, Signal};
 use crate::operator::located::Place;
 use async_trait::async_trait;
-use snapline_core::{Batch, Data, Key, Keyed, Result, StableHasher};
+use snapline_core::{Batch, Data, Error, Key, Keyed, Result, StableHasher};
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
@@ -50,6 +50,29 @@ struct KeyByLink<F, K, T> {
     next: Next<Keyed<K, T>>,
 }
 
+impl<F, K: Key, T> KeyByLink<F, K, T> {
+    /// Tries whether a key is what it should be: one of each batch, for that costs little. A type whose keys are not equal to
+    /// themselves would fill its state with entries that nobody finds again.
+    fn try_one_key(&mut self) -> Result<()> {
+        let hashes = self.keyed.hashes.iter().flatten();
+        let Some((Keyed { key, .. }, hash)) = self.keyed.records.iter().zip(hashes).next() else {
+            return Ok(());
+        };
+        if key.clone() != *key {
+            return Err(Error::invalid(
+                "a key is not equal to its copy; its `Eq` must say that it is, as a number that is none would not",
+            ));
+        }
+        if self.hasher.hash(&key.clone())? != *hash {
+            return Err(Error::invalid(
+                "a key is not encoded as its copy is; its `Serialize` must write the same each time, and what is in a set or \
+                 a map in a fixed order",
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl<K: Key, T: Data, F: FnMut(&T) -> K + Send> Link<T> for KeyByLink<F, K, T> {
     fn on_batch(&mut self, batch: &mut Batch<T>) -> Result<()> {
         self.has_keys = false;
@@ -62,6 +85,7 @@ impl<K: Key, T: Data, F: FnMut(&T) -> K + Send> Link<T> for KeyByLink<F, K, T> {
         self.has_keys = true;
         let keys = self.keyed.records.iter().map(|keyed| &keyed.key);
         self.hasher.hash_each(keys, hashes)?;
+        self.try_one_key()?;
         self.keyed.timestamps = batch.timestamps.take();
         batch.clear();
         self.next.on_batch(&mut self.keyed)

@@ -64,7 +64,7 @@ impl<T: Data> Located<T> {
             return error;
         }
         let error = self.place.name(error);
-        match self.link.taken() {
+        match self.link.taken().or((records == 1).then_some(1)) {
             Some(taken) => error.with("record", self.before + taken as u64),
             None => error.with(
                 "records",

@@ -2,6 +2,7 @@
 
 use crate::support::{environment, panic_at, run, wait_for};
 use futures::executor::block_on;
+use snapline::ErrorKind;
 use snapline::core::{AlignmentSettings, CheckpointMode};
 use snapline::dataflow::{JobStatus, SavepointRequest};
 use snapline::prelude::*;
@@ -338,5 +339,37 @@ fn a_loop_stops_with_a_savepoint_and_goes_on_at_another_parallelism() {
             assert_eq!(status.state, JobState::Suspended, "{status:?}");
         }
         assert_counted_down(&results.take(), NUMBERS);
+    }
+}
+
+/// Each number goes round for ever.
+fn no_exit(env: &StreamExecutionEnvironment) {
+    let seen = env
+        .from_source(SequenceSource::new(0..1000), "numbers")
+        .iterate(|numbers| {
+            let numbers = numbers.uid("head").map(|number| number);
+            (numbers.rebalance(), numbers.filter(|_| false))
+        });
+    seen.sink_to(DiscardSink).uid("results");
+}
+
+#[test]
+fn a_loop_without_an_exit_takes_checkpoints_and_can_be_stopped_in_either_way() {
+    for parallelism in [1, 2] {
+        let storage = MemoryCheckpointStorage::new();
+        let env = environment(parallelism, storage.clone());
+        no_exit(&env);
+        let handle = block_on(env.execute_async("test")).unwrap();
+        wait_for(&handle, |status| status.checkpoints.completed >= 3);
+        block_on(handle.savepoint(SavepointRequest::new("savepoints/1").suspend())).unwrap();
+        block_on(handle.wait()).unwrap();
+
+        let env = environment(3 - parallelism, storage);
+        no_exit(&env);
+        let handle = block_on(env.execute_async("test")).unwrap();
+        wait_for(&handle, |status| status.checkpoints.completed >= 3);
+        handle.cancel();
+        let error = block_on(handle.wait()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
     }
 }

@@ -7,6 +7,7 @@ use crate::snapshot::TaskSnapshot;
 use serde::{Deserialize, Serialize};
 use snapline_core::{BarrierAlignment, KeyGroupRange, MaxParallelism, Result, Watermark};
 use snapline_state::OperatorState;
+use std::task::{Context, Poll, ready};
 
 /// How far event time has come, and what waits behind that which it has brought about.
 ///
@@ -140,6 +141,31 @@ impl EventTime {
         let mut held = self.held.drain(..);
         held.try_for_each(|held| next.on_signal(&mut held.into()))
     }
+}
+
+/// Ready when nothing waits to go on and what is behind has room: for an operator that does some of what a watermark brings about
+/// in each `step`, so that it comes before any later record and other work of the task gets its turn in between.
+///
+/// # Errors
+/// Those of the operator and those behind.
+pub(super) fn poll_caught_up<L>(
+    link: &mut L,
+    cx: &mut Context<'_>,
+    event_time: fn(&L) -> &EventTime,
+    step: fn(&mut L) -> Result<()>,
+    poll_next: fn(&mut L, &mut Context<'_>) -> Poll<Result<()>>,
+) -> Poll<Result<()>> {
+    ready!(poll_next(link, cx))?;
+    if !event_time(link).is_held() {
+        return Poll::Ready(Ok(()));
+    }
+    step(link)?;
+    if event_time(link).is_held() {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    // What has come out may have filled what is behind.
+    poll_next(link, cx)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::context::OperatorContext;
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Signal};
 use crate::operator::collector::Collector;
-use crate::operator::event_time::EventTime;
+use crate::operator::event_time::{EventTime, poll_caught_up};
 use crate::operator::keyed_state::{KeyedState, no_hashes};
 use crate::operator::located::{Place, Taken};
 use crate::operator::timers::{KeyedTimers, Quantum};
@@ -17,7 +17,7 @@ use snapline_core::{Batch, Clock, Data, Key, Keyed, Result, Timestamp, Watermark
 use snapline_state::EventClock;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// Makes a function for each subtask and opens it.
 pub(crate) struct Process<M, K, T> {
@@ -205,10 +205,15 @@ impl<K: Key, T: Data, P: KeyedProcessFunction<K, T>> ProcessLink<K, T, P> {
     /// Fires all timers of event time that are due, however many there are.
     pub(super) fn catch_up(&mut self) -> Result<()> {
         while self.event_time.is_held() {
-            self.fire(TimeDomain::EventTime, self.event_time.watermark().0)?;
-            self.pass_on_if_done()?;
+            self.step()?;
         }
         Ok(())
+    }
+
+    /// Fires some of them.
+    fn step(&mut self) -> Result<()> {
+        self.fire(TimeDomain::EventTime, self.event_time.watermark().0)?;
+        self.pass_on_if_done()
     }
 
     /// Some of the timers of processing time that are due fire, and the task is told of the next. Some of what has
@@ -317,20 +322,14 @@ where
         self.next.on_signal(signal)
     }
 
-    /// Timers of event time fire here, a few in each call, so that they come before any later record and other
-    /// work of the task gets its turn in between.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        ready!(self.next.poll_ready(cx))?;
-        if !self.event_time.is_held() {
-            return Poll::Ready(Ok(()));
-        }
-        self.fire(TimeDomain::EventTime, self.event_time.watermark().0)?;
-        self.pass_on_if_done()?;
-        if self.event_time.is_held() {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        self.next.poll_ready(cx)
+        poll_caught_up(
+            self,
+            cx,
+            |link| &link.event_time,
+            Self::step,
+            |link, cx| link.next.poll_ready(cx),
+        )
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {

@@ -9,7 +9,7 @@ mod element;
 use crate::context::{OperatorContext, TaskCounters};
 use crate::factory::{ErasedLink, OperatorFactory};
 use crate::link::{Link, Signal};
-use crate::operator::event_time::EventTime;
+use crate::operator::event_time::{EventTime, poll_caught_up};
 use crate::operator::keyed_state::{KeyedState, no_hashes};
 use crate::operator::located::{Place, Taken};
 use crate::outlets::{Outlets, SideOutputs};
@@ -234,17 +234,13 @@ where
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        ready!(self.next.poll_ready(cx))?;
-        if !self.event_time.is_held() {
-            return Poll::Ready(Ok(()));
-        }
-        self.catch_up()?;
-        if self.event_time.is_held() {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        // What has fired may have filled what is behind.
-        self.next.poll_ready(cx)
+        poll_caught_up(
+            self,
+            cx,
+            |link| &link.event_time,
+            Self::catch_up,
+            |link, cx| link.next.poll_ready(cx),
+        )
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {

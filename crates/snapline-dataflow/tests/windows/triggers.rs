@@ -67,7 +67,8 @@ fn a_delta_trigger_compares_with_the_record_that_made_it_fire() {
     check(MORE_THAN_TEN, "A:0 A:10 | A:11 A:16 A:22", expected);
 }
 
-/// Does what the value of a record says: 1 fires, 2 purges, 3 does both, anything else waits. Timers at 100 fire.
+/// Does what the value of a record says: 1 fires, 2 purges, 3 does both, 8 waits for the clock to be at 50, anything else waits.
+/// Timers at 100 fire.
 #[derive(Clone)]
 struct Told;
 
@@ -87,6 +88,9 @@ impl<W: Window> Trigger<Record, W> for Told {
         if *value == 9 {
             context.delete_event_time_timer(Timestamp(100));
         }
+        if *value == 8 {
+            context.add_processing_time_timer(Timestamp(50));
+        }
         match value {
             1 => TriggerResult::Fire,
             2 => TriggerResult::Purge,
@@ -101,6 +105,22 @@ impl<W: Window> Trigger<Record, W> for Told {
             TriggerResult::FireAndPurge
         } else {
             TriggerResult::Purge
+        }
+    }
+
+    /// Fires, purges or does both by how many records have come.
+    fn on_processing_time(
+        &self,
+        _: Timestamp,
+        _: &W,
+        seen: &mut u64,
+        _: &mut TriggerContext,
+    ) -> TriggerResult {
+        match seen {
+            1 => TriggerResult::Fire,
+            2 => TriggerResult::Purge,
+            3 => TriggerResult::FireAndPurge,
+            _ => TriggerResult::Continue,
         }
     }
 }
@@ -124,6 +144,22 @@ fn a_trigger_fires_and_purges_independently_and_keeps_its_state_when_contents_go
     check(AS_TOLD, "A:5@0 W99 W100 W999", "");
     check(AS_TOLD, "A:5@0 A:2@0 A:7@0 W99 | W100 W999", "W100: (A,7)@999");
     check(AS_TOLD, "A:5@0 A:9@0 W100 W998 W999", "W999: (A,14)@999");
+    check(
+        AS_TOLD,
+        "A:8@0 T49 T50 | A:1@0",
+        "T50: (A,8)@999; A:1@0: (A,9)@999",
+    );
+    check(AS_TOLD, "A:8@0 A:5@0 T50 A:1@0", "A:1@0: (A,1)@999");
+    check(
+        AS_TOLD,
+        "A:8@0 A:5@0 | A:5@0 T50 A:1@0",
+        "T50: (A,18)@999; A:1@0: (A,1)@999",
+    );
+    check(
+        AS_TOLD,
+        "A:8@0 A:5@0 A:5@0 A:5@0 T50 T60 A:1@0",
+        "A:1@0: (A,24)@999",
+    );
 }
 
 const EACH_IN_TWO: Describe = |records, late| {

@@ -74,3 +74,39 @@ impl<T, W: Window> Trigger<T, W> for NeverTrigger {
         TriggerResult::Continue
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::TimeWindow;
+    use snapline_core::Watermark;
+
+    fn window() -> TimeWindow {
+        TimeWindow::new(Timestamp(0), Timestamp(2))
+    }
+
+    #[test]
+    fn a_window_that_event_time_has_passed_fires_at_once_and_leaves_nothing_to_wait_for() {
+        for (watermark, fires) in [(0, false), (1, true), (2, true)] {
+            let mut context = TriggerContext::at(Watermark(Timestamp(watermark)));
+            let result = EventTimeTrigger.on_element(&(), &window(), &mut (), &mut context);
+            assert_eq!(result == TriggerResult::Fire, fires, "{watermark}");
+            assert_eq!(context.timers.is_empty(), fires, "{watermark}");
+        }
+    }
+
+    #[test]
+    fn windows_that_merge_behind_event_time_wait_for_nothing() {
+        for (watermark, is_passed) in [(0, false), (1, true), (2, true)] {
+            let mut context = TriggerContext::at(Watermark(Timestamp(watermark)));
+            Trigger::<(), TimeWindow>::on_merge(
+                &EventTimeTrigger,
+                &window(),
+                &mut (),
+                vec![(), ()],
+                &mut context,
+            );
+            assert_eq!(context.timers.is_empty(), is_passed, "{watermark}");
+        }
+    }
+}

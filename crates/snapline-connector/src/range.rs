@@ -101,12 +101,13 @@ fn changed(then: Range, now: Range) -> Error {
     .with("records now", count(now))
 }
 
-/// Turns the numbers of its splits into records, the lowest split first.
+/// Turns the numbers of its splits into records, the lowest split that is not paused first.
 pub(crate) struct RangeReader<F> {
     record: F,
     /// What is left, each split with its position among all that were added.
     splits: VecDeque<(usize, RangeSplit)>,
     added: usize,
+    paused: Vec<usize>,
     current: Option<usize>,
     finished: Vec<usize>,
     progress: ReaderProgress,
@@ -122,6 +123,7 @@ impl<F> RangeReader<F> {
             record,
             splits: VecDeque::new(),
             added: 0,
+            paused: Vec::new(),
             current: None,
             finished: Vec::new(),
             progress,
@@ -146,9 +148,15 @@ impl<T, F: Fn(u64) -> T + Send> SourceReader<T, RangeSplit> for RangeReader<F> {
         batch: &mut Batch<T>,
         limit: usize,
     ) -> Poll<Result<ReaderStatus>> {
-        let Some((position, split)) = self.splits.front_mut() else {
+        if self.splits.is_empty() {
             return Poll::Ready(Ok(ReaderStatus::EndOfData));
+        }
+        let paused = &self.paused;
+        let may_read = |(position, _): &(usize, RangeSplit)| !paused.contains(position);
+        let Some(index) = self.splits.iter().position(may_read) else {
+            return Poll::Pending;
         };
+        let (position, split) = &mut self.splits[index];
         self.current = Some(*position);
         let count = split.left.min(limit as u64);
         append(&mut batch.records, &self.record, split.next, count, split.step);
@@ -157,7 +165,7 @@ impl<T, F: Fn(u64) -> T + Send> SourceReader<T, RangeSplit> for RangeReader<F> {
         self.progress.done += count;
         if split.left == 0 {
             self.finished.extend(self.current);
-            self.splits.pop_front();
+            self.splits.remove(index);
         }
         Poll::Ready(Ok(ReaderStatus::More))
     }
@@ -172,6 +180,14 @@ impl<T, F: Fn(u64) -> T + Send> SourceReader<T, RangeSplit> for RangeReader<F> {
 
     fn take_finished(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.finished)
+    }
+
+    fn can_pause_splits(&self) -> bool {
+        true
+    }
+
+    fn pause_splits(&mut self, paused: &[usize]) {
+        self.paused = paused.to_vec();
     }
 
     fn progress(&self) -> ReaderProgress {

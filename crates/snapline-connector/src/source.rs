@@ -83,6 +83,8 @@ pub struct ReaderContext {
 /// * A reader without splits is at its end.
 /// * A reader that tells the [split](SourceReader::current_split) of a batch hands out records of one split at a
 ///   time, and names each split once that is [read to its end](SourceReader::take_finished).
+/// * A reader that [can pause splits](SourceReader::can_pause_splits) hands out no record of one that is paused, has it in
+///   its snapshots all the same, and goes on with the next record when it is not paused any more.
 pub trait SourceReader<T, S>: Send {
     /// Adds splits to those that are to be read.
     fn add_splits(&mut self, splits: Vec<S>);
@@ -126,6 +128,18 @@ pub trait SourceReader<T, S>: Send {
     /// event time no more.
     fn take_finished(&mut self) -> Vec<usize> {
         Vec::new()
+    }
+
+    /// Whether it can leave some of its splits aside and read the others meanwhile. One that cannot is made to wait as
+    /// a whole when a split is too far ahead of others in event time.
+    fn can_pause_splits(&self) -> bool {
+        false
+    }
+
+    /// From now on reads none of these splits, which are named by their positions as above, and all others. `Pending` when
+    /// there are no others: it will be told when to go on.
+    fn pause_splits(&mut self, paused: &[usize]) {
+        let _ = paused;
     }
 
     /// How far it is, if that can be said.

@@ -7,6 +7,7 @@ use crate::{CollectionSource, GeneratorSource, SequenceSource};
 use futures::executor::block_on;
 use snapline_core::{decode, encode_into};
 use std::fmt::Debug;
+use std::task::Waker;
 
 /// The records of all splits, one after the other, at this parallelism.
 fn all<S: Source>(source: &S, parallelism: u32) -> (usize, Vec<S::Item>) {
@@ -147,4 +148,33 @@ fn a_reader_tells_the_split_of_each_batch_and_which_are_read_to_their_end() {
     }
     let expected = [(0, Some(1), vec![]), (3, Some(1), vec![1]), (5, Some(0), vec![0])];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn a_reader_leaves_paused_splits_aside_and_goes_on_where_it_stopped() {
+    let source = SequenceSource::new(0..9);
+    let mut reader = source.reader(reader_context()).unwrap();
+    reader.add_splits(discover(&source, 3));
+    assert!(reader.can_pause_splits());
+    let mut told = Vec::new();
+    for (paused, count) in [(&[][..], 1), (&[0], 2), (&[0, 1], 1), (&[1, 2], 2), (&[], 3)] {
+        reader.pause_splits(paused);
+        told.push(read(reader.as_mut(), count));
+    }
+    assert_eq!(told, [vec![0], vec![3, 4], vec![6], vec![1, 2], vec![5, 7, 8]]);
+}
+
+#[test]
+fn a_reader_whose_splits_are_all_paused_waits_and_has_them_in_its_snapshot() {
+    let source = SequenceSource::new(0..6);
+    let mut reader = source.reader(reader_context()).unwrap();
+    reader.add_splits(discover(&source, 2));
+    read(reader.as_mut(), 2);
+    reader.pause_splits(&[0, 1]);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(reader.poll_batch(&mut cx, &mut Batch::new(), 10).is_pending());
+    let splits = reader.snapshot(CheckpointId(1)).unwrap();
+    let mut again = source.reader(reader_context()).unwrap();
+    again.add_splits(splits);
+    assert_eq!(read(again.as_mut(), 4), [2, 3, 4, 5]);
 }

@@ -146,7 +146,7 @@ impl<T: Data, S: SourceSplit> ReaderHead<T, S> {
 impl<T: Data, S: SourceSplit> SourceHead for ReaderHead<T, S> {
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReaderStatus>> {
         if let Some(times) = &mut self.times {
-            ready!(times.poll_caught_up(cx));
+            ready!(times.poll_caught_up(cx, &mut *self.reader));
         }
         let read = caught(|| self.reader.poll_batch(cx, &mut self.batch, self.limit));
         let status = match read.unwrap_or_else(|panic| Poll::Ready(Err(panic))) {

@@ -83,6 +83,13 @@ impl SplitWatermarks {
         active.map(|split| split.watermark).min()
     }
 
+    /// The splits that are not idle and have come further than this.
+    pub(crate) fn beyond(&self, limit: Watermark) -> impl Iterator<Item = usize> {
+        let is_beyond = move |split: &Split| !split.is_idle && split.watermark > limit;
+        let splits = self.splits.iter().filter(move |(_, split)| is_beyond(split));
+        splits.map(|(number, _)| *number)
+    }
+
     fn advance(&mut self) -> Option<Combined> {
         let least = self.least()?;
         if least <= self.combined {

@@ -99,6 +99,10 @@ impl<T: 'static> WatermarkStrategy<T> {
     /// after the other and has not begun the last. One that waits for others does not become idle. Barriers pass while
     /// sources wait.
     ///
+    /// Of a source whose readers can pause single splits, as those that count can
+    /// ([`SourceReader::can_pause_splits`](snapline_connector::SourceReader::can_pause_splits)), a split that is too far ahead
+    /// waits while others of the same reader are read.
+    ///
     /// Alignment is for sources: use it in [`StreamExecutionEnvironment::from_source_with_watermarks`]. Elsewhere, and
     /// with durations of 0, it is refused when the job is planned.
     ///

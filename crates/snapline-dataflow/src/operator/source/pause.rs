@@ -1,7 +1,8 @@
-//! A reader that waits until the others of its group have caught up.
+//! A reader, or some of its splits, that wait until the others of the group have caught up.
 
 use crate::context::{OperatorContext, Sleeper};
 use crate::time::alignment::{Drift, Member};
+use crate::time::split_watermarks::SplitWatermarks;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use snapline_core::{Clock, Watermark};
@@ -23,6 +24,9 @@ pub(super) struct Pause {
     /// When it looks again how far the others are, by the monotonic clock.
     next_look: Duration,
     sleep: Option<BoxFuture<'static, ()>>,
+    /// The splits that wait while the reader reads others, and what wakes it to look whether they still have to.
+    splits: Vec<usize>,
+    splits_sleep: Option<BoxFuture<'static, ()>>,
 }
 
 impl Pause {
@@ -37,6 +41,8 @@ impl Pause {
             limit: Watermark::MIN,
             next_look: Duration::ZERO,
             sleep: None,
+            splits: Vec::new(),
+            splits_sleep: None,
         }
     }
 
@@ -51,6 +57,37 @@ impl Pause {
     /// Nothing more is read.
     pub(super) fn leave(&mut self) {
         self.member = None;
+    }
+
+    /// Looks which splits are too far ahead, and makes sure that the task is woken to look again while there are any. Returns
+    /// them when they are others than before.
+    pub(super) fn splits_ahead(&mut self, cx: &mut Context<'_>, all: &SplitWatermarks) -> Option<&[usize]> {
+        if all.beyond(self.limit).any(|split| !self.splits.contains(&split)) {
+            self.look();
+        }
+        while all.beyond(self.limit).next().is_some() {
+            let sleep = || self.sleeper.sleep(self.drift.update_interval);
+            if self
+                .splits_sleep
+                .get_or_insert_with(sleep)
+                .poll_unpin(cx)
+                .is_pending()
+            {
+                break;
+            }
+            self.splits_sleep = None;
+            self.look();
+        }
+        if self.splits.iter().copied().eq(all.beyond(self.limit)) {
+            return None;
+        }
+        self.splits = all.beyond(self.limit).collect();
+        Some(&self.splits)
+    }
+
+    /// The splits that wait for others while the reader reads on.
+    pub(super) fn waiting_splits(&self) -> &[usize] {
+        &self.splits
     }
 
     /// Whether the reader waits for others.
@@ -74,14 +111,17 @@ impl Pause {
 
     /// Looks at the others each interval, and before the reader is held back: the limit may have moved on.
     fn is_ahead(&mut self) -> bool {
-        let Some(member) = &self.member else {
-            return false;
-        };
-        let now = self.clock.monotonic();
-        if self.watermark > self.limit || now >= self.next_look {
-            self.limit = self.drift.limit(member.least());
-            self.next_look = now.saturating_add(self.drift.update_interval);
+        if self.watermark > self.limit || self.clock.monotonic() >= self.next_look {
+            self.look();
         }
         self.watermark > self.limit
+    }
+
+    fn look(&mut self) {
+        self.limit = match &self.member {
+            Some(member) => self.drift.limit(member.least()),
+            None => Watermark::MAX,
+        };
+        self.next_look = self.clock.monotonic().saturating_add(self.drift.update_interval);
     }
 }

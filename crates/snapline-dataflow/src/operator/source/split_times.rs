@@ -8,6 +8,7 @@ use crate::operator::assign::send;
 use crate::time::split_watermarks::{Combined, SplitWatermarks};
 use crate::time::stamper::Stamper;
 use crate::time::strategy::WatermarkStrategy;
+use snapline_connector::SourceReader;
 use snapline_core::{Batch, Data, Result, Watermark};
 use std::task::{Context, Poll, ready};
 
@@ -44,8 +45,13 @@ impl<T: Data> SplitTimes<T> {
         self
     }
 
-    /// Ready when the reader is not too far ahead of others to read on.
-    pub(super) fn poll_caught_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the reader is not too far ahead of others to read on. Of one that can pause them, splits that are too far
+    /// ahead wait by themselves.
+    pub(super) fn poll_caught_up<S>(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut dyn SourceReader<T, S>,
+    ) -> Poll<()> {
         let Some(pause) = self.pause.as_mut() else {
             return Poll::Ready(());
         };
@@ -53,6 +59,13 @@ impl<T: Data> SplitTimes<T> {
         ready!(pause.poll_over(cx));
         if has_waited {
             self.stampers.iter_mut().for_each(Stamper::hold);
+        }
+        if reader.can_pause_splits() {
+            let waiting = pause.waiting_splits().iter();
+            waiting.for_each(|split| self.stampers[*split].hold());
+            if let Some(ahead) = pause.splits_ahead(cx, &self.combined) {
+                reader.pause_splits(ahead);
+            }
         }
         Poll::Ready(())
     }
@@ -123,9 +136,11 @@ impl<T: Data> SplitTimes<T> {
     /// # Errors
     /// Those of the operators behind.
     pub(super) fn on_processing_time(&mut self, alarm: &mut Alarm, next: &mut dyn Link<T>) -> Result<()> {
-        let is_held = self.pause.as_ref().is_some_and(Pause::is_waiting);
+        let pause = self.pause.as_ref();
+        let is_held = pause.is_some_and(Pause::is_waiting);
+        let waiting = pause.map_or(&[][..], Pause::waiting_splits);
         for (split, stamper) in self.stampers.iter_mut().enumerate() {
-            if is_held {
+            if is_held || waiting.contains(&split) {
                 stamper.hold();
             }
             if !stamper.on_processing_time(alarm) {

@@ -7,7 +7,7 @@ use crate::snapshot::TaskSnapshot;
 use crate::testing::{RecordingLink, operator_context};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use snapline_connector::{ChannelSender, ChannelSource};
+use snapline_connector::{ChannelSender, ChannelSource, GeneratorSource};
 use snapline_core::{
     BarrierOptions, CheckpointBarrier, Clock, ManualClock, SubtaskIndex, Timestamp, Watermark,
 };
@@ -226,4 +226,29 @@ fn barriers_and_the_end_pass_a_reader_that_waits() {
     assert_eq!(fast.out.take(), "barrier MAX");
     slow.feed(&[7000, 9000]);
     assert_eq!(slow.read(), "7000 9000", "who is gone holds back nobody");
+}
+
+#[test]
+fn a_split_that_is_ahead_waits_while_the_reader_reads_its_others() {
+    let readers = Readers::new();
+    // Two splits, 0 to 3 and 4 to 7, at the same times; the first is read first.
+    let source = GeneratorSource::new(8, |number| number as i64);
+    let strategy = WatermarkStrategy::for_monotonous_timestamps()
+        .with_timestamp_assigner(|record: &i64| Timestamp(*record % 4 * 1000 + 1))
+        .with_watermark_alignment("a", Duration::from_millis(1000), Duration::from_millis(10));
+    let source = SourceOf::new(source, Some(strategy));
+    let states = futures::executor::block_on(source.discover(2)).unwrap();
+    let mut states = source.resume(states, 1).unwrap();
+    let mut context = readers.context.clone();
+    context.restored.operator = states.swap_remove(0);
+    let out = RecordingLink::default();
+    let head = source
+        .head(context, ErasedLink::new::<i64>(Box::new(out.clone())))
+        .unwrap();
+    let mut reader = Reader {
+        feed: None,
+        head,
+        out,
+    };
+    assert_eq!(reader.read(), "0 4 1 2 5 6 3 7 MAX");
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Records are sent between threads, cloned where a stream forks, and encoded when a snapshot
 /// has to contain what is in flight.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a record of a stream",
+    message = "`{Self}` cannot be a record of a stream, or kept in a state",
     label = "this type must implement `Clone`, `Send`, `serde::Serialize` and `serde::de::DeserializeOwned`",
     note = "derive them: `#[derive(Clone, serde::Serialize, serde::Deserialize)]`; borrow nothing, or own a copy"
 )]

@@ -43,6 +43,32 @@ use std::sync::Arc;
 ///
 /// Streams are descriptions: nothing runs before the environment executes the job. The type shows
 /// no operators, so functions can take and return streams.
+///
+/// # Functions
+///
+/// A function that is given to a stream is cloned for each subtask and runs on the threads of the job. So it owns what it uses
+/// (`move`), and all of that is `Clone`, `Send` and `Sync`; what is not, the compiler names:
+///
+/// ```compile_fail
+/// # use snapline_dataflow::DataStream;
+/// fn scaled(numbers: &DataStream<u64>) -> DataStream<u64> {
+///     let factor = std::rc::Rc::new(3);
+///     numbers.map(move |number| number * *factor) // `Rc<u64>` cannot be sent between threads safely: use an `Arc`
+/// }
+/// ```
+///
+/// What cannot be cloned, such as a connection, is opened in `open` of a [`ProcessFunction`]. Records and states are also encoded:
+/// their types derive `serde`'s traits.
+///
+/// ```compile_fail
+/// # use snapline_dataflow::DataStream;
+/// #[derive(Clone)]
+/// struct Reading(f64);
+///
+/// fn readings(lines: &DataStream<String>) -> DataStream<Reading> {
+///     lines.map(|line| Reading(line.len() as f64)) // `Reading` cannot be a record of a stream, or kept in a state
+/// }
+/// ```
 #[derive(Debug)]
 pub struct DataStream<T> {
     env: StreamExecutionEnvironment,

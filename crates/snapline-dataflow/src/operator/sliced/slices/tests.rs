@@ -44,19 +44,19 @@ fn check(size: i64, slide: i64, records: &[(i64, u64)]) {
     }
 }
 
-/// Records that come in order, but for a few: `late` slices before the others.
-fn records(count: usize, late: i64, mut seed: u64) -> Vec<(i64, u64)> {
+/// Records around the ends of windows of this size, but for a few that are up to `late` slices earlier.
+fn records(size: i64, count: usize, late: i64, mut seed: u64) -> Vec<(i64, u64)> {
     let mut next = |bound: u64| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (seed >> 33) % bound
     };
-    let at = |index: usize| index as i64 * 2;
     (0..count)
         .map(|index| {
             let behind = next(4).saturating_sub(2) as i64 * next(10 * late as u64 + 1) as i64;
             let step = (index / 5) as i64;
             // Not earlier than what the window that has ended last has kept.
-            ((at(index) + 30 - behind).max(step * 10), next(1000))
+            let at = (size + index as i64 * 2 + 10 - behind).max(step * 10);
+            (at, next(1000))
         })
         .collect()
 }
@@ -64,9 +64,9 @@ fn records(count: usize, late: i64, mut seed: u64) -> Vec<(i64, u64)> {
 #[test]
 fn windows_of_a_few_slices_have_what_windows_of_records_have() {
     for seed in 0..100 {
-        for (size, slide) in [(10, 10), (20, 10), (60, 10), (200, 10)] {
-            check(size, slide, &records(200, 3, seed));
-            check(size, slide, &records(200, 12, seed));
+        for size in [10, 20, 60, 200] {
+            check(size, 10, &records(size, 200, 3, seed));
+            check(size, 10, &records(size, 200, 12, seed));
         }
     }
 }
@@ -74,7 +74,7 @@ fn windows_of_a_few_slices_have_what_windows_of_records_have() {
 #[test]
 fn windows_of_many_slices_have_what_windows_of_records_have() {
     for seed in 0..10 {
-        check(1_500, 10, &records(2_000, 12, seed));
-        check(1_500, 10, &records(2_000, 100, seed));
+        check(1_500, 10, &records(1_500, 2_000, 12, seed));
+        check(1_500, 10, &records(1_500, 2_000, 150, seed));
     }
 }

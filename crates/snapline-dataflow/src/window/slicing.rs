@@ -34,10 +34,11 @@ impl<W> Slicing<W> {
         self.size == self.slide.step
     }
 
-    /// Where the slice of a time begins, or the beginning of time.
+    /// Where the slice of a time begins, or the beginning of time. The last time of all is in the slice before it: a window
+    /// that begins there has no end that is a timestamp.
     #[inline]
     pub(crate) fn slice(&self, time: Timestamp) -> i64 {
-        clamped(self.slice.start(time)).0
+        clamped(self.slice.start(time)).0.min(i64::MAX - 1)
     }
 
     /// Where the slice that begins at `start` ends.

@@ -22,7 +22,7 @@ pub enum Verification {
 }
 
 /// Checks the state of a checkpoint in bounded memory. State of which the process has a
-/// [copy](StateHandle::is_local) is not read.
+/// [copy](snapline_state::StateHandle::is_local) is not read.
 ///
 /// # Errors
 /// `Corrupted` naming the first file found missing, cut short or altered; otherwise the storage's error.

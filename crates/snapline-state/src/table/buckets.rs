@@ -392,6 +392,9 @@ mod tests {
             let found = buckets.find_from(likely, key);
             assert!(found.is_none_or(|found| found == *bucket));
             assert!(matches!(buckets, Buckets::Tagged(_)) || found.is_some());
+            // Also a place that was likely before the entries moved leads to nothing else.
+            let mut stale = (0..buckets.count()).filter_map(|place| buckets.find_from(place, key));
+            assert!(stale.all(|found| found == *bucket));
         }
     }
 

@@ -132,9 +132,10 @@ impl<K: Key, V: Data> Flat<K, V> {
         }
     }
 
-    /// The place of a key, from the group of its home on.
+    /// The place of a key, from the group of its home on. A home that was said before the entries moved may be any place.
     #[inline(always)]
     pub(super) fn find_from(&self, home: usize, key: &K) -> Option<usize> {
+        let home = home - home % GROUP;
         let group = self.groups.get(home / GROUP)?;
         match find_in(group, key) & self.taken_of(home) {
             0 => self.find_behind(home, key),
@@ -160,6 +161,7 @@ impl<K: Key, V: Data> Flat<K, V> {
     /// The value of a key, from the group of its home on; if `is_noted`, its place is marked as changed.
     #[inline(always)]
     pub(super) fn value_from(&mut self, home: usize, key: &K, is_noted: bool) -> Option<&mut V> {
+        let home = home - home % GROUP;
         let found = find_in(self.groups.get(home / GROUP)?, key) & self.taken_of(home);
         let (first, index) = match found {
             0 => self

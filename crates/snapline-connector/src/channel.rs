@@ -49,6 +49,11 @@ impl<T: Data> ChannelSource<T> {
         };
         (ChannelSender { sender }, source)
     }
+
+    /// How many records are kept in memory because no complete checkpoint has them, read or not.
+    pub fn unacknowledged(&self) -> usize {
+        self.receiver.kept()
+    }
 }
 
 /// Sends records to a [`ChannelSource`]. The source ends when all of its senders are dropped.
@@ -64,6 +69,11 @@ impl<T: Data> ChannelSender<T> {
     pub async fn send(&self, record: T) -> Result<()> {
         let mut record = Some(record);
         poll_fn(|cx| self.sender.poll_send(cx, &mut record)).await
+    }
+
+    /// How many of the records that were sent are kept in memory because no complete checkpoint has them, read or not.
+    pub fn unacknowledged(&self) -> usize {
+        self.sender.kept()
     }
 }
 

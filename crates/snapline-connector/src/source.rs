@@ -80,7 +80,9 @@ pub struct ReaderContext {
 /// * [`SourceReader::snapshot`] names exactly the records that were not handed out yet.
 /// * `poll_batch` hands out at most `limit` records at a time and does not wait.
 /// * [`ReaderStatus::EndOfData`] comes alone, after the last records, and again whenever it is asked for.
-/// * A reader without splits is at its end.
+/// * A reader without splits is at its end. Splits may be added at any time, at the end too, and are then read.
+/// * Records may be read again, after a restart, until a checkpoint that they came before is complete: nothing is
+///   acknowledged upstream before [`SourceReader::on_checkpoint_complete`].
 /// * A reader that tells the [split](SourceReader::current_split) of a batch hands out records of one split at a
 ///   time, and names each split once that is [read to its end](SourceReader::take_finished).
 /// * A reader that [can pause splits](SourceReader::can_pause_splits) hands out no record of one that is paused, has it in

@@ -85,6 +85,13 @@ impl<T> Sender<T> {
     }
 }
 
+impl<T> Sender<T> {
+    /// As [`Receiver::kept`].
+    pub(super) fn kept(&self) -> usize {
+        lock(&self.0).kept.len()
+    }
+}
+
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
         lock(&self.0).senders += 1;
@@ -149,6 +156,11 @@ impl<T: Clone> Receiver<T> {
     pub(super) fn ends_at(&self, position: u64) -> bool {
         let state = lock(&self.0);
         state.senders == 0 && position >= state.end()
+    }
+
+    /// How many records are kept because no complete checkpoint has them, read or not.
+    pub(super) fn kept(&self) -> usize {
+        lock(&self.0).kept.len()
     }
 
     /// Records before this position will never be read again.

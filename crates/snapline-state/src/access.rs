@@ -94,7 +94,8 @@ impl<'a, K: Key, V: Data> TableMut<'a, K, V> {
 
     /// Changes the values of a batch of keys in order; `change` is told the position in the batch.
     ///
-    /// On live tables the batch is first located as a whole, so that cache misses overlap.
+    /// On live tables the batch is first located as a whole, so that cache misses overlap; on tables of bytes it is read as
+    /// a whole.
     ///
     /// # Errors
     /// The backend cannot read or write.
@@ -112,8 +113,8 @@ impl<'a, K: Key, V: Data> TableMut<'a, K, V> {
     pub fn update_each<A, F>(
         &mut self,
         hashes: &[u64],
-        mut entries: impl Iterator<Item = (K, A)>,
-        mut change: F,
+        entries: impl Iterator<Item = (K, A)>,
+        change: F,
     ) -> Result<()>
     where
         F: FnMut(A, Slot<'_, V>),
@@ -123,12 +124,7 @@ impl<'a, K: Key, V: Data> TableMut<'a, K, V> {
                 table.update_each(hashes, entries, change);
                 Ok(())
             }
-            Self::Bytes(table) => hashes
-                .iter()
-                .zip(&mut entries)
-                .try_for_each(|(hash, (key, attached))| {
-                    table.update(*hash, &key, |slot| change(attached, slot))
-                }),
+            Self::Bytes(table) => table.update_each(hashes, entries, change),
         }
     }
 

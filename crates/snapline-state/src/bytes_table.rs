@@ -1,5 +1,7 @@
 //! Tables of encoded keys and values, for backends that do not keep live values.
 
+mod batch;
+
 use crate::table::Slot;
 use snapline_core::{Data, Key, KeyGroup, MaxParallelism, Result, decode, encode_into, stable_hash_bytes};
 use std::marker::PhantomData;
@@ -18,6 +20,15 @@ pub trait ByteTable {
     /// # Errors
     /// The backend cannot read.
     fn get(&mut self, group: KeyGroup, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// The values of different keys, in the order of the keys. A table that is far away, or reads from a disk, can answer
+    /// for all of them together.
+    ///
+    /// # Errors
+    /// The backend cannot read.
+    fn get_many(&mut self, keys: &[(KeyGroup, &[u8])]) -> Result<Vec<Option<Vec<u8>>>> {
+        keys.iter().map(|(group, key)| self.get(*group, key)).collect()
+    }
 
     /// Sets the value of a key.
     ///
@@ -100,6 +111,26 @@ impl<'a, K: Key, V: Data> ByteAccess<'a, K, V> {
             self.table.put(group, &key, &encoded(value)?)?;
         }
         Ok(outcome)
+    }
+
+    /// The same for a batch of keys, in order; each comes with something that `change` needs. They are read together, and a key
+    /// that comes again is read and written once.
+    ///
+    /// # Errors
+    /// As [`ByteTable::get_many`] and [`ByteTable::put`].
+    pub fn update_each<A>(
+        &mut self,
+        hashes: &[u64],
+        mut entries: impl Iterator<Item = (K, A)>,
+        mut change: impl FnMut(A, Slot<'_, V>),
+    ) -> Result<()> {
+        batch::update_each(
+            self.table,
+            self.max_parallelism,
+            hashes,
+            &mut entries,
+            &mut change,
+        )
     }
 
     /// Removes a key.

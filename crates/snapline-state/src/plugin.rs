@@ -87,7 +87,8 @@
 //!
 //! **3. Tables.** Begin on the level of bytes: [`ByteTable`] is get, put, delete and scan of encoded keys and values, by key
 //! group. The typed states encode, decode, and let values expire, so what users write is the same on your backend. Return it from
-//! [`KeyedStateBackend::table`] as [`TableRef::Bytes`]. Half of the tests need no more than that.
+//! [`KeyedStateBackend::table`] as [`TableRef::Bytes`]. Half of the tests need no more than that. A store that is far away
+//! answers for the keys of a whole batch together: [`ByteTable::get_many`].
 //!
 //! **4. Snapshots.** What [`KeyedStateBackend::freeze`] returns holds the state of this moment, whatever is written
 //! later, and takes no longer when the state is larger: share what does not change (the sorted maps are in an `Arc`),
@@ -114,6 +115,7 @@
 //!
 //! [`BlockWriter`]: crate::BlockWriter
 //! [`ByteTable`]: crate::ByteTable
+//! [`ByteTable::get_many`]: crate::ByteTable::get_many
 //! [`CheckpointStorage`]: crate::CheckpointStorage
 //! [`Created::New`]: crate::Created::New
 //! [`HandleKind::Delta`]: crate::HandleKind::Delta

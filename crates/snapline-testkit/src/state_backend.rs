@@ -101,6 +101,7 @@ macro_rules! state_backend_suite {
             value: an_update_may_leave_a_key_without_a_value,
             value: values_are_combined_in_order,
             value: a_batch_equals_its_single_updates_with_repeated_keys,
+            value: keys_that_are_read_together_have_the_values_of_each,
             typed: a_list_keeps_its_order_and_an_empty_one_is_none,
             typed: a_map_keeps_its_entries_and_goes_with_its_last,
             typed: maps_of_keys_that_look_alike_are_apart,

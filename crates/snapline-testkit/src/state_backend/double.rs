@@ -30,6 +30,7 @@ pub(super) enum Flaw {
     OneMapForAllStates,
     ScanStopsAtThousand,
     ValuesAreNotReplaced,
+    ManyAnswersLeaveOutMissing,
     // Snapshots.
     SnapshotReadsLate,
     OneFrozenStateAtATime,
@@ -259,6 +260,17 @@ impl ByteTable for OpenTable {
             .get(self.key(key))
             .cloned();
         Ok(value.or((self.flaw == Flaw::MissingIsZero).then(|| vec![0])))
+    }
+
+    fn get_many(&mut self, keys: &[(KeyGroup, &[u8])]) -> Result<Vec<Option<Vec<u8>>>> {
+        let mut answers = Vec::new();
+        for (group, key) in keys {
+            answers.push(self.get(*group, key)?);
+        }
+        if self.flaw == Flaw::ManyAnswersLeaveOutMissing {
+            answers.retain(Option::is_some);
+        }
+        Ok(answers)
     }
 
     fn put(&mut self, _: KeyGroup, key: &[u8], value: &[u8]) -> Result<()> {

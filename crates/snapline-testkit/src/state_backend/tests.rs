@@ -9,7 +9,15 @@ crate::state_backend_suite!(bytes, || Double(Flaw::None));
 crate::state_backend_suite!(live, MemoryStateBackend::new);
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 69] = [
+const BITES: [(Flaw, &str); 71] = [
+    (
+        Flaw::ManyAnswersLeaveOutMissing,
+        "keys_that_are_read_together_have_the_values_of_each",
+    ),
+    (
+        Flaw::ManyAnswersLeaveOutMissing,
+        "a_batch_equals_its_single_updates_with_repeated_keys",
+    ),
     (
         Flaw::ValuesAreNotReplaced,
         "a_value_lives_its_time_after_each_write_and_leaves_nothing",

@@ -2,7 +2,8 @@
 
 use super::Subject;
 use super::subject::{Program, State, freeze, hash, max, one_state};
-use snapline_state::{ReducingState, Slot};
+use snapline_core::{KeyGroup, StableHasher};
+use snapline_state::{ReducingState, Slot, TableId, TableRef, ValueState};
 use std::collections::BTreeMap;
 
 pub(super) fn a_key_has_no_value_until_it_gets_one(subject: &Subject) {
@@ -182,4 +183,26 @@ pub(super) fn a_batch_equals_its_single_updates_with_repeated_keys(subject: &Sub
         })
         .unwrap();
     assert_eq!(content, expected);
+}
+
+/// Only of tables of bytes: live values are where they are.
+pub(super) fn keys_that_are_read_together_have_the_values_of_each(subject: &Subject) {
+    let mut program = Program::default();
+    let numbers = ValueState::<u64, u64>::register("numbers", &mut program.tables, max());
+    let mut state = subject.open(&program, &[]);
+    for key in (0..500_u64).filter(|key| key % 3 != 0) {
+        numbers.update(&mut *state, hash(&key), key, key * 7).unwrap();
+    }
+    let Ok(TableRef::Bytes(table)) = state.table(TableId(0)) else {
+        return;
+    };
+    let mut hasher = StableHasher::new();
+    let mut asked = |key| (max().key_group(hash(&key)), hasher.encode(&key).unwrap().to_vec());
+    let asked: Vec<(KeyGroup, Vec<u8>)> = (0..500_u64).rev().map(&mut asked).collect();
+    let keys: Vec<_> = asked.iter().map(|(group, key)| (*group, &**key)).collect();
+    for keys in [&keys[..], &keys[..1], &[]] {
+        let single = keys.iter().map(|(group, key)| table.get(*group, key).unwrap());
+        let single: Vec<_> = single.collect();
+        assert_eq!(table.get_many(keys).unwrap(), single);
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::expected::Totals;
 use crate::keys::Keys;
+use crate::pages::ask_for_small_pages;
 use crate::random::mix;
 use crate::report::Report;
 use crate::usage::Usage;
@@ -142,6 +143,7 @@ pub(crate) async fn environment(options: &JobOptions) -> Result<StreamExecutionE
         cache_bytes,
     } = &options.state
     {
+        ask_for_small_pages();
         let backend = FileStateBackend::builder(folder)
             .memory_bytes(*memory_bytes)
             .cache_bytes(*cache_bytes);

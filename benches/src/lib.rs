@@ -14,6 +14,7 @@ mod keys;
 mod latency;
 mod machine;
 mod nexmark;
+mod pages;
 mod random;
 mod recovery;
 mod report;

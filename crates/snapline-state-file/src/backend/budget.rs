@@ -6,6 +6,11 @@
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget(usize);
 
+/// What an allocator holds back, of what was freed or in blocks that are used in part: about so many bytes whatever the
+/// bound, and where that is small, this part of it.
+const HELD_BACK: usize = 20 << 20;
+const HELD_BACK_PART: usize = 3;
+
 /// Files, batches and buffers have this part each, whether they need it or not: the room of entries hardly changes.
 const PART: usize = 8;
 /// Filters of the last level take this part at the most, and those of others twice as much.
@@ -18,8 +23,9 @@ const WINDOW_PART: usize = 128;
 const BATCH_PART: usize = 64;
 
 impl Budget {
+    /// What is left of `bytes` for what is allocated.
     pub(super) fn new(bytes: usize) -> Self {
-        Self(bytes)
+        Self(bytes - HELD_BACK.min(bytes / HELD_BACK_PART))
     }
 
     /// How many bytes entries may take when files and batches take so many.

@@ -430,7 +430,7 @@ fn run_short_of_disk(place: &Place, backend: &FileStateBackend, writes: u64) -> 
 
 #[test]
 fn a_disk_that_is_full_at_any_write_says_so_and_no_entry_and_no_checkpoint_is_lost() {
-    let place = Place::new(128 * 1024);
+    let place = Place::new(192 * 1024);
     let backend = place.backend();
     let until = (0..).find(|writes| !run_short_of_disk(&place, &backend, *writes));
     assert!(until > Some(20), "{until:?}");

@@ -17,6 +17,7 @@ pub(crate) mod keyed_broadcast;
 mod keyed_state;
 pub(crate) mod located;
 pub(crate) mod map;
+mod once;
 pub(crate) mod process;
 pub(crate) mod reduce;
 pub(crate) mod sessions;

@@ -1,9 +1,10 @@
 //! The sessions of one key that have not ended.
 
+use crate::operator::once::OpenWindows;
 use crate::window::Window;
 use crate::window::contents::Contents;
 use serde::{Deserialize, Serialize};
-use snapline_core::{Result, Timestamp};
+use snapline_core::{Data, Result, Timestamp};
 
 /// The open sessions of a key with what is stored of each, and when to look at them again: when the first ends, or
 /// before. The newest session, into which most records go, is where the key is.
@@ -27,6 +28,15 @@ pub(super) fn end<W: Window>(window: &W) -> i64 {
     window.max_timestamp().0.saturating_add(1)
 }
 
+impl<W: Window, S: Data> OpenWindows for OpenSessions<W, S> {
+    const STATE: &'static str = "sessions";
+
+    #[inline]
+    fn due(&self) -> i64 {
+        self.due
+    }
+}
+
 impl<W: Window, S> OpenSessions<W, S> {
     pub(super) fn new(window: W, stored: S) -> Self {
         Self {
@@ -34,12 +44,6 @@ impl<W: Window, S> OpenSessions<W, S> {
             newest: Some((window, stored)),
             older: Vec::new(),
         }
-    }
-
-    /// When to look at them.
-    #[inline]
-    pub(super) fn due(&self) -> i64 {
-        self.due
     }
 
     /// Adds a record to the session that its window belongs to, which may make one of several. The record comes back when
@@ -103,15 +107,15 @@ impl<W: Window, S> OpenSessions<W, S> {
         Ok(rest)
     }
 
-    /// Adds a session that belongs to no other. Returns whether they have to be looked at earlier because of it.
-    pub(super) fn open(&mut self, window: W, stored: S) -> bool {
+    /// Adds a session that belongs to no other. Returns when to look at them, if that is earlier because of it.
+    pub(super) fn open(&mut self, window: W, stored: S) -> Option<i64> {
         let end = end(&window);
         self.older.extend(self.newest.take());
         self.place(window, stored);
         self.newest = self.older.pop();
         let is_earlier = end < self.due;
         self.due = self.due.min(end);
-        is_earlier
+        is_earlier.then_some(end)
     }
 
     fn place(&mut self, window: W, stored: S) {

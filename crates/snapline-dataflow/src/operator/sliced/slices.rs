@@ -2,6 +2,7 @@
 
 mod past;
 
+use crate::operator::once::OpenWindows;
 use crate::window::contents::Contents;
 use past::Past;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,15 @@ pub(super) struct Span {
     pub(super) kept_from: i64,
 }
 
+impl<S: Data> OpenWindows for Slices<S> {
+    const STATE: &'static str = "slices";
+
+    #[inline]
+    fn due(&self) -> i64 {
+        self.due
+    }
+}
+
 impl<S: Data> Slices<S> {
     pub(super) fn new(due: i64, start: i64, stored: S) -> Self {
         Self {
@@ -32,12 +42,6 @@ impl<S: Data> Slices<S> {
             newest: Some((start, stored)),
             past: None,
         }
-    }
-
-    /// When the next window ends.
-    #[inline]
-    pub(super) fn due(&self) -> i64 {
-        self.due
     }
 
     pub(super) fn set_due(&mut self, due: i64) {

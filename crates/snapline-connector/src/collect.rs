@@ -4,7 +4,7 @@ use crate::sink::{Committer, CommitterContext, RecoveryScope, Sink, SinkWriter, 
 use async_trait::async_trait;
 use futures::future::{BoxFuture, FutureExt, ready};
 use serde::{Deserialize, Serialize};
-use snapline_core::{Batch, CheckpointId, Data, Result, SubtaskIndex};
+use snapline_core::{AttemptId, Batch, CheckpointId, Data, Result, SubtaskIndex};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -53,15 +53,18 @@ impl<T> Clone for CollectSink<T> {
 #[derive(Debug)]
 pub struct Collected<T>(Arc<Mutex<Parts<T>>>);
 
-/// What was committed, each part once. A part that was taken stays as an empty one.
-type Parts<T> = BTreeMap<(CheckpointId, SubtaskIndex), Vec<T>>;
+/// What was committed, each part once, and who has written it. A part that was taken stays as an empty one.
+type Parts<T> = BTreeMap<(CheckpointId, SubtaskIndex), (AttemptId, Vec<T>)>;
 
 impl<T> Collected<T> {
     /// Takes the committed records out, by checkpoint, then subtask, then in the order in which they
     /// were written. Records that were taken cannot be withdrawn any more.
     pub fn take(&self) -> Vec<T> {
         let mut parts = self.parts();
-        parts.values_mut().flat_map(std::mem::take).collect()
+        parts
+            .values_mut()
+            .flat_map(|(_, records)| std::mem::take(records))
+            .collect()
     }
 
     /// A copy of the committed records, in the same order.
@@ -69,7 +72,8 @@ impl<T> Collected<T> {
     where
         T: Clone,
     {
-        self.parts().values().flatten().cloned().collect()
+        let parts = self.parts();
+        parts.values().flat_map(|(_, records)| records).cloned().collect()
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts<T>> {
@@ -89,6 +93,7 @@ impl<T> Clone for Collected<T> {
 pub struct CollectedPart<T> {
     checkpoint: CheckpointId,
     subtask: SubtaskIndex,
+    attempt: AttemptId,
     records: Vec<T>,
 }
 
@@ -98,6 +103,7 @@ impl<T: Data> Sink<T> for CollectSink<T> {
     fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, CollectedPart<T>>>> {
         Ok(Box::new(CollectWriter {
             subtask: context.subtask,
+            attempt: context.attempt,
             records: Vec::new(),
         }))
     }
@@ -113,6 +119,7 @@ impl<T: Data> Sink<T> for CollectSink<T> {
 
 struct CollectWriter<T> {
     subtask: SubtaskIndex,
+    attempt: AttemptId,
     records: Vec<T>,
 }
 
@@ -131,6 +138,7 @@ impl<T: Data> SinkWriter<T, CollectedPart<T>> for CollectWriter<T> {
         let part = CollectedPart {
             checkpoint,
             subtask: self.subtask,
+            attempt: self.attempt,
             records,
         };
         let parts = if part.records.is_empty() {
@@ -151,16 +159,16 @@ impl<T: Data> Committer<CollectedPart<T>> for CollectCommitter<T> {
         for part in committables {
             parts
                 .entry((part.checkpoint, part.subtask))
-                .or_insert(part.records);
+                .or_insert((part.attempt, part.records));
         }
         Ok(())
     }
 
-    async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()> {
+    async fn recover(&mut self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
         let restored = restored.unwrap_or(CheckpointId::NONE);
         self.0
             .parts()
-            .retain(|(checkpoint, _), _| *checkpoint <= restored);
+            .retain(|(checkpoint, _), (writer, _)| *checkpoint <= restored || *writer >= attempt);
         Ok(())
     }
 }

@@ -136,14 +136,15 @@ pub trait Committer<C>: Send {
     async fn commit(&mut self, committables: Vec<C>) -> Result<()>;
 
     /// Puts the output in the state of the restored checkpoint (`None`: of the beginning): called
-    /// when a job starts or restarts, after its committables were committed and before any writer is
-    /// opened. Removes what crashed writers have left behind.
+    /// when a job starts or restarts, after its committables were committed and before any writer of this
+    /// attempt is opened. Removes what writers of older attempts have left behind, and touches nothing
+    /// that a newer one has written: a process that was taken over may be late.
     ///
     /// # Errors
     /// `Invalid` when the output has something that this job's checkpoint does not account for, and
-    /// what to do about it.
-    async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()> {
-        let _ = restored;
+    /// what to do about it. `Conflict` when a newer attempt has recovered already.
+    async fn recover(&mut self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
+        let _ = (attempt, restored);
         Ok(())
     }
 }

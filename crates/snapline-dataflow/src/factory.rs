@@ -140,7 +140,7 @@ pub trait ErasedCommitter: Send {
     ///
     /// # Errors
     /// As there.
-    async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()>;
+    async fn recover(&mut self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()>;
 }
 
 /// How the output of a node leaves a task.

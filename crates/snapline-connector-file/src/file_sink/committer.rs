@@ -6,7 +6,7 @@ use super::{ExistingOutput, FileSinkPart};
 use crate::local_path::io_error;
 use async_trait::async_trait;
 use snapline_connector::{Committer, CommitterContext};
-use snapline_core::{CheckpointId, Error, Result};
+use snapline_core::{AttemptId, CheckpointId, Error, Result};
 use std::fs;
 use std::io::ErrorKind;
 
@@ -70,9 +70,9 @@ impl FileCommitter {
         .with("found", len))
     }
 
-    /// Removes what no checkpoint up to the restored one refers to.
-    fn clean(&self, restored: Option<CheckpointId>) -> Result<()> {
-        for (name, stage) in self.directory.parts()? {
+    /// Removes what no checkpoint up to the restored one refers to, unless a newer attempt has written it.
+    fn clean(&self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
+        for (name, stage) in self.parts_before(attempt)? {
             if let Stage::Committed(checkpoint) = stage {
                 if restored.is_some_and(|restored| checkpoint <= restored) {
                     continue;
@@ -90,9 +90,16 @@ impl FileCommitter {
         Ok(())
     }
 
+    /// The files that attempts before this one have written.
+    fn parts_before(&self, attempt: AttemptId) -> Result<Vec<(String, Stage)>> {
+        let parts = self.directory.parts()?.into_iter();
+        let older = parts.filter(|(_, part, _)| part.attempt < attempt);
+        Ok(older.map(|(name, _, stage)| (name, stage)).collect())
+    }
+
     /// A job that starts at the beginning must not add to the results of another one.
-    fn check_empty(&self) -> Result<()> {
-        let parts = self.directory.parts()?;
+    fn check_empty(&self, attempt: AttemptId) -> Result<()> {
+        let parts = self.parts_before(attempt)?;
         let results = parts
             .iter()
             .filter(|(_, stage)| matches!(stage, Stage::Committed(_)));
@@ -119,7 +126,7 @@ impl Committer<FileSinkPart> for FileCommitter {
         self.directory.sync()
     }
 
-    async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()> {
+    async fn recover(&mut self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
         if let Some(checkpoint) = restored
             && self.directory.is_missing()
         {
@@ -133,13 +140,13 @@ impl Committer<FileSinkPart> for FileCommitter {
         self.directory.open(&self.probe)?;
         match (restored, self.existing) {
             (None, ExistingOutput::Refuse) => {
-                self.check_empty()?;
+                self.check_empty(attempt)?;
                 self.directory.check_owner(&self.owner)?;
             }
             (None, ExistingOutput::Replace) => {}
             (Some(_), _) => self.directory.check_owner(&self.owner)?,
         }
-        self.clean(restored)?;
+        self.clean(attempt, restored)?;
         self.directory.take(&self.owner)?;
         self.directory.sync()
     }

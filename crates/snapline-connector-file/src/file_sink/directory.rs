@@ -64,14 +64,14 @@ impl Directory {
     }
 
     /// The files that sinks have written, by their names.
-    pub(super) fn parts(&self) -> Result<Vec<(String, Stage)>> {
+    pub(super) fn parts(&self) -> Result<Vec<(String, Part, Stage)>> {
         let unreadable = |error| io_error("the output directory cannot be listed", &self.path, error);
         let mut parts = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(unreadable)? {
             let name = entry.map_err(unreadable)?.file_name();
             let Some(name) = name.to_str() else { continue };
-            if let Some((_, stage)) = Part::parse(name, &self.suffix) {
-                parts.push((name.to_owned(), stage));
+            if let Some((part, stage)) = Part::parse(name, &self.suffix) {
+                parts.push((name.to_owned(), part, stage));
             }
         }
         Ok(parts)

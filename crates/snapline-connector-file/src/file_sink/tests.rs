@@ -9,6 +9,9 @@ use snapline_core::{AttemptId, Batch, CheckpointId, ErrorKind, JobId, OperatorUi
 use std::fmt;
 use std::fs;
 
+/// Later than that of any writer here.
+const LATER: AttemptId = AttemptId(u64::MAX);
+
 type Writer = Box<dyn SinkWriter<u64, FileSinkPart>>;
 
 fn writer(sink: &FileSink<u64>, subtask: u32, attempt: u64) -> Result<Writer> {
@@ -30,7 +33,7 @@ fn committer(sink: &FileSink<u64>, operator: &str) -> Result<Box<dyn Committer<F
 }
 
 fn recover(sink: &FileSink<u64>, restored: Option<u64>) -> Result<()> {
-    block_on(committer(sink, "sink")?.recover(restored.map(CheckpointId)))
+    block_on(committer(sink, "sink")?.recover(LATER, restored.map(CheckpointId)))
 }
 
 fn commit(sink: &FileSink<u64>, parts: &[FileSinkPart]) -> Result<()> {
@@ -57,13 +60,15 @@ fn visible(directory: &Path) -> String {
         .collect()
 }
 
-/// How many files wait for a checkpoint or are written to.
+/// The files that wait for a checkpoint or are written to.
+fn hidden_names(directory: &Path) -> Vec<String> {
+    let is_hidden = |name: &String| name.starts_with('.') && name != ".part-owner";
+    names(directory).into_iter().filter(is_hidden).collect()
+}
+
+/// How many there are.
 fn hidden(directory: &Path) -> usize {
-    let names = names(directory);
-    names
-        .iter()
-        .filter(|name| name.starts_with('.') && *name != ".part-owner")
-        .count()
+    hidden_names(directory).len()
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -261,7 +266,7 @@ fn a_directory_belongs_to_one_sink() {
     recover(&sink, None).unwrap();
     let mut other = committer(&sink, "other").unwrap();
     for restored in [None, Some(CheckpointId(1))] {
-        let error = block_on(other.recover(restored)).unwrap_err();
+        let error = block_on(other.recover(LATER, restored)).unwrap_err();
         assert_eq!(
             error.context("owner"),
             Some("operator sink of job job"),
@@ -269,7 +274,7 @@ fn a_directory_belongs_to_one_sink() {
         );
     }
     let taking = FileSink::lines(root.path()).on_existing(ExistingOutput::Replace);
-    block_on(committer(&taking, "other").unwrap().recover(None)).unwrap();
+    block_on(committer(&taking, "other").unwrap().recover(LATER, None)).unwrap();
     let mut writer = writer(&sink, 0, 1).unwrap();
     write(&mut writer, &[1]).unwrap();
     let error = commit(&sink, &prepare(&mut writer, 1).unwrap()).unwrap_err();

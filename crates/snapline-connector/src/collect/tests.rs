@@ -3,7 +3,7 @@
 use super::*;
 use crate::testing::{committer_context, prepare, write, writer_context};
 use futures::executor::block_on;
-use snapline_core::{decode, encode_into};
+use snapline_core::{AttemptId, decode, encode_into};
 
 /// The same committables as they come out of a checkpoint.
 fn restore(parts: &[CollectedPart<u64>]) -> Vec<CollectedPart<u64>> {
@@ -55,7 +55,7 @@ fn what_comes_after_the_restored_checkpoint_is_withdrawn() {
             write(writer.as_mut(), vec![number]);
             block_on(committer.commit(prepare(writer.as_mut(), number))).unwrap();
         }
-        block_on(committer.recover(restored.map(CheckpointId))).unwrap();
+        block_on(committer.recover(AttemptId(2), restored.map(CheckpointId))).unwrap();
         assert_eq!(collected.snapshot(), expected, "{restored:?}");
     }
 }

@@ -183,7 +183,7 @@ impl<C: DeserializeOwned + Send + 'static> ErasedCommitter for DecodingCommitter
         }
     }
 
-    async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()> {
-        self.0.recover(restored).await
+    async fn recover(&mut self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
+        self.0.recover(attempt, restored).await
     }
 }

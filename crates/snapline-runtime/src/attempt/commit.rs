@@ -1,7 +1,7 @@
 //! What sinks have promised, kept.
 
 use snapline_coordinator::SubtaskCommit;
-use snapline_core::{CheckpointId, OperatorUid, Result};
+use snapline_core::{AttemptId, CheckpointId, OperatorUid, Result};
 use snapline_dataflow::ErasedCommitter;
 use snapline_state::Committable;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,20 +29,25 @@ pub(super) async fn commit_all(committers: &mut Committers, commits: &[SubtaskCo
     Ok(())
 }
 
-/// Lets all sinks clean up what belongs to no checkpoint up to the restored one.
-pub(super) async fn recover_all(committers: &mut Committers, restored: Option<CheckpointId>) -> Result<()> {
+/// Lets all sinks clean up what older attempts have left behind that belongs to no checkpoint up to the restored one.
+pub(super) async fn recover_all(
+    committers: &mut Committers,
+    attempt: AttemptId,
+    restored: Option<CheckpointId>,
+) -> Result<()> {
     let sinks = committers.keys().cloned().collect();
-    recover_some(committers, &sinks, restored).await
+    recover_some(committers, &sinks, attempt, restored).await
 }
 
-/// Lets these sinks clean up what belongs to no checkpoint up to the restored one.
+/// Lets these sinks do so.
 pub(super) async fn recover_some(
     committers: &mut Committers,
     sinks: &BTreeSet<OperatorUid>,
+    attempt: AttemptId,
     restored: Option<CheckpointId>,
 ) -> Result<()> {
     for (uid, committer) in committers.iter_mut().filter(|(uid, _)| sinks.contains(*uid)) {
-        let recovered = committer.recover(restored).await;
+        let recovered = committer.recover(attempt, restored).await;
         recovered.map_err(|error| error.with("operator", uid))?;
     }
     Ok(())

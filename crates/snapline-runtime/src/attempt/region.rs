@@ -169,7 +169,8 @@ impl Attempt {
             let sinks = sinks_in(&deployment.job, &tasks);
             let recovery = async {
                 let attempt = lead.claim().await?;
-                recover_some(&mut *committers.lock().await, &sinks, newest.checkpoint()).await?;
+                let committers = &mut *committers.lock().await;
+                recover_some(committers, &sinks, attempt, newest.checkpoint()).await?;
                 Ok(attempt)
             };
             let attempt = recoveries.run(recovery).await?;

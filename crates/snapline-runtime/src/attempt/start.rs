@@ -126,7 +126,7 @@ impl Start {
         if let Some(newest) = newest {
             self.store.mark_committed(newest).await?;
         }
-        recover_all(&mut committers, self.restored.checkpoint()).await?;
+        recover_all(&mut committers, self.attempt, self.restored.checkpoint()).await?;
         Ok(committers)
     }
 

@@ -113,7 +113,7 @@ impl ErasedCommitter for NothingToCommit {
         Ok(())
     }
 
-    async fn recover(&mut self, _: Option<CheckpointId>) -> Result<()> {
+    async fn recover(&mut self, _: AttemptId, _: Option<CheckpointId>) -> Result<()> {
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 use snapline::connector::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
-use snapline::core::{Batch, CheckpointId};
+use snapline::core::{AttemptId, Batch, CheckpointId};
 use snapline::prelude::*;
 use snapline::{ErrorKind, Result};
 use std::task::{Context, Poll};
@@ -62,7 +62,7 @@ impl Committer<u64> for Stuck {
         futures::future::pending().await
     }
 
-    async fn recover(&mut self, _restored: Option<CheckpointId>) -> Result<()> {
+    async fn recover(&mut self, _: AttemptId, _: Option<CheckpointId>) -> Result<()> {
         match self.0 {
             Hang::Recover => futures::future::pending().await,
             _ => Ok(()),

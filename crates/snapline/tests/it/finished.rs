@@ -9,7 +9,7 @@ use snapline::connector::{
     Collected, CollectedPart, Committer, CommitterContext, Sink, SinkWriter, WriterContext,
 };
 use snapline::coordinator::Manifest;
-use snapline::core::{AlignmentSettings, CheckpointId, OperatorUid};
+use snapline::core::{AlignmentSettings, AttemptId, CheckpointId, OperatorUid};
 use snapline::dataflow::FailureAnswer;
 use snapline::prelude::*;
 use snapline::{Error, ErrorKind, Result};
@@ -149,8 +149,8 @@ impl Committer<CollectedPart<u64>> for HeldCommitter {
         }
     }
 
-    async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()> {
-        self.inner.recover(restored).await
+    async fn recover(&mut self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
+        self.inner.recover(attempt, restored).await
     }
 }
 

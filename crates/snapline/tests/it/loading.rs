@@ -8,7 +8,7 @@ use futures::executor::block_on;
 use snapline::Result;
 use snapline::backends::file::FileStateBackend;
 use snapline::connector::{CollectedPart, Committer, CommitterContext, Sink, SinkWriter, WriterContext};
-use snapline::core::CheckpointId;
+use snapline::core::{AttemptId, CheckpointId};
 use snapline::dataflow::CheckpointScope;
 use snapline::prelude::*;
 use snapline::state::{ByteStream, CheckpointStorage, Created, StorageCapability, StorageKey, Stored};
@@ -179,10 +179,10 @@ impl Committer<CollectedPart<(u64, u64)>> for NotingCommitter {
         self.inner.commit(parts).await
     }
 
-    async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()> {
+    async fn recover(&mut self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
         let restored = restored.map(|checkpoint| checkpoint.0);
         self.notes.lock().unwrap().push(format!("recover {restored:?}"));
-        self.inner.recover(restored.map(CheckpointId)).await
+        self.inner.recover(attempt, restored.map(CheckpointId)).await
     }
 }
 

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use snapline_connector::{Committer, CommitterContext, RecoveryScope, Sink, SinkWriter, WriterContext};
-use snapline_core::{Batch, CheckpointId, Data, Error, OperatorUid, Result, encode_into};
+use snapline_core::{AttemptId, Batch, CheckpointId, Data, Error, OperatorUid, Result, encode_into};
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
@@ -120,7 +120,7 @@ impl Committer<Transaction> for WorldCommitter {
         Ok(())
     }
 
-    async fn recover(&mut self, restored: Option<CheckpointId>) -> Result<()> {
+    async fn recover(&mut self, _: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
         let outside = &self.world.shared;
         outside.wait(None).await;
         let mut state = outside.state();

@@ -1,6 +1,7 @@
-//! A sink, call by call. `crashes` runs it as a job does, and stops everywhere.
+//! A sink, call by call. `crashes` runs it as a job does, and stops everywhere; `suite` is that of all sinks.
 
 mod crashes;
+mod suite;
 
 use super::*;
 use crate::testing::{directory, stored};

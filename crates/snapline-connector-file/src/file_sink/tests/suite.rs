@@ -1,0 +1,30 @@
+//! The suite of all sinks.
+
+use super::{FileSink, directory, hidden_names, visible};
+use snapline_testkit::sink::{Record, Subject};
+use std::sync::Arc;
+
+/// A directory of records, `key value` in each line; files have room for `roll_at` bytes.
+fn subject(roll_at: u64) -> Subject {
+    let root = Arc::new(directory());
+    let (read, listed) = (root.clone(), root.clone());
+    let open = move || {
+        let encode = |record: &Record, buffer: &mut Vec<u8>| {
+            buffer.extend(format!("{} {}\n", record.key, record.value).into_bytes());
+        };
+        FileSink::with_encoder(root.path(), encode).roll_at(roll_at)
+    };
+    Subject::exactly_once(open, move || visible(read.path()).lines().map(record).collect())
+        .left_behind(move || hidden_names(listed.path()))
+}
+
+fn record(line: &str) -> Record {
+    let (key, value) = line.split_once(' ').unwrap();
+    Record {
+        key: key.parse().unwrap(),
+        value: value.parse().unwrap(),
+    }
+}
+
+snapline_testkit::sink_suite!(one_file_each, subject(u64::MAX));
+snapline_testkit::sink_suite!(small_files, subject(20));

@@ -5,12 +5,15 @@
 //! writers have written before a barrier becomes visible when the checkpoint is complete, once.
 //!
 //! Readers and writers are synchronous and work on batches; what waits for the outside world
-//! (finding splits, making a pre-commit durable, committing) is asynchronous and runs beside the tasks.
+//! (finding splits, making a pre-commit durable, committing) is asynchronous and runs beside the tasks. Clients of
+//! servers that need tokio run on an `EventLoop`, with the feature `event-loop`.
 
 mod channel;
 mod collect;
 mod collection;
 mod discard;
+#[cfg(feature = "event-loop")]
+mod event_loop;
 mod for_each;
 mod generator;
 mod no_commit;
@@ -26,6 +29,8 @@ pub use channel::{ChannelSender, ChannelSource, ChannelSplit};
 pub use collect::{CollectSink, Collected, CollectedPart};
 pub use collection::CollectionSource;
 pub use discard::DiscardSink;
+#[cfg(feature = "event-loop")]
+pub use event_loop::{Call, EventLoop};
 pub use for_each::ForEachSink;
 pub use generator::GeneratorSource;
 pub use no_commit::{NoCommitter, nothing_to_commit};

@@ -10,15 +10,40 @@
 //! # }
 //! ```
 
+mod debian;
+mod port;
+mod postgres;
 mod s3;
 mod unreliable;
 
+pub use postgres::Postgres;
 pub use s3::S3;
 pub use unreliable::Unreliable;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// Says on standard error why a test is skipped.
 #[expect(clippy::print_stderr, reason = "a skipped test has to be seen")]
 pub fn skip(reason: String) {
     let test = std::thread::current();
     eprintln!("skipped {}: {reason}", test.name().unwrap_or("a test"));
+}
+
+/// Where cargo builds: tests lie in `debug/deps` below it.
+fn build_folder() -> Result<PathBuf, String> {
+    let test = std::env::current_exe().map_err(|error| format!("cannot find the test: {error}"))?;
+    let folder = test.ancestors().nth(3).map(Path::to_path_buf);
+    folder.ok_or_else(|| format!("{} lies in no build folder", test.display()))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let last = printed.trim().lines().last().unwrap_or_default();
+    Err(format!("{command:?} failed: {last}"))
 }

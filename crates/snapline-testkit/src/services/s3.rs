@@ -1,5 +1,6 @@
 //! A server that speaks the protocol of S3.
 
+use super::{build_folder, run};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -165,22 +166,4 @@ fn installed() -> Result<PathBuf, String> {
         fs::write(&ready, VERSION).map_err(failed)?;
     }
     Ok(folder)
-}
-
-/// Where cargo builds: tests lie in `debug/deps` below it.
-fn build_folder() -> Result<PathBuf, String> {
-    let test = std::env::current_exe().map_err(|error| format!("cannot find the test: {error}"))?;
-    let folder = test.ancestors().nth(3).map(Path::to_path_buf);
-    folder.ok_or_else(|| format!("{} lies in no build folder", test.display()))
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.map_err(|error| format!("cannot run {command:?}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let printed = String::from_utf8_lossy(&output.stderr);
-    let last = printed.trim().lines().last().unwrap_or_default();
-    Err(format!("{command:?} failed: {last}"))
 }

@@ -63,6 +63,7 @@ fn steps(nextest: bool) -> Vec<Step> {
             "nextest",
             "run",
             "--workspace",
+            "--exclude=snapline-connector-postgres",
             "--no-fail-fast",
             "--status-level",
             "fail",
@@ -71,6 +72,7 @@ fn steps(nextest: bool) -> Vec<Step> {
         vec![
             "test",
             "--workspace",
+            "--exclude=snapline-connector-postgres",
             "--no-fail-fast",
             "--lib",
             "--bins",
@@ -98,6 +100,23 @@ fn steps(nextest: bool) -> Vec<Step> {
             "--package=snapline-cli",
             CLOUDS,
             "--test=s3",
+            "--",
+            "--nocapture",
+        ]
+    };
+    let servers = if nextest {
+        vec![
+            "nextest",
+            "run",
+            "--package=snapline-connector-postgres",
+            "--no-fail-fast",
+            "--status-level=fail",
+            "--success-output=final",
+        ]
+    } else {
+        vec![
+            "test",
+            "--package=snapline-connector-postgres",
             "--",
             "--nocapture",
         ]
@@ -148,6 +167,11 @@ fn steps(nextest: bool) -> Vec<Step> {
             name: "s3",
             work: Work::Cargo(s3, &[]),
             advice: "the tests run against moto, which they install in target/services; they are skipped without python3 or a network",
+        },
+        Step {
+            name: "servers",
+            work: Work::Cargo(servers, &[]),
+            advice: "the tests run against PostgreSQL, which they install from Debian's packages as root and else skip; SNAPLINE_POSTGRES_URL names one that runs",
         },
         Step {
             name: "doctest",

@@ -58,6 +58,8 @@ pub use snapline_barrier as barrier;
 /// Sources and sinks in files of their own crates.
 pub mod connectors {
     pub use snapline_connector_file as file;
+    #[cfg(feature = "kafka")]
+    pub use snapline_connector_kafka as kafka;
     #[cfg(feature = "postgres")]
     pub use snapline_connector_postgres as postgres;
 }

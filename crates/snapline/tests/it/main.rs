@@ -20,6 +20,7 @@ mod full_disk;
 mod held;
 mod incremental;
 mod joins;
+mod kafka;
 mod loading;
 mod local;
 mod loops;

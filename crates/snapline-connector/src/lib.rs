@@ -11,7 +11,9 @@
 mod channel;
 mod collect;
 mod collection;
+mod deal;
 mod discard;
+mod discovery;
 #[cfg(feature = "event-loop")]
 mod event_loop;
 mod for_each;
@@ -28,7 +30,9 @@ mod testing;
 pub use channel::{ChannelSender, ChannelSource, ChannelSplit};
 pub use collect::{CollectSink, Collected, CollectedPart};
 pub use collection::CollectionSource;
+pub use deal::{SplitDealer, deal_splits};
 pub use discard::DiscardSink;
+pub use discovery::{DiscoveredSplits, DiscoveryOutlook, SeenSplits};
 #[cfg(feature = "event-loop")]
 pub use event_loop::{Call, EventLoop};
 pub use for_each::ForEachSink;
@@ -40,5 +44,5 @@ pub use sequence::SequenceSource;
 pub use sink::{Committer, CommitterContext, RecoveryScope, Sink, SinkWriter, WriterContext};
 pub use source::{
     DiscoveryContext, ReaderContext, ReaderProgress, ReaderStatus, Source, SourceReader, SourceSplit,
-    SplitEnumerator, deal_splits,
+    SplitEnumerator,
 };

@@ -1,10 +1,12 @@
 //! Where records come from.
 
+use crate::discovery::{DiscoveredSplits, SeenSplits};
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snapline_core::{Batch, CheckpointId, Data, JobId, Result, SubtaskIndex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A place where records come from.
 ///
@@ -23,6 +25,12 @@ pub trait Source: Send + Sync + 'static {
     /// `Invalid` when the source cannot be as it was described.
     fn enumerator(&self) -> Result<Box<dyn SplitEnumerator<Self::Split>>>;
 
+    /// How often to look for new splits while the job runs. `None` for a source that has all of them when the job starts,
+    /// whose readers end with their splits. Those of a source that grows wait for more.
+    fn discovery_interval(&self) -> Option<Duration> {
+        None
+    }
+
     /// Reads the splits of one subtask.
     ///
     /// # Errors
@@ -37,16 +45,38 @@ pub trait SourceSplit: Serialize + DeserializeOwned + Clone + Send + 'static {
 }
 
 /// Finds the splits of a source.
+///
+/// # Contract
+/// * [`SplitEnumerator::discover_new`] finds each split once, whatever enumerators were asked before, as long as what they
+///   have seen is handed on. What was seen when a call failed, or was dropped, is forgotten with its splits.
 #[async_trait]
 pub trait SplitEnumerator<S>: Send {
-    /// Finds all splits. Called when the job starts at the beginning.
+    /// Finds all splits.
     ///
     /// # Errors
     /// What keeps the source from being found, naming it.
     async fn discover(&mut self, context: &DiscoveryContext) -> Result<Vec<S>>;
 
+    /// Finds the splits that were not seen before, and says what more there may be. Called when the job starts at the
+    /// beginning, with nothing seen, and while it runs at each [interval](Source::discovery_interval) of a source that
+    /// grows. What was seen is in each checkpoint together with the splits, so a split that was read to its end is not
+    /// found again.
+    ///
+    /// Unless a source grows, all splits are there from the beginning.
+    ///
+    /// # Errors
+    /// As [`SplitEnumerator::discover`]. While the job runs, `Unavailable` to be asked again after the interval.
+    async fn discover_new(
+        &mut self,
+        context: &DiscoveryContext,
+        seen: &mut SeenSplits,
+    ) -> Result<DiscoveredSplits<S>> {
+        let _ = seen;
+        Ok(DiscoveredSplits::last(self.discover(context).await?))
+    }
+
     /// Sees whether splits of a checkpoint can still be read. Called instead of
-    /// [`SplitEnumerator::discover`] when the job resumes.
+    /// [`SplitEnumerator::discover_new`] when the job resumes.
     ///
     /// # Errors
     /// `Invalid` when the source is not what it was, naming the difference.
@@ -168,45 +198,4 @@ pub struct ReaderProgress {
     pub done: u64,
     /// How much there is to read since the reader started, when that is known.
     pub total: Option<u64>,
-}
-
-/// Deals splits out to readers: the heaviest first, each to the reader with the least so far.
-///
-/// The result has one list for each of the `parallelism` readers, which is at least 1.
-pub fn deal_splits<S: SourceSplit>(mut splits: Vec<S>, parallelism: usize) -> Vec<Vec<S>> {
-    splits.sort_by_key(|split| std::cmp::Reverse(split.weight()));
-    let mut dealt: Vec<(u64, Vec<S>)> = vec![(0, Vec::new()); parallelism];
-    for split in splits {
-        let lightest = dealt
-            .iter_mut()
-            .min_by_key(|(weight, list)| (*weight, list.len()));
-        let Some((weight, list)) = lightest else { break };
-        *weight = weight.saturating_add(split.weight());
-        list.push(split);
-    }
-    dealt.into_iter().map(|(_, list)| list).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    impl SourceSplit for u64 {
-        fn weight(&self) -> u64 {
-            *self
-        }
-    }
-
-    #[test]
-    fn splits_are_dealt_out_evenly_by_weight() {
-        let cases: [(&[u64], usize, &[&[u64]]); 4] = [
-            (&[1, 2, 3, 4], 2, &[&[4, 1], &[3, 2]]),
-            (&[5], 3, &[&[5], &[], &[]]),
-            (&[], 2, &[&[], &[]]),
-            (&[0, 0, 0], 2, &[&[0, 0], &[0]]),
-        ];
-        for (splits, parallelism, expected) in cases {
-            assert_eq!(deal_splits(splits.to_vec(), parallelism), expected);
-        }
-    }
 }

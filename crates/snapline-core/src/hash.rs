@@ -8,12 +8,18 @@ use crate::encoding::encode_into;
 use crate::error::Result;
 use medium::MediumEncoding;
 use short::ShortEncoding;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// The stable hash of bytes: xxh3 with 64 bits and seed 0.
 #[inline]
 pub fn stable_hash_bytes(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
+}
+
+/// The stable hash of bytes that stands for them: xxh3 with 128 bits and seed 0. Among a thousand million of them, chances
+/// are a million million million to one that no two are the same.
+pub fn stable_fingerprint(bytes: &[u8]) -> u128 {
+    xxh3_128(bytes)
 }
 
 /// Hashes keys by their postcard encoding, reusing one buffer.

@@ -27,7 +27,7 @@ pub use data::{Data, Key, Keyed};
 pub use element::{BatchHeader, ClockDelta, Frame, StreamElement};
 pub use encoding::{ShortBytes, decode, encode_into};
 pub use error::{Error, ErrorKind, Result};
-pub use hash::{StableHasher, stable_hash_bytes};
+pub use hash::{StableHasher, stable_fingerprint, stable_hash_bytes};
 pub use id::{AttemptId, CheckpointId, JobId, OperatorUid, SubtaskId, SubtaskIndex};
 pub use key_group::{KeyGroup, KeyGroupRange, MaxParallelism};
 pub use settings::{

@@ -3,6 +3,7 @@
 use crate::context::OperatorContext;
 use crate::head::{InputHead, SourceHead, TaskHead};
 use crate::link::Next;
+use crate::operator::source::growth::{FoundSplits, KnownSplits};
 use crate::outlets::{Nowhere, Outlets, Side, SideOutputs};
 use crate::output::{Output, OutputPort, Partitioning, Tee};
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use snapline_core::{
 use snapline_state::{Committable, OperatorState};
 use std::any::Any;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 /// A [`Next`] of some record type.
 pub struct ErasedLink(Box<dyn Any + Send>);
@@ -96,6 +98,23 @@ pub trait SourceFactory: Send + Sync {
     /// # Errors
     /// `Invalid` when the source has changed.
     async fn verify(&self, states: &[&OperatorState]) -> Result<()>;
+
+    /// How often the job has to look for new splits; `None` for a source that does not grow.
+    fn discovery_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What is known of a source that grows when its readers begin with these states.
+    ///
+    /// # Errors
+    /// `Corrupted` when they cannot be decoded.
+    fn known(&self, states: &[&OperatorState]) -> Result<KnownSplits>;
+
+    /// Looks for splits that are not known, and deals them out. Of a look that fails or is dropped nothing is left.
+    ///
+    /// # Errors
+    /// `Unavailable` to look again later; otherwise what keeps the source from being looked at.
+    async fn discover_more(&self, known: KnownSplits) -> Result<FoundSplits>;
 
     /// The reader of one subtask, in front of what is chained behind it.
     ///

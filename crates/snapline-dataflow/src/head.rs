@@ -3,6 +3,7 @@
 use crate::link::{Next, Signal};
 use snapline_connector::ReaderStatus;
 use snapline_core::{Batch, BoxedBatch, Data, Error, Result};
+use snapline_state::OperatorState;
 use std::task::{Context, Poll};
 
 /// A chain that gets its records from other tasks.
@@ -39,6 +40,12 @@ pub trait SourceHead: Send {
     /// # Errors
     /// The job restarts from the last checkpoint.
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReaderStatus>>;
+
+    /// Takes splits that were found while the job runs, as [`crate::SourceFactory::discover_more`] has dealt them out.
+    ///
+    /// # Errors
+    /// The job restarts from the last checkpoint.
+    fn add_splits(&mut self, state: &OperatorState) -> Result<()>;
 
     /// See [`crate::Link::on_signal`].
     ///

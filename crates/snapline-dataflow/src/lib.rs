@@ -49,6 +49,7 @@ pub use job::{
 pub use link::{Link, Next, Signal, TimeSignal};
 pub use operator::accumulate::Emit;
 pub use operator::collector::Collector;
+pub use operator::source::growth::{FoundSplits, KnownSplits};
 pub use outlets::SideOutputs;
 pub use output::{OutputPort, Partitioning, PortSignal};
 pub use output_tag::OutputTag;

@@ -28,7 +28,7 @@ impl TaskSnapshot {
 pub struct OperatorSnapshot {
     operator: Option<OperatorUid>,
     keyed: Option<Box<dyn Snapshot>>,
-    state: OperatorState,
+    pub(crate) state: OperatorState,
     committables: Option<BoxFuture<'static, Result<Vec<Committable>>>>,
     has_unfinished_work: bool,
 }

@@ -2,6 +2,7 @@
 
 mod act;
 mod commit;
+mod growth;
 mod loops;
 mod recoveries;
 mod region;
@@ -22,6 +23,7 @@ use commit::Committers;
 use futures::channel::mpsc;
 use futures::future::{join, select};
 use futures::{FutureExt, StreamExt};
+use growth::GrowingSources;
 use loops::Loops;
 use recoveries::Recoveries;
 use region::{Newest, Rebuilt, RegionRestart};
@@ -30,7 +32,7 @@ use snapline_coordinator::{
     CheckpointStore, CoordinatorAction, Decline, FailureReason, Manifest, Moment, PublishOutcome,
 };
 use snapline_core::{AttemptId, CheckpointId, Error, ErrorKind, Result, SubtaskId};
-use snapline_dataflow::{FailureAnswer, JobGraph, JobState, TaskCounters};
+use snapline_dataflow::{FailureAnswer, FoundSplits, JobGraph, JobState, NodeId, TaskCounters};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +49,8 @@ enum Outcome {
     /// Whether the target of a savepoint is free.
     Looked(Wanted, Result<()>),
     SavepointPublished(CheckpointId, Result<()>),
+    /// New splits of a source.
+    Found(NodeId, Result<FoundSplits>),
 }
 
 /// How an attempt has ended well.
@@ -75,6 +79,7 @@ pub(crate) struct Attempt {
     publishing: BTreeMap<CheckpointId, Arc<Manifest>>,
     savepoints: Savepoints,
     loops: Loops,
+    growing: GrowingSources,
     /// The sources whose data has ended, with the newest checkpoint that had started before.
     ending: BTreeMap<SubtaskId, CheckpointId>,
     /// How the job will have ended, once its last checkpoint is complete.
@@ -139,7 +144,12 @@ impl Attempt {
         loop {
             // Not in the array: it would be locked while the others look at it.
             let next = self.coordinator.lock().next_deadline();
-            let deadlines = [next, self.restart_deadline(), self.loops.deadline()];
+            let deadlines = [
+                next,
+                self.restart_deadline(),
+                self.loops.deadline(),
+                self.growth_deadline(),
+            ];
             let deadline = self.sleep_until(deadlines.into_iter().flatten().min());
             futures::pin_mut!(deadline);
             let cancelled = shared.cancelled();
@@ -164,6 +174,7 @@ impl Attempt {
                 () = deadline.fuse() => self.coordinator.lock().on_time(Moment::of(&*self.cluster.clock), &mut self.actions),
             }
             self.ask_for_proof();
+            self.look_for_splits();
             self.carry_out()?;
             self.advance_restarts()?;
             self.on_checkpoints_ended();
@@ -253,6 +264,7 @@ impl Attempt {
             }
             Outcome::Rebuilt(rebuilt) => self.on_rebuilt(rebuilt?),
             Outcome::Looked(wanted, outcome) => self.on_looked(wanted, outcome),
+            Outcome::Found(source, found) => self.on_found(source, found)?,
             Outcome::SavepointPublished(checkpoint, outcome) => {
                 self.coordinator
                     .lock()

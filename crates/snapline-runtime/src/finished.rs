@@ -4,6 +4,7 @@ use snapline_connector::ReaderStatus;
 use snapline_coordinator::{Manifest, OperatorManifest};
 use snapline_core::{Error, Result, SubtaskId};
 use snapline_dataflow::{JobGraph, NodeId, Partitioning, Signal, SourceHead, TaskHead};
+use snapline_state::OperatorState;
 use std::collections::BTreeSet;
 use std::task::{Context, Poll};
 
@@ -123,6 +124,10 @@ impl FinishedHead {
 impl SourceHead for FinishedHead {
     fn poll_batch(&mut self, _cx: &mut Context<'_>) -> Poll<Result<ReaderStatus>> {
         Poll::Ready(Ok(ReaderStatus::EndOfData))
+    }
+
+    fn add_splits(&mut self, _state: &OperatorState) -> Result<()> {
+        Err(Error::internal("a source that had finished was given splits"))
     }
 
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {

@@ -81,11 +81,15 @@ pub(crate) async fn verify_sources(job: &JobGraph, states: &States) -> Result<()
         if states.finished.contains(id) {
             continue;
         }
-        let of_readers = states.operators[id.0].iter().map(|state| &state.operator);
-        let verified = source.verify(&of_readers.collect::<Vec<_>>()).await;
+        let verified = source.verify(&of_readers(&states.operators[id.0])).await;
         verified.map_err(|error| error.with("operator", &node.node.name))?;
     }
     Ok(())
+}
+
+/// The states of the readers of a source.
+pub(crate) fn of_readers(states: &[RestoredState]) -> Vec<&OperatorState> {
+    states.iter().map(|state| &state.operator).collect()
 }
 
 async fn states_of(

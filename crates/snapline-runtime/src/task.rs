@@ -16,10 +16,14 @@ pub(crate) use source_task::SourceTask;
 
 use futures::channel::mpsc;
 use snapline_core::{CheckpointBarrier, CheckpointId};
+use snapline_state::OperatorState;
+use std::sync::Arc;
 
 /// What the job tells a task.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum TaskControl {
+    /// Read these splits, too. For sources only.
+    AddSplits(Arc<OperatorState>),
     /// Put this barrier between two batches. For sources only.
     Trigger(CheckpointBarrier),
     /// The checkpoint was given up.

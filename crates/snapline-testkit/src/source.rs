@@ -120,6 +120,7 @@ macro_rules! source_suite {
         $crate::source_suite! { @$($then)* => [
             discover: the_splits_have_all_records_once,
             discover: a_split_is_read_alike_each_time,
+            discover: what_was_seen_is_not_found_again,
             read: a_reader_hands_out_no_more_records_than_it_is_asked_for,
             read: records_are_appended_to_those_in_the_batch,
             read: the_end_comes_alone_and_again,

@@ -1,6 +1,8 @@
 //! The beginning of a stream: a source's readers.
 
+pub(crate) mod growth;
 mod pause;
+mod reader_state;
 mod split_times;
 
 use crate::context::{OperatorContext, TaskCounters};
@@ -11,15 +13,16 @@ use crate::operator::located::{Place, caught};
 use crate::snapshot::OperatorSnapshot;
 use crate::time::strategy::WatermarkStrategy;
 use async_trait::async_trait;
-use snapline_connector::{
-    DiscoveryContext, ReaderContext, ReaderStatus, Source, SourceReader, SourceSplit, deal_splits,
-};
+use growth::{FoundSplits, KnownSplits};
+use reader_state::{EncodedSeen, ReaderState};
+use snapline_connector::{DiscoveryOutlook, ReaderContext, ReaderStatus, Source, SourceReader, SourceSplit};
 use snapline_core::{Batch, CheckpointId, Data, OperatorUid, Result, Watermark};
 use snapline_state::OperatorState;
 use split_times::SplitTimes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// Makes the readers of a source, and with a strategy, the event time of its splits.
 pub(crate) struct SourceOf<S: Source> {
@@ -33,38 +36,43 @@ impl<S: Source> SourceOf<S> {
     }
 }
 
-/// The list of operator state that has the splits of a reader.
-const SPLITS: &str = "splits";
-/// The list that tells a reader without splits from one that never was.
-const OPENED: &str = "opened";
-
 #[async_trait]
 impl<S: Source> SourceFactory for SourceOf<S> {
     async fn discover(&self, parallelism: u32) -> Result<Vec<OperatorState>> {
-        let splits = self
-            .source
-            .enumerator()?
-            .discover(&DiscoveryContext { parallelism })
-            .await?;
-        deal(splits, parallelism)
+        growth::begin(&self.source, parallelism).await
     }
 
     fn resume(&self, states: Vec<OperatorState>, parallelism: u32) -> Result<Vec<OperatorState>> {
-        if states.len() == parallelism as usize {
-            Ok(states)
-        } else {
-            deal(splits_of::<S::Split>(&states)?, parallelism)
-        }
+        growth::resume(&self.source, states, parallelism)
+    }
+
+    fn discovery_interval(&self) -> Option<Duration> {
+        self.source.discovery_interval()
+    }
+
+    fn known(&self, states: &[&OperatorState]) -> Result<KnownSplits> {
+        growth::known::<S::Split>(states)
+    }
+
+    async fn discover_more(&self, known: KnownSplits) -> Result<FoundSplits> {
+        growth::look(&self.source, known).await
     }
 
     async fn verify(&self, states: &[&OperatorState]) -> Result<()> {
-        let splits = splits_of::<S::Split>(states.iter().copied())?;
+        let mut splits = Vec::new();
+        for state in states {
+            splits.extend(ReaderState::<S::Split>::of(state)?.splits);
+        }
         self.source.enumerator()?.verify(&splits).await
     }
 
     fn head(&self, context: OperatorContext, next: ErasedLink) -> Result<Box<dyn SourceHead>> {
         let place = Place::of(&context);
-        let splits: Vec<S::Split> = context.restored.operator.items(SPLITS)?;
+        let ReaderState {
+            splits,
+            seen,
+            outlook,
+        } = ReaderState::of(&context.restored.operator)?;
         let times = self.times.clone();
         let times = times.map(|strategy| SplitTimes::new(strategy, splits.len()).aligned(&context));
         let mut reader = self.source.reader(ReaderContext {
@@ -77,6 +85,11 @@ impl<S: Source> SourceFactory for SourceOf<S> {
             operator: context.operator,
             place,
             reader,
+            growth: Growth {
+                grows: self.source.discovery_interval().is_some(),
+                seen,
+                outlook,
+            },
             times,
             counters: context.counters,
             limit: context.batch_records,
@@ -86,29 +99,11 @@ impl<S: Source> SourceFactory for SourceOf<S> {
     }
 }
 
-fn splits_of<'a, S: SourceSplit>(states: impl IntoIterator<Item = &'a OperatorState>) -> Result<Vec<S>> {
-    let splits = states.into_iter().map(|state| state.items::<S>(SPLITS));
-    Ok(splits.collect::<Result<Vec<_>>>()?.concat())
-}
-
-fn deal<S: SourceSplit>(splits: Vec<S>, parallelism: u32) -> Result<Vec<OperatorState>> {
-    deal_splits(splits, parallelism as usize)
-        .into_iter()
-        .map(splits_state)
-        .collect()
-}
-
-fn splits_state<S: SourceSplit>(splits: Vec<S>) -> Result<OperatorState> {
-    let mut state = OperatorState::new();
-    state.push(OPENED, &())?;
-    splits.iter().try_for_each(|split| state.push(SPLITS, split))?;
-    Ok(state)
-}
-
 struct ReaderHead<T, S> {
     operator: OperatorUid,
     place: Place,
     reader: Box<dyn SourceReader<T, S>>,
+    growth: Growth,
     times: Option<SplitTimes<T>>,
     counters: Arc<TaskCounters>,
     limit: usize,
@@ -116,10 +111,37 @@ struct ReaderHead<T, S> {
     next: Next<T>,
 }
 
+/// What a reader knows of the splits that it was not given.
+struct Growth {
+    /// Whether the job looks for new splits.
+    grows: bool,
+    seen: Option<EncodedSeen>,
+    outlook: DiscoveryOutlook,
+}
+
+impl Growth {
+    /// Whether the reader may be given more splits.
+    fn may_come(&self) -> bool {
+        self.grows && self.outlook == DiscoveryOutlook::MoreMayCome
+    }
+}
+
 impl<T: Data, S: SourceSplit> ReaderHead<T, S> {
     fn freeze(&mut self, checkpoint: CheckpointId) -> Result<OperatorSnapshot> {
-        let state = splits_state(self.reader.snapshot(checkpoint)?)?;
-        Ok(OperatorSnapshot::of(&self.operator).with_state(state))
+        let state = ReaderState {
+            splits: self.reader.snapshot(checkpoint)?,
+            seen: self.growth.seen.clone(),
+            outlook: self.growth.outlook,
+        };
+        Ok(OperatorSnapshot::of(&self.operator).with_state(state.to_state()?))
+    }
+
+    /// All splits are read, and there may be others later: the task is woken when they come.
+    fn rest(&mut self) -> Result<()> {
+        match &mut self.times {
+            Some(times) => times.rest(&mut *self.next),
+            None => Ok(()),
+        }
     }
 
     /// Sends the batch that was read.
@@ -153,6 +175,10 @@ impl<T: Data, S: SourceSplit> SourceHead for ReaderHead<T, S> {
             Poll::Ready(Ok(status)) => status,
             other => return other.map_err(|error| self.place.name(error)),
         };
+        if status == ReaderStatus::EndOfData && self.growth.may_come() {
+            self.rest().map_err(|error| self.place.name(error))?;
+            return Poll::Pending;
+        }
         let records = self.batch.len();
         self.count(records);
         if records > 0 {
@@ -161,6 +187,17 @@ impl<T: Data, S: SourceSplit> SourceHead for ReaderHead<T, S> {
             self.batch.clear();
         }
         Poll::Ready(Ok(status))
+    }
+
+    fn add_splits(&mut self, state: &OperatorState) -> Result<()> {
+        let added = ReaderState::of(state)?;
+        if let Some(times) = &mut self.times {
+            times.add(added.splits.len(), &mut *self.next)?;
+        }
+        self.reader.add_splits(added.splits);
+        self.growth.seen = added.seen.or(self.growth.seen.take());
+        self.growth.outlook = added.outlook;
+        Ok(())
     }
 
     fn on_signal(&mut self, signal: &mut Signal<'_>) -> Result<()> {

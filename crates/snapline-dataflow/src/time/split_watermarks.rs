@@ -77,6 +77,17 @@ impl SplitWatermarks {
         self.advance()
     }
 
+    /// All splits are read, and others may be added: nothing comes for now.
+    pub(crate) fn on_rest(&mut self) -> Option<Combined> {
+        self.splits.values_mut().for_each(|split| split.is_idle = true);
+        (!std::mem::replace(&mut self.is_idle, true)).then_some(Combined::Idle)
+    }
+
+    /// Splits were added to a reader that may have been at rest.
+    pub(crate) fn on_added(&mut self) -> Option<Combined> {
+        std::mem::take(&mut self.is_idle).then_some(Combined::Active)
+    }
+
     /// How far the slowest split has come that is not idle, if there is one.
     pub(crate) fn least(&self) -> Option<Watermark> {
         let active = self.splits.values().filter(|split| !split.is_idle);
@@ -125,6 +136,11 @@ mod tests {
                 }
                 " on" => splits.on_activity(split),
                 " idle" => splits.on_idle(split),
+                " rest" => splits.on_rest(),
+                " new" => {
+                    splits.add(split);
+                    splits.on_added()
+                }
                 watermark => {
                     let millis = watermark[1..].parse().unwrap();
                     splits.on_watermark(split, Watermark(Timestamp(millis)))
@@ -180,6 +196,22 @@ mod tests {
             ("b+", None),
             ("a=8", None),
             ("b=1", None),
+            ("b=6", to(6)),
+        ]);
+    }
+
+    #[test]
+    fn a_reader_that_has_read_all_is_idle_until_there_is_another_split() {
+        check(&[
+            ("a rest", Some(Combined::Idle)),
+            ("a rest", None),
+            ("a new", Some(Combined::Active)),
+            ("a on", None),
+            ("a=4", to(4)),
+            ("a-", None),
+            ("a rest", Some(Combined::Idle)),
+            ("b new", Some(Combined::Active)),
+            ("b=3", None),
             ("b=6", to(6)),
         ]);
     }

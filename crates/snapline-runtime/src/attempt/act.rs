@@ -34,6 +34,7 @@ impl Attempt {
         match action {
             CoordinatorAction::TriggerSources(barrier) => {
                 self.loops.on_trigger(barrier.checkpoint);
+                self.growing.on_trigger(barrier.checkpoint);
                 self.tell_sources(TaskControl::Trigger(barrier));
             }
             CoordinatorAction::Publish(manifest) => self.publish(manifest),
@@ -74,6 +75,7 @@ impl Attempt {
         if manifest.is_some_and(|manifest| manifest.kind == CheckpointKind::Suspend) {
             self.end = AttemptEnd::Suspended;
         }
+        self.growing.on_newest(self.newest.checkpoint_of_attempt());
         self.tell_all(TaskControl::Complete(checkpoint));
         self.finish_sources(checkpoint);
     }
@@ -82,7 +84,7 @@ impl Attempt {
     /// they have done is in it, and with aligned barriers all that others have made of it
     /// (FLIP-147). Behind a loop that is not so before the data of the loop have ended, too. The last ones wait for the
     /// final checkpoint, and all do where records may be in flight at the cut: a sink that has not yet processed them
-    /// must not end.
+    /// must not end. So do those of a source that grows: as long as one reads, the first keeps what was seen.
     fn finish_sources(&mut self, complete: CheckpointId) {
         let settings = self.job.settings.checkpoints.as_ref();
         let may_record = settings.is_some_and(|settings| settings.barrier_alignment().may_record());
@@ -90,7 +92,8 @@ impl Attempt {
             return;
         }
         let had_ended = |task: &SubtaskId| self.ending.get(task).is_some_and(|before| *before < complete);
-        for (id, source) in self.tasks.iter().filter(|(_, task)| task.is_source) {
+        let sources = self.tasks.iter().filter(|(_, task)| task.is_source);
+        for (id, source) in sources.filter(|(id, _)| !self.growing.contain(id)) {
             if had_ended(id) && self.loops.entries_behind(id).all(had_ended) {
                 let _ = source.control.unbounded_send(TaskControl::Finish);
             }
@@ -195,11 +198,11 @@ impl Attempt {
     pub(super) fn tell_all(&self, message: TaskControl) {
         self.tasks
             .values()
-            .for_each(|task| _ = task.control.unbounded_send(message));
+            .for_each(|task| _ = task.control.unbounded_send(message.clone()));
     }
 
     pub(super) fn tell_sources(&self, message: TaskControl) {
         let sources = self.tasks.values().filter(|task| task.is_source);
-        sources.for_each(|task| _ = task.control.unbounded_send(message));
+        sources.for_each(|task| _ = task.control.unbounded_send(message.clone()));
     }
 }

@@ -54,6 +54,14 @@ impl Newest {
             Self::Completed(manifest) => Some(manifest.checkpoint),
         }
     }
+
+    /// `None` when it is that from which the attempt has started.
+    pub(super) fn checkpoint_of_attempt(&self) -> Option<CheckpointId> {
+        match self {
+            Self::Start(..) => None,
+            Self::Completed(manifest) => Some(manifest.checkpoint),
+        }
+    }
 }
 
 impl Attempt {
@@ -214,6 +222,14 @@ impl Attempt {
         self.ending.retain(|task, _| !ids.contains(task));
         self.loops.on_restart(&ids);
         self.adopt(&rebuilt.deployment, rebuilt.tasks);
+        for (task, addition) in self
+            .growing
+            .given_since(self.newest.checkpoint_of_attempt(), &ids)
+        {
+            if let Some(running) = self.tasks.get(&task) {
+                let _ = running.control.unbounded_send(TaskControl::AddSplits(addition));
+            }
+        }
         let now = Moment::of(&*self.cluster.clock);
         for task in &rebuilt.finished {
             self.coordinator

@@ -42,6 +42,11 @@ impl Savepoints {
         self.requested.values().any(|wanted| wanted.kind.stops_job())
     }
 
+    /// Whether nothing more is read because of a savepoint.
+    pub(super) fn ends_data(&self) -> bool {
+        self.is_draining() || self.stops_job()
+    }
+
     /// Whether the job ends its data because of a savepoint.
     pub(super) fn is_draining(&self) -> bool {
         self.draining.is_some()

@@ -1,6 +1,7 @@
 //! From a restored checkpoint to tasks that are ready to run.
 
 use super::commit::{Committers, commit_all, recover_all};
+use super::growth::GrowingSources;
 use super::loops::Loops;
 use super::recoveries::Recoveries;
 use super::region::Newest;
@@ -136,7 +137,7 @@ impl Start {
         deployment: Deployment,
         states: Arc<States>,
         tasks: &[DeployedTask],
-    ) -> (Attempt, mpsc::UnboundedReceiver<Outcome>) {
+    ) -> Result<(Attempt, mpsc::UnboundedReceiver<Outcome>)> {
         let job = deployment.job.clone();
         let plan = |node: &snapline_dataflow::JobNode| OperatorPlan {
             uid: node.uid.clone(),
@@ -169,6 +170,12 @@ impl Start {
             committers: Arc::new(tokio::sync::Mutex::new(committers)),
             lead: self.lead.clone(),
             loops: Loops::new(&deployment.job, &regions, &states.finished),
+            growing: GrowingSources::new(
+                &deployment.job,
+                &states.operators,
+                &states.finished,
+                self.cluster.clock.monotonic(),
+            )?,
             regions,
             deployment,
             newest: Newest::Start(states, self.restored.checkpoint()),
@@ -186,7 +193,7 @@ impl Start {
             has_checkpoint_ended: true,
             actions: Vec::new(),
         };
-        (attempt, outcomes)
+        Ok((attempt, outcomes))
     }
 }
 
@@ -237,7 +244,7 @@ impl Loaded {
             verify_sources(&start.job, &states).await?;
         }
         let tasks = deployment.open(tasks).await?;
-        let (attempt, outcomes) = start.attempt(committers, deployment, states, &tasks);
+        let (attempt, outcomes) = start.attempt(committers, deployment, states, &tasks)?;
         Ok(Some(Prepared {
             attempt,
             tasks,

@@ -127,7 +127,12 @@ impl GateTask {
                 }
                 Some(TaskControl::EndLoop) => self.end_data()?,
                 Some(TaskControl::Cancel) | None => return Poll::Ready(Ok(())),
-                Some(TaskControl::Trigger(_) | TaskControl::Drain | TaskControl::Finish) => {
+                Some(
+                    TaskControl::Trigger(_)
+                    | TaskControl::AddSplits(_)
+                    | TaskControl::Drain
+                    | TaskControl::Finish,
+                ) => {
                     return Poll::Ready(Err(Error::internal(
                         "a task without a source was told to act as a source",
                     )));

@@ -60,6 +60,7 @@ impl SourceTask {
                 // The end of its outputs stands in for the barrier.
                 Some(TaskControl::Trigger(_)) if self.is_done => {}
                 Some(TaskControl::Trigger(barrier)) => self.take_snapshot(barrier)?,
+                Some(TaskControl::AddSplits(splits)) => self.head.add_splits(&splits)?,
                 Some(TaskControl::Abort(checkpoint)) => {
                     self.reporter.probe(TaskStep::Abort(checkpoint));
                     self.reporter.on_abort(checkpoint);

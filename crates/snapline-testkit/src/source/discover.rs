@@ -1,9 +1,10 @@
 //! Cases of finding the splits.
 
-use super::reading::{Reading, encoded};
+use super::reading::{Reading, encoded, stored};
 use super::subject::discover;
 use super::{Outcome, Subject};
-use snapline_connector::Source;
+use futures::executor::block_on;
+use snapline_connector::{DiscoveryContext, SeenSplits, Source};
 use std::fmt::Debug;
 
 pub(super) fn the_splits_have_all_records_once<S>(subject: &Subject<S>) -> Outcome
@@ -38,6 +39,35 @@ where
             let same = again.iter().map(encoded).eq(first.iter().map(encoded));
             assert!(same, "a split was read as {first:?}, and then as {again:?}");
         }
+    }
+    Outcome::Held
+}
+
+pub(super) fn what_was_seen_is_not_found_again<S>(subject: &Subject<S>) -> Outcome
+where
+    S: Source,
+    S::Item: Debug,
+{
+    let source = subject.source();
+    if source.discovery_interval().is_none() {
+        return Outcome::Skipped("the source does not grow");
+    }
+    let mut seen = SeenSplits::default();
+    let look = |parallelism: u32, seen: &mut SeenSplits| {
+        let context = DiscoveryContext { parallelism };
+        let mut enumerator = source.enumerator().unwrap();
+        block_on(enumerator.discover_new(&context, seen)).unwrap().splits
+    };
+    let splits = stored(&look(2, &mut seen));
+    subject.assert_all(
+        &Reading::of(&source, splits).rest(3),
+        "all splits that are new at first",
+    );
+    for parallelism in 1..=3 {
+        let mut restored = stored(&seen);
+        let found = look(parallelism, &mut restored).len();
+        assert_eq!(found, 0, "splits were found that had been seen before");
+        assert_eq!(restored, seen, "what was seen is forgotten");
     }
     Outcome::Held
 }

@@ -3,12 +3,14 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use snapline_connector::{
-    DiscoveryContext, ReaderContext, ReaderStatus, Source, SourceReader, SourceSplit, SplitEnumerator,
+    DiscoveredSplits, DiscoveryContext, ReaderContext, ReaderStatus, SeenSplits, Source, SourceReader,
+    SourceSplit, SplitEnumerator,
 };
 use snapline_core::{Batch, CheckpointId, Error, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flaw {
@@ -20,6 +22,7 @@ pub(super) enum Flaw {
     EndIsFinal,
     EndsOnce,
     EndsWithRecords,
+    FindsAgain,
     FindsOverlappingSplits,
     FinishesTwice,
     FinishesEarly,
@@ -112,6 +115,10 @@ impl Source for Double {
         Ok(Box::new(self.clone()))
     }
 
+    fn discovery_interval(&self) -> Option<Duration> {
+        Some(Duration::from_secs(1))
+    }
+
     fn reader(&self, context: ReaderContext) -> Result<Box<dyn SourceReader<u64, Part>>> {
         self.upstream().readings += 1;
         Ok(Box::new(Reader {
@@ -139,6 +146,16 @@ impl SplitEnumerator<Part> for Double {
             end: (number + 1) * self.size + overlap,
         };
         Ok((0..found).map(part).collect())
+    }
+
+    async fn discover_new(
+        &mut self,
+        context: &DiscoveryContext,
+        seen: &mut SeenSplits,
+    ) -> Result<DiscoveredSplits<Part>> {
+        let mut splits = self.discover(context).await?;
+        splits.retain(|part| seen.insert(part.first.to_le_bytes()) || self.has(Flaw::FindsAgain));
+        Ok(DiscoveredSplits::so_far(splits))
     }
 
     async fn verify(&mut self, restored: &[Part]) -> Result<()> {

@@ -19,10 +19,11 @@ fn subject(flaw: Option<Flaw>) -> Subject<Double> {
 }
 
 /// Each flaw, and the case that must notice it.
-const BITES: [(Flaw, &str); 27] = [
+const BITES: [(Flaw, &str); 28] = [
     (Flaw::LosesLastSplit, "the_splits_have_all_records_once"),
     (Flaw::FindsOverlappingSplits, "the_splits_have_all_records_once"),
     (Flaw::RereadsInAnotherOrder, "a_split_is_read_alike_each_time"),
+    (Flaw::FindsAgain, "what_was_seen_is_not_found_again"),
     (
         Flaw::IgnoresLimit,
         "a_reader_hands_out_no_more_records_than_it_is_asked_for",
@@ -123,6 +124,7 @@ fn a_case_beyond_what_is_known_of_a_source_is_skipped() {
         .filter(|case| case.check(&subject) != Outcome::Held);
     let names: Vec<&str> = skipped.map(|case| case.name).collect();
     let expected = [
+        "what_was_seen_is_not_found_again",
         "a_new_process_reads_exactly_the_rest",
         "a_changed_source_is_refused",
         "nothing_is_acknowledged_before_a_checkpoint_is_complete",

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use snapline_connector::{
-    Committer, CommitterContext, NoCommitter, ReaderContext, ReaderStatus, Sink, SinkWriter, Source,
-    SourceReader, SplitEnumerator, WriterContext, nothing_to_commit,
+    Committer, CommitterContext, DiscoveredSplits, DiscoveryContext, NoCommitter, ReaderContext,
+    ReaderStatus, SeenSplits, Sink, SinkWriter, Source, SourceReader, SplitEnumerator, WriterContext,
+    nothing_to_commit,
 };
 use snapline_core::{Batch, CheckpointId, Result};
 use snapline_dataflow::StreamExecutionEnvironment;
@@ -13,6 +14,7 @@ use snapline_testkit::simulation::{Failure, Faults, Output, Simulation, World, W
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 const RECORDS: u64 = 60;
 
@@ -263,6 +265,67 @@ fn a_source_that_forgets_a_split_is_found() {
     let job: fn(&StreamExecutionEnvironment, &World) =
         |env, world| from_broken_source(env, world, |_, now| now.into_iter().skip(1).collect());
     check(job, " 0 too many", "starts from checkpoint");
+}
+
+/// Notes the splits that it has found in the memory of the process.
+struct ForgetfulSource {
+    inner: WorldSource<u64>,
+    memory: Arc<Mutex<SeenSplits>>,
+}
+
+struct ForgetfulEnumerator {
+    inner: Box<dyn SplitEnumerator<WorldSplit>>,
+    memory: Arc<Mutex<SeenSplits>>,
+}
+
+impl Source for ForgetfulSource {
+    type Item = u64;
+    type Split = WorldSplit;
+
+    fn enumerator(&self) -> Result<Box<dyn SplitEnumerator<WorldSplit>>> {
+        Ok(Box::new(ForgetfulEnumerator {
+            inner: self.inner.enumerator()?,
+            memory: self.memory.clone(),
+        }))
+    }
+
+    fn discovery_interval(&self) -> Option<Duration> {
+        self.inner.discovery_interval()
+    }
+
+    fn reader(&self, context: ReaderContext) -> Result<Box<dyn SourceReader<u64, WorldSplit>>> {
+        self.inner.reader(context)
+    }
+}
+
+#[async_trait]
+impl SplitEnumerator<WorldSplit> for ForgetfulEnumerator {
+    async fn discover(&mut self, context: &DiscoveryContext) -> Result<Vec<WorldSplit>> {
+        self.inner.discover(context).await
+    }
+
+    async fn discover_new(
+        &mut self,
+        context: &DiscoveryContext,
+        _: &mut SeenSplits,
+    ) -> Result<DiscoveredSplits<WorldSplit>> {
+        let mut seen = self.memory.lock().unwrap().clone();
+        let found = self.inner.discover_new(context, &mut seen).await?;
+        *self.memory.lock().unwrap() = seen;
+        Ok(found)
+    }
+}
+
+#[test]
+fn a_source_that_forgets_which_splits_it_has_found_is_found() {
+    let job: fn(&StreamExecutionEnvironment, &World) = |env, world| {
+        let source = ForgetfulSource {
+            inner: world.source(0..RECORDS).growing(),
+            memory: Arc::default(),
+        };
+        env.from_source(source, "numbers").sink_to(world.sink());
+    };
+    check(job, "not exactly once", "starts from checkpoint");
 }
 
 #[test]

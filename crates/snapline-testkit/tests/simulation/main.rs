@@ -13,6 +13,7 @@
 mod aligned;
 mod broadcasts;
 mod broken;
+mod growing;
 mod jobs;
 mod joins;
 mod loops;
@@ -94,6 +95,13 @@ jobs! { broadcasts:
     rules_beside_keys,
     rules_without_keys,
     waiting_in_lists,
+}
+
+jobs! { growing:
+    grown_and_mapped,
+    grown_and_summed,
+    grown_beside_others,
+    grown_in_windows,
 }
 
 jobs! { joins:

@@ -10,13 +10,18 @@ use crate::time::stamper::Stamper;
 use crate::time::strategy::WatermarkStrategy;
 use snapline_connector::SourceReader;
 use snapline_core::{Batch, Data, Result, Watermark};
+use std::collections::BTreeMap;
 use std::task::{Context, Poll, ready};
 
 /// Watches each split of a reader by itself. Records of a reader that does not tell its splits apart count as
 /// one split, the first.
 pub(super) struct SplitTimes<T> {
     strategy: WatermarkStrategy<T>,
-    stampers: Vec<Stamper<T>>,
+    /// Of the splits that are not read to their end, by their positions among all that were added.
+    stampers: BTreeMap<usize, Stamper<T>>,
+    added: usize,
+    /// Whether the reader does not tell its splits apart.
+    is_joined: bool,
     combined: SplitWatermarks,
     watermarks: Vec<(usize, Watermark)>,
     /// Where the reader waits for others.
@@ -26,15 +31,61 @@ pub(super) struct SplitTimes<T> {
 impl<T: Data> SplitTimes<T> {
     /// The times of a reader that was given this many splits.
     pub(super) fn new(strategy: WatermarkStrategy<T>, splits: usize) -> Self {
-        let mut combined = SplitWatermarks::new();
-        (0..splits).for_each(|split| combined.add(split));
-        Self {
-            stampers: (0..splits).map(|_| Stamper::new(&strategy)).collect(),
+        let mut times = Self {
             strategy,
-            combined,
+            stampers: BTreeMap::new(),
+            added: 0,
+            is_joined: false,
+            combined: SplitWatermarks::new(),
             watermarks: Vec::new(),
             pause: None,
+        };
+        times.watch(splits);
+        times
+    }
+
+    /// Watches so many more splits.
+    fn watch(&mut self, splits: usize) {
+        for split in self.added..self.added + splits {
+            self.stampers.insert(split, Stamper::new(&self.strategy));
+            self.combined.add(split);
         }
+        self.added += splits;
+    }
+
+    /// The reader was given so many more splits. They hold event time back until they have watermarks, as if they had
+    /// been there before: what was said of it stays said.
+    ///
+    /// # Errors
+    /// Those of the operators behind.
+    pub(super) fn add(&mut self, splits: usize, next: &mut dyn Link<T>) -> Result<()> {
+        if splits == 0 {
+            return Ok(());
+        }
+        let woken = match self.is_joined {
+            true => self.combined.on_activity(0),
+            false => {
+                self.watch(splits);
+                self.combined.on_added()
+            }
+        };
+        if woken.is_some() {
+            next.on_signal(&mut Signal::Active)?;
+        }
+        self.report();
+        Ok(())
+    }
+
+    /// The reader has read all of its splits, and may be given others: event time does not wait for it.
+    ///
+    /// # Errors
+    /// Those of the operators behind.
+    pub(super) fn rest(&mut self, next: &mut dyn Link<T>) -> Result<()> {
+        if self.combined.on_rest() == Some(Combined::Idle) {
+            self.report();
+            next.on_signal(&mut Signal::Idle)?;
+        }
+        Ok(())
     }
 
     /// Lets the reader join the group of its strategy, if that names one.
@@ -58,11 +109,14 @@ impl<T: Data> SplitTimes<T> {
         let has_waited = pause.is_waiting();
         ready!(pause.poll_over(cx));
         if has_waited {
-            self.stampers.iter_mut().for_each(Stamper::hold);
+            self.stampers.values_mut().for_each(Stamper::hold);
         }
         if reader.can_pause_splits() {
-            let waiting = pause.waiting_splits().iter();
-            waiting.for_each(|split| self.stampers[*split].hold());
+            for split in pause.waiting_splits() {
+                if let Some(stamper) = self.stampers.get_mut(split) {
+                    stamper.hold();
+                }
+            }
             if let Some(ahead) = pause.splits_ahead(cx, &self.combined) {
                 reader.pause_splits(ahead);
             }
@@ -85,10 +139,11 @@ impl<T: Data> SplitTimes<T> {
 
     /// The reader does not tell its splits apart.
     fn join(&mut self) {
-        (1..self.stampers.len()).for_each(|split| self.combined.remove(split));
-        self.stampers.truncate(1);
+        self.is_joined = true;
+        (1..self.added).for_each(|split| self.combined.remove(split));
+        self.stampers.retain(|split, _| *split == 0);
         if self.stampers.is_empty() {
-            self.stampers.push(Stamper::new(&self.strategy));
+            self.stampers.insert(0, Stamper::new(&self.strategy));
             self.combined.add(0);
         }
     }
@@ -103,11 +158,11 @@ impl<T: Data> SplitTimes<T> {
         batch: &mut Batch<T>,
         next: &mut dyn Link<T>,
     ) -> Result<()> {
-        if split.is_none() && self.stampers.len() != 1 {
+        if split.is_none() && !self.is_joined {
             self.join();
         }
         let split = split.unwrap_or(0);
-        let Some(stamper) = self.stampers.get_mut(split) else {
+        let Some(stamper) = self.stampers.get_mut(&split) else {
             return next.on_batch(batch);
         };
         stamper.on_activity();
@@ -126,7 +181,10 @@ impl<T: Data> SplitTimes<T> {
     /// These splits are read to their end.
     pub(super) fn finish(&mut self, splits: Vec<usize>) {
         if !splits.is_empty() {
-            splits.into_iter().for_each(|split| self.combined.remove(split));
+            for split in splits {
+                self.combined.remove(split);
+                self.stampers.remove(&split);
+            }
             self.report();
         }
     }
@@ -139,7 +197,7 @@ impl<T: Data> SplitTimes<T> {
         let pause = self.pause.as_ref();
         let is_held = pause.is_some_and(Pause::is_waiting);
         let waiting = pause.map_or(&[][..], Pause::waiting_splits);
-        for (split, stamper) in self.stampers.iter_mut().enumerate() {
+        for (&split, stamper) in &mut self.stampers {
             if is_held || waiting.contains(&split) {
                 stamper.hold();
             }

@@ -7,23 +7,29 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use snapline_connector::{
-    DiscoveryContext, ReaderContext, ReaderStatus, Source, SourceReader, SourceSplit, SplitEnumerator,
+    DiscoveredSplits, DiscoveryContext, ReaderContext, ReaderStatus, SeenSplits, Source, SourceReader,
+    SourceSplit, SplitEnumerator,
 };
-use snapline_core::{Batch, CheckpointId, Data, Result};
+use snapline_core::{Batch, CheckpointId, Data, Error, Result};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// How many splits there are at the most, and how many records come at once.
 const SPLITS: u64 = 4;
 const PORTION: u64 = 6;
 /// The longest time without a record, in microseconds.
 const LONGEST_PAUSE: u64 = 4_000;
+/// How many splits one that grows has at the most, and the longest time without a new one, in microseconds.
+const LATE_SPLITS: u64 = 12;
+const LONGEST_LULL: u64 = 20_000;
 
 /// The given records in a few splits, which can be read again from any position.
 #[derive(Debug)]
 pub struct WorldSource<T> {
     world: World,
     records: Arc<Vec<T>>,
+    grows: bool,
 }
 
 /// What is still to be read of one part of the records.
@@ -44,7 +50,15 @@ impl<T> WorldSource<T> {
         Self {
             world,
             records: Arc::new(records),
+            grows: false,
         }
+    }
+
+    /// Lets the splits appear one after the other while the job runs. When, depends on the seed, as well as how often the job
+    /// looks, and how often that fails.
+    #[must_use]
+    pub fn growing(self) -> Self {
+        Self { grows: true, ..self }
     }
 }
 
@@ -53,9 +67,31 @@ impl<T: Data + Sync> Source for WorldSource<T> {
     type Split = WorldSplit;
 
     fn enumerator(&self) -> Result<Box<dyn SplitEnumerator<WorldSplit>>> {
-        let splits = Dice::new(self.world.seed(), "splits").between(1..=SPLITS);
-        let records = self.records.len() as u64;
-        Ok(Box::new(Splits { splits, records }))
+        let dice = Dice::new(self.world.seed(), "splits");
+        let lull = |number| match number {
+            0 => 0,
+            _ => dice.scale(LONGEST_LULL),
+        };
+        let appear = match self.grows {
+            false => vec![0; dice.between(1..=SPLITS) as usize],
+            true => (0..dice.between(1..=LATE_SPLITS))
+                .scan(0, |now, number| {
+                    *now += lull(number);
+                    Some(*now)
+                })
+                .collect(),
+        };
+        Ok(Box::new(Splits {
+            world: self.world.clone(),
+            records: self.records.len() as u64,
+            appear,
+        }))
+    }
+
+    fn discovery_interval(&self) -> Option<Duration> {
+        let dice = Dice::new(self.world.seed(), "looks");
+        self.grows
+            .then(|| Duration::from_micros(dice.between(100..=5_000)))
     }
 
     fn reader(&self, _: ReaderContext) -> Result<Box<dyn SourceReader<T, WorldSplit>>> {
@@ -98,19 +134,53 @@ impl Pace {
 }
 
 struct Splits {
-    splits: u64,
+    world: World,
     records: u64,
+    /// When each split appears, in microseconds since the beginning of the world.
+    appear: Vec<u64>,
+}
+
+impl Splits {
+    fn split(&self, number: usize) -> WorldSplit {
+        let cut = |number: usize| self.records * number as u64 / self.appear.len() as u64;
+        WorldSplit {
+            next: cut(number),
+            end: cut(number + 1),
+        }
+    }
 }
 
 #[async_trait]
 impl SplitEnumerator<WorldSplit> for Splits {
     async fn discover(&mut self, _: &DiscoveryContext) -> Result<Vec<WorldSplit>> {
-        let cut = |split: u64| self.records * split / self.splits;
-        let splits = (0..self.splits).map(|split| WorldSplit {
-            next: cut(split),
-            end: cut(split + 1),
-        });
-        Ok(splits.collect())
+        Ok((0..self.appear.len()).map(|number| self.split(number)).collect())
+    }
+
+    async fn discover_new(
+        &mut self,
+        _: &DiscoveryContext,
+        seen: &mut SeenSplits,
+    ) -> Result<DiscoveredSplits<WorldSplit>> {
+        let outside = &self.world.shared;
+        let now = outside.time.micros();
+        let mut new = Vec::new();
+        for (number, _) in self.appear.iter().enumerate().filter(|(_, at)| **at <= now) {
+            if seen.insert(number.to_le_bytes()) {
+                new.push(self.split(number));
+            }
+        }
+        if now > 0 {
+            outside.wait(None).await;
+            if outside.dice.one_in(6) {
+                return Err(Error::unavailable(
+                    "the source could not be looked at, as the seed wants",
+                ));
+            }
+        }
+        Ok(match seen.len() == self.appear.len() {
+            true => DiscoveredSplits::last(new),
+            false => DiscoveredSplits::so_far(new),
+        })
     }
 }
 

@@ -3,26 +3,27 @@
 //! | | guarantee | needs from the server | in flight at a crash |
 //! |---|---|---|---|
 //! | [`PostgresSink`] | exactly once | `max_prepared_transactions`, or a staging table; two small tables of its own | open transactions end with their sessions, prepared ones of no checkpoint are rolled back at the next start; their records are written anew |
+//! | [`PostgresUpsertSink`] | at least once, effectively once by key | a unique index of the key; two small tables of its own | rows may be visible already; their records come again and replace them |
 //!
 //! All calls run on one thread for each sink or source, whatever executor the job has; rows are made and read in the
 //! tasks. The tests run against PostgreSQL 15, which they start from Debian's packages.
 
+mod encode;
+mod events;
 mod failure;
 mod ledger;
+mod outlet;
 mod owner;
 mod row;
 mod server;
 mod sink;
+mod stream;
 mod table;
+mod upsert;
 
 pub use row::Row;
 pub use server::PostgresServer;
 pub use sink::{ExistingRows, PostgresPart, PostgresSink};
 /// The client of PostgreSQL that this crate is made with.
 pub use tokio_postgres;
-
-/// A number that no other process has.
-fn holder() -> i64 {
-    use std::hash::{BuildHasher, RandomState};
-    i64::from_ne_bytes(RandomState::new().hash_one(std::process::id()).to_ne_bytes())
-}
+pub use upsert::PostgresUpsertSink;

@@ -4,18 +4,19 @@ mod cleanup;
 mod commit;
 mod committer;
 mod prepare;
-mod stream;
 mod writer;
 
+use crate::encode::{Encode, encode_by};
+use crate::outlet::Outlet;
 use crate::owner::Owner;
-use crate::row::{Row, Rows};
+use crate::row::Row;
 use crate::server::PostgresServer;
-use crate::table::{Column, Table};
+use crate::table::Table;
 use committer::PostgresCommitter;
 use serde::{Deserialize, Serialize};
-use snapline_connector::{Committer, CommitterContext, EventLoop, Sink, SinkWriter, WriterContext};
-use snapline_core::{AttemptId, CheckpointId, Error, Result, SubtaskIndex};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use snapline_connector::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use snapline_core::{AttemptId, CheckpointId, Result, SubtaskIndex};
+use std::sync::Arc;
 use writer::PostgresWriter;
 
 /// Appends a row for each record to a table, exactly once, by COPY.
@@ -64,7 +65,7 @@ use writer::PostgresWriter;
 /// # Ok::<(), snapline_core::Error>(())
 /// ```
 pub struct PostgresSink<T> {
-    outlet: Arc<Outlet>,
+    delivery: Arc<Delivery>,
     encode: Encode<T>,
 }
 
@@ -88,23 +89,13 @@ enum Waiting {
     Staged,
 }
 
-/// The server side of a sink, which its writers and its committer share.
+/// The server side of a sink in two phases.
 #[derive(Debug)]
-struct Outlet {
-    server: PostgresServer,
-    table: Table,
+struct Delivery {
+    outlet: Outlet,
     waiting: Waiting,
     existing: ExistingRows,
-    /// Tells this process from another one that has the same job and attempt.
-    holder: i64,
-    events: OnceLock<EventLoop>,
-    /// As the last recovery has found them.
-    columns: Mutex<Option<Arc<[Column]>>>,
 }
-
-/// Appends the rows of a whole batch, so that the code for one record is inlined in its loop. The text is the value of a
-/// column before those of the sink.
-type Encode<T> = Arc<dyn Fn(&[T], &[Column], Option<&str>, &mut Rows) -> Result<()> + Send + Sync>;
 
 /// What a writer has prepared for a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,20 +117,12 @@ impl<T: 'static> PostgresSink<T> {
         fill: impl Fn(&T, &mut Row<'_>) + Send + Sync + 'static,
     ) -> Self {
         Self {
-            outlet: Arc::new(Outlet {
-                server,
-                table: Table::new(table, columns),
+            delivery: Arc::new(Delivery {
+                outlet: Outlet::new(server, Table::new(table, columns)),
                 waiting: Waiting::Prepared,
                 existing: ExistingRows::default(),
-                holder: crate::holder(),
-                events: OnceLock::new(),
-                columns: Mutex::default(),
             }),
-            encode: Arc::new(move |records, columns, part, rows| {
-                records
-                    .iter()
-                    .try_for_each(|record| rows.push(columns, part, |row| fill(record, row)))
-            }),
+            encode: encode_by(fill),
         }
     }
 
@@ -150,50 +133,31 @@ impl<T: 'static> PostgresSink<T> {
     /// checkpoint only names them and stays small.
     #[must_use]
     pub fn without_prepared_transactions(self) -> Self {
-        self.with(|outlet| outlet.waiting = Waiting::Staged)
+        self.with(|delivery| delivery.waiting = Waiting::Staged)
     }
 
     /// Does this with rows of checkpoints that the job does not know, or does not know any more.
     #[must_use]
     pub fn on_existing(self, existing: ExistingRows) -> Self {
-        self.with(|outlet| outlet.existing = existing)
+        self.with(|delivery| delivery.existing = existing)
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Outlet)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut Delivery)) -> Self {
         // Nobody else has it before the job is built.
-        if let Some(outlet) = Arc::get_mut(&mut self.outlet) {
-            change(outlet);
+        if let Some(delivery) = Arc::get_mut(&mut self.delivery) {
+            change(delivery);
         }
         self
     }
 }
 
-impl Outlet {
-    fn events(&self) -> Result<EventLoop> {
-        if let Some(events) = self.events.get() {
-            return Ok(events.clone());
-        }
-        let started = EventLoop::start("snapline-postgres")?;
-        Ok(self.events.get_or_init(|| started).clone())
-    }
-
-    fn set_columns(&self, columns: Vec<Column>) {
-        let mut known = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
-        *known = Some(columns.into());
-    }
-
-    fn columns(&self) -> Result<Arc<[Column]>> {
-        let known = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .clone()
-            .ok_or_else(|| Error::internal("a writer was opened before its sink has recovered"))
-    }
-
+impl Delivery {
     /// The COPY that takes a writer's rows.
     fn copy(&self, owner: &Owner) -> String {
-        let columns = self.table.columns_sql();
+        let table = &self.outlet.table;
+        let columns = table.columns_sql();
         match self.waiting {
-            Waiting::Prepared => format!("COPY {} ({columns}) FROM STDIN BINARY", self.table.sql()),
+            Waiting::Prepared => format!("COPY {} ({columns}) FROM STDIN BINARY", table.sql()),
             Waiting::Staged => format!(
                 "COPY {} (snapline_part, {columns}) FROM STDIN BINARY",
                 owner.staging_table()
@@ -206,20 +170,20 @@ impl<T: 'static> Sink<T> for PostgresSink<T> {
     type Committable = PostgresPart;
 
     fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, PostgresPart>>> {
-        let writer = PostgresWriter::start(&self.outlet, self.encode.clone(), context)?;
+        let writer = PostgresWriter::start(&self.delivery, self.encode.clone(), context)?;
         Ok(Box::new(writer))
     }
 
     fn committer(&self, context: CommitterContext) -> Result<Box<dyn Committer<PostgresPart>>> {
         let owner = Owner::new(&context.job, &context.operator);
-        Ok(Box::new(PostgresCommitter::new(self.outlet.clone(), owner)?))
+        Ok(Box::new(PostgresCommitter::new(self.delivery.clone(), owner)?))
     }
 }
 
 impl<T> std::fmt::Debug for PostgresSink<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PostgresSink")
-            .field("outlet", &self.outlet)
+            .field("delivery", &self.delivery)
             .finish_non_exhaustive()
     }
 }

@@ -1,8 +1,9 @@
 //! Removes what older attempts have left behind.
 
-use super::{Outlet, Waiting};
+use super::{Delivery, Waiting};
 use crate::failure::failed;
 use crate::ledger::Ledger;
+use crate::outlet::Outlet;
 use crate::owner::attempt_of;
 use crate::table::literal;
 use snapline_core::{AttemptId, Result};
@@ -12,15 +13,15 @@ use tokio_postgres::error::SqlState;
 /// has promised is committed by then.
 pub(super) async fn clean_up(
     ledger: Ledger<'_>,
-    outlet: &Outlet,
+    delivery: &Delivery,
     older: impl Fn(AttemptId) -> bool,
 ) -> Result<()> {
     ledger.end_sessions(&older).await?;
     roll_back(ledger, &older).await?;
     remove_staged(ledger, &older).await?;
-    match outlet.waiting {
+    match delivery.waiting {
         Waiting::Prepared => Ok(()),
-        Waiting::Staged => create_staging_table(ledger, outlet).await,
+        Waiting::Staged => create_staging_table(ledger, &delivery.outlet).await,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Makes what was prepared visible.
 
+use super::PostgresPart;
 use super::prepare::name;
-use super::{Outlet, PostgresPart};
 use crate::failure::failed;
 use crate::ledger::{Ledger, Token};
+use crate::outlet::Outlet;
 use crate::table::literal;
 use snapline_core::{Error, Result};
 use tokio_postgres::error::SqlState;

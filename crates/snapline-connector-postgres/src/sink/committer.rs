@@ -2,7 +2,7 @@
 
 use super::cleanup::clean_up;
 use super::commit::commit;
-use super::{ExistingRows, Outlet, PostgresPart, Waiting};
+use super::{Delivery, ExistingRows, PostgresPart, Waiting};
 use crate::failure::failed;
 use crate::ledger::Ledger;
 use crate::owner::Owner;
@@ -23,18 +23,22 @@ pub(super) struct PostgresCommitter {
 
 /// What the calls of a committer share on the event loop.
 struct Office {
-    outlet: Arc<Outlet>,
+    delivery: Arc<Delivery>,
     owner: Owner,
     /// A session without a transaction.
     idle: Mutex<Option<Client>>,
 }
 
 impl PostgresCommitter {
-    pub(super) fn new(outlet: Arc<Outlet>, owner: Owner) -> Result<Self> {
-        let events = outlet.events()?;
+    pub(super) fn new(delivery: Arc<Delivery>, owner: Owner) -> Result<Self> {
+        let events = delivery.outlet.events()?;
         let idle = Mutex::default();
         Ok(Self {
-            office: Arc::new(Office { outlet, owner, idle }),
+            office: Arc::new(Office {
+                delivery,
+                owner,
+                idle,
+            }),
             events,
         })
     }
@@ -48,7 +52,7 @@ impl Committer<PostgresPart> for PostgresCommitter {
         }
         let office = self.office.clone();
         let committed = self.events.call(async move {
-            let server = &office.outlet.server;
+            let server = &office.delivery.outlet.server;
             server.bounded(office.commit(&committables)).await
         });
         committed.await
@@ -57,7 +61,7 @@ impl Committer<PostgresPart> for PostgresCommitter {
     async fn recover(&mut self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
         let office = self.office.clone();
         let recovered = self.events.call(async move {
-            let server = &office.outlet.server;
+            let server = &office.delivery.outlet.server;
             server.patiently(|| office.recover(attempt, restored)).await
         });
         recovered.await
@@ -72,9 +76,9 @@ impl Office {
             owner: &self.owner,
         };
         for part in parts {
-            commit(ledger, &self.outlet, part)
+            commit(ledger, &self.delivery.outlet, part)
                 .await
-                .map_err(|error| error.with("table", self.outlet.table.given()))?;
+                .map_err(|error| error.with("table", self.delivery.outlet.table.given()))?;
         }
         if let Some(newest) = parts.iter().map(|part| part.checkpoint).max() {
             ledger.prune(newest).await?;
@@ -88,7 +92,7 @@ impl Office {
         let idle = self.idle.lock().await.take();
         match idle.filter(|client| !client.is_closed()) {
             Some(client) => Ok(client),
-            None => self.outlet.server.connect(SESSION).await,
+            None => self.delivery.outlet.server.connect(SESSION).await,
         }
     }
 
@@ -98,14 +102,15 @@ impl Office {
             client: &client,
             owner: &self.owner,
         };
-        self.outlet.set_columns(self.outlet.table.types(&client).await?);
-        if self.outlet.waiting == Waiting::Prepared {
+        let outlet = &self.delivery.outlet;
+        outlet.set_columns(outlet.table.types(&client).await?);
+        if self.delivery.waiting == Waiting::Prepared {
             check_prepared_transactions(&client).await?;
         }
         ledger.create().await?;
         let starts_over = self.check_existing(ledger, restored).await?;
-        ledger.claim(attempt, self.outlet.holder).await?;
-        clean_up(ledger, &self.outlet, |other| starts_over || other < attempt).await?;
+        ledger.claim(attempt, outlet.holder).await?;
+        clean_up(ledger, &self.delivery, |other| starts_over || other < attempt).await?;
         *self.idle.lock().await = Some(client);
         Ok(())
     }
@@ -116,9 +121,9 @@ impl Office {
         let Some(newest) = newest.filter(|newest| restored.is_none_or(|restored| *newest > restored)) else {
             return Ok(false);
         };
-        if self.outlet.existing == ExistingRows::Keep {
+        if self.delivery.existing == ExistingRows::Keep {
             tracing::warn!(
-                table = self.outlet.table.given(),
+                table = self.delivery.outlet.table.given(),
                 %newest,
                 restored = restored.unwrap_or(CheckpointId::NONE).0,
                 "rows of checkpoints that the job does not know stay in the table"
@@ -137,7 +142,7 @@ impl Office {
             }
         };
         let refused = Error::invalid(message)
-            .with("table", self.outlet.table.given())
+            .with("table", self.delivery.outlet.table.given())
             .with("job", &self.owner.job)
             .with("committed", newest);
         Err(restored

@@ -1,11 +1,11 @@
 //! The half of a writer that is on the event loop: it copies rows into transactions and prepares them.
 
-use super::stream::{Command, Receiver};
-use super::{Outlet, PostgresPart, Waiting};
+use super::{Delivery, PostgresPart, Waiting};
 use crate::failure::failed;
 use crate::ledger::{Ledger, Token};
 use crate::owner::Owner;
 use crate::row::{beginning, end};
+use crate::stream::{Command, Receiver};
 use crate::table::literal;
 use bytes::Bytes;
 use futures::SinkExt;
@@ -18,7 +18,7 @@ use tokio_postgres::{Client, CopyInSink};
 const COPY: &str = "rows cannot be written to the table";
 
 pub(super) struct Preparing {
-    outlet: Arc<Outlet>,
+    delivery: Arc<Delivery>,
     owner: Owner,
     subtask: SubtaskIndex,
     attempt: AttemptId,
@@ -33,9 +33,9 @@ struct Transaction {
 }
 
 impl Preparing {
-    pub(super) fn new(outlet: Arc<Outlet>, owner: Owner, context: &WriterContext) -> Self {
+    pub(super) fn new(delivery: Arc<Delivery>, owner: Owner, context: &WriterContext) -> Self {
         Self {
-            outlet,
+            delivery,
             owner,
             subtask: context.subtask,
             attempt: context.attempt,
@@ -83,8 +83,12 @@ impl Preparing {
     /// Begins a transaction, in a new session when there is none. Nothing is lost when that has to be tried again.
     async fn begin(&mut self) -> Result<Transaction> {
         let mut idle = self.idle.take();
-        let outlet = self.outlet.clone();
-        let begun = outlet.server.patiently(|| self.try_begin(idle.take())).await;
+        let delivery = self.delivery.clone();
+        let begun = delivery
+            .outlet
+            .server
+            .patiently(|| self.try_begin(idle.take()))
+            .await;
         begun.map_err(|error| self.name(error))
     }
 
@@ -93,7 +97,7 @@ impl Preparing {
             Some(client) => client,
             None => {
                 let name = self.owner.session(self.attempt);
-                self.outlet.server.connect(&name).await?
+                self.delivery.outlet.server.connect(&name).await?
             }
         };
         let (owner, cannot) = (&self.owner, |error| failed(COPY, error));
@@ -104,15 +108,19 @@ impl Preparing {
         .check(self.attempt)
         .await?;
         client.batch_execute("BEGIN").await.map_err(cannot)?;
-        let copy = client.copy_in(&self.outlet.copy(owner)).await.map_err(cannot)?;
+        let copy = client.copy_in(&self.delivery.copy(owner)).await.map_err(cannot)?;
         let mut copy = Box::pin(copy);
         copy.send(beginning()).await.map_err(cannot)?;
         Ok(Transaction { client, copy })
     }
 
     async fn prepare(&mut self, open: Transaction, checkpoint: CheckpointId) -> Result<PostgresPart> {
-        let outlet = self.outlet.clone();
-        let prepared = outlet.server.bounded(self.try_prepare(open, checkpoint)).await;
+        let delivery = self.delivery.clone();
+        let prepared = delivery
+            .outlet
+            .server
+            .bounded(self.try_prepare(open, checkpoint))
+            .await;
         prepared.map_err(|error| self.name(error).with("checkpoint", checkpoint))
     }
 
@@ -126,7 +134,7 @@ impl Preparing {
             subtask: self.subtask,
             attempt: self.attempt,
         };
-        let durable = match self.outlet.waiting {
+        let durable = match self.delivery.waiting {
             Waiting::Prepared => {
                 let owner = &self.owner;
                 Ledger {
@@ -152,7 +160,7 @@ impl Preparing {
 
     fn name(&self, error: Error) -> Error {
         error
-            .with("table", self.outlet.table.given())
+            .with("table", self.delivery.outlet.table.given())
             .with("subtask", self.subtask)
     }
 }

@@ -1,10 +1,12 @@
 //! The half of a writer that is in the task: it makes rows of records.
 
 use super::prepare::Preparing;
-use super::stream::{Sender, stream};
-use super::{Encode, Outlet, PostgresPart, Waiting};
+use super::{Delivery, PostgresPart, Waiting};
+use crate::encode::Encode;
+use crate::outlet::MESSAGE;
 use crate::owner::Owner;
 use crate::row::Rows;
+use crate::stream::{Sender, stream};
 use crate::table::Column;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -12,9 +14,6 @@ use snapline_connector::{SinkWriter, WriterContext};
 use snapline_core::{Batch, CheckpointId, Result};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-
-/// How many bytes of rows are worth a message.
-const MESSAGE: usize = 128 * 1024;
 
 pub(super) struct PostgresWriter<T> {
     encode: Encode<T>,
@@ -33,16 +32,16 @@ struct Part {
 }
 
 impl<T> PostgresWriter<T> {
-    pub(super) fn start(outlet: &Arc<Outlet>, encode: Encode<T>, context: WriterContext) -> Result<Self> {
-        let columns = outlet.columns()?;
+    pub(super) fn start(delivery: &Arc<Delivery>, encode: Encode<T>, context: WriterContext) -> Result<Self> {
+        let columns = delivery.outlet.columns()?;
         let (stream, commands) = stream();
-        let part = match outlet.waiting {
+        let part = match delivery.waiting {
             Waiting::Prepared => None,
             Waiting::Staged => Some(Part::first(format!("{}.{}", context.attempt, context.subtask))),
         };
         let owner = Owner::new(&context.job, &context.operator);
-        let preparing = Preparing::new(outlet.clone(), owner, &context);
-        outlet.events()?.spawn(preparing.run(commands));
+        let preparing = Preparing::new(delivery.clone(), owner, &context);
+        delivery.outlet.events()?.spawn(preparing.run(commands));
         Ok(Self {
             encode,
             columns,

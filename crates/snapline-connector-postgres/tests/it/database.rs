@@ -5,7 +5,7 @@ use snapline_connector_postgres::{PostgresServer, PostgresSink};
 use snapline_testkit::services::{Postgres, skip};
 use snapline_testkit::sink::Record;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -14,7 +14,7 @@ pub(crate) struct Database {
     /// A session that is kept.
     client: Mutex<Option<Client>>,
     /// The server ends when the database is dropped.
-    postgres: Mutex<Postgres>,
+    postgres: Arc<Mutex<Postgres>>,
     config: Config,
 }
 
@@ -27,16 +27,12 @@ impl Database {
     /// A new one on a server with these settings.
     pub(crate) fn with(settings: &[&str]) -> Option<Self> {
         let postgres = Postgres::start_with(settings).map_err(skip).ok()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
         let mut config: Config = postgres.url().parse().unwrap();
         let name = format!("test_{:x}", RandomState::new().hash_one(0));
         let database = Self {
-            runtime,
+            runtime: runtime(),
             client: Mutex::default(),
-            postgres: Mutex::new(postgres),
+            postgres: Arc::new(Mutex::new(postgres)),
             config: config.clone(),
         };
         database.run(&format!("CREATE DATABASE {name}"));
@@ -46,6 +42,16 @@ impl Database {
             client: Mutex::default(),
             ..database
         })
+    }
+
+    /// The same database, looked into by a session of its own.
+    pub(crate) fn another_session(&self) -> Self {
+        Self {
+            runtime: runtime(),
+            client: Mutex::default(),
+            postgres: self.postgres.clone(),
+            config: self.config(),
+        }
     }
 
     /// Whether the server can be stopped.
@@ -145,4 +151,9 @@ impl Database {
             outcome
         })
     }
+}
+
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
 }

@@ -6,3 +6,4 @@ mod bad_input;
 mod database;
 mod job;
 mod suite;
+mod upsert;

@@ -5,5 +5,6 @@
 mod bad_input;
 mod database;
 mod job;
+mod source;
 mod suite;
 mod upsert;

@@ -121,6 +121,14 @@ fn steps(nextest: bool) -> Vec<Step> {
             "--nocapture",
         ]
     };
+    let killed = vec![
+        "test",
+        "--package=snapline",
+        "--features=postgres",
+        "--test=postgres",
+        "--",
+        "--nocapture",
+    ];
     vec![
         Step {
             name: "fmt",
@@ -154,6 +162,7 @@ fn steps(nextest: bool) -> Vec<Step> {
                     "--package=snapline",
                     "--package=snapline-cli",
                     CLOUDS,
+                    "--features=snapline/postgres",
                     "--all-targets",
                     "--",
                     "-D",
@@ -172,6 +181,11 @@ fn steps(nextest: bool) -> Vec<Step> {
             name: "servers",
             work: Work::Cargo(servers, &[]),
             advice: "the tests run against PostgreSQL, which they install from Debian's packages as root and else skip; SNAPLINE_POSTGRES_URL names one that runs",
+        },
+        Step {
+            name: "killed",
+            work: Work::Cargo(killed, &[]),
+            advice: "a job that writes to a server, or the server, was killed and rows are missing, repeated or left behind; the seed stands in the output",
         },
         Step {
             name: "doctest",

@@ -53,7 +53,7 @@ fn this_repository_is_tidy() {
 
 #[test]
 fn an_arrow_that_is_not_in_the_table_is_found() {
-    let cases: [(&str, &[&str], bool, &str); 12] = [
+    let cases: [(&str, &[&str], bool, &str); 14] = [
         ("snapline-core", &["serde"], false, ""),
         (
             "snapline-core",
@@ -92,6 +92,13 @@ fn an_arrow_that_is_not_in_the_table_is_found() {
             "must not depend on snapline-runtime",
         ),
         ("snapline-examples", &["snapline-benches"], true, ""),
+        ("snapline-connector-file", &["snapline-connector-file"], true, ""),
+        (
+            "snapline-connector-file",
+            &["snapline-connector-nats"],
+            true,
+            "must not depend on snapline-connector-nats",
+        ),
         (
             "snapline-examples",
             &["snapline-benches"],

@@ -28,7 +28,7 @@ pub(crate) fn local_path(given: &Path) -> Result<PathBuf> {
     }
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -45,6 +45,17 @@ fn percent_decoded(text: &str) -> Option<String> {
         rest = after;
     }
     String::from_utf8(decoded).ok()
+}
+
+/// A checkpoint has the path as text.
+///
+/// # Errors
+/// `Invalid` for one that is none.
+pub(crate) fn storable(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        Error::invalid("the name of an input file must be valid UTF-8; rename it")
+            .with("path", path.display())
+    })
 }
 
 /// An error of the operating system about a path. Some only a human can mend; others pass.

@@ -2,7 +2,6 @@
 
 mod enumerator;
 mod lines;
-mod locate;
 mod reader;
 mod split;
 

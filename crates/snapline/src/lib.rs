@@ -85,7 +85,7 @@ pub mod prelude {
         ChannelSource, CollectSink, CollectionSource, DiscardSink, ForEachSink, GeneratorSource, PrintSink,
         SequenceSource,
     };
-    pub use snapline_connector_file::{FileSink, TextFileSource};
+    pub use snapline_connector_file::{FileSink, FileSource, TextFileSource};
     pub use snapline_core::{
         AlignmentSettings, CheckpointMode, CheckpointSettings, JobSettings, RestartSettings, Timestamp,
         Watermark,

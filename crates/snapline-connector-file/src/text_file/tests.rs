@@ -1,7 +1,7 @@
 //! Cuts, damage and changes of a file, and what is read of it.
 
-use super::split::Fingerprint;
 use super::*;
+use crate::fingerprint::Fingerprint;
 use crate::testing::{drain, open, poll, stored};
 use futures::executor::block_on;
 use proptest::prelude::*;

@@ -38,4 +38,5 @@ mod support;
 mod timers;
 mod unaligned;
 mod valve;
+mod watched_files;
 mod windows;

@@ -9,7 +9,9 @@ use crate::locate::{Found, verify};
 use async_trait::async_trait;
 use snapline_connector::{DiscoveredSplits, DiscoveryContext, SeenSplits, SplitEnumerator};
 use snapline_core::Result;
+use std::collections::HashMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Smaller ranges are not worth the opening of the file.
 const SMALLEST_RANGE: u64 = 1024 * 1024;
@@ -75,10 +77,11 @@ impl SplitEnumerator<FileSplit> for FileEnumerator {
     ) -> Result<DiscoveredSplits<FileSplit>> {
         let is_last = self.is_last_look()?;
         let ranges = RANGES_PER_READER * u64::from(context.parallelism.max(1));
-        let mut splits = Vec::new();
+        let (mut splits, mut folders) = (Vec::new(), RealFolders::default());
         for path in self.files()?.files {
+            let name = folders.name_of(&path);
             let path = storable(&path)?;
-            if seen.insert(path) && !self.is_marker(path)? {
+            if seen.insert(name.as_os_str().as_encoded_bytes()) && !self.is_marker(path)? {
                 splits.extend(self.cut(path, ranges)?);
             }
         }
@@ -94,10 +97,33 @@ impl SplitEnumerator<FileSplit> for FileEnumerator {
     }
 }
 
+/// Finds the same name of a file however its folder is written, so that a job may be started in another folder.
+#[derive(Default)]
+struct RealFolders(HashMap<PathBuf, PathBuf>);
+
+impl RealFolders {
+    fn name_of(&mut self, path: &Path) -> PathBuf {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return path.to_owned();
+        };
+        if !self.0.contains_key(folder) {
+            // Of a file in the folder in which the job was started, the parent is empty.
+            let written = if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            };
+            let real = fs::canonicalize(written).unwrap_or_else(|_| folder.to_owned());
+            self.0.insert(folder.to_owned(), real);
+        }
+        self.0[folder].join(name)
+    }
+}
+
 impl FileEnumerator {
     fn is_marker(&self, path: &str) -> Result<bool> {
         let marker = self.options.until_exists.as_ref();
         let marker = marker.map(|marker| local_path(marker)).transpose()?;
-        Ok(marker.is_some_and(|marker| marker.as_path() == std::path::Path::new(path)))
+        Ok(marker.is_some_and(|marker| marker.as_path() == Path::new(path)))
     }
 }

@@ -112,6 +112,18 @@ fn files_are_found_once_and_the_marker_says_when_all_are_there() {
 }
 
 #[test]
+fn a_file_that_was_seen_stays_seen_when_its_folder_is_written_in_another_way() {
+    let folder = Folder::with(&[("a", b"1"), ("in/b", b"2")]);
+    let mut seen = SeenSplits::default();
+    let (found, _) = discover(&FileSource::lines(folder.path("**/*")), &mut seen);
+    assert_eq!(names(&found), ["a", "b"]);
+    for other in ["", "in/..", "in", "in/../in/."] {
+        let (found, _) = discover(&FileSource::lines(folder.path(other)), &mut seen);
+        assert!(found.is_empty(), "{other}");
+    }
+}
+
+#[test]
 fn an_empty_folder_is_an_error_unless_it_is_watched() {
     let folder = Folder::with(&[]);
     let source = FileSource::lines(folder.path(""));

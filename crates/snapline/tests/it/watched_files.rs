@@ -18,12 +18,8 @@ impl Inbox {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// A file with so many numbers.
     fn receive(&self, file: u64) {
-        let numbers = (file * LINES..(file + 1) * LINES).map(|number| format!("{number}\n"));
-        let hidden = self.0.path().join(".coming");
-        fs::write(&hidden, numbers.collect::<String>()).unwrap();
-        fs::rename(hidden, self.0.path().join(format!("{file}.log"))).unwrap();
+        receive(self.path(), file);
     }
 
     fn path(&self) -> &Path {
@@ -46,6 +42,14 @@ fn env(
     let env = environment(parallelism, storage.clone());
     env.from_source(inbox.source(), "inbox").rebalance().sink_to(sink);
     env
+}
+
+/// A file with so many numbers comes into a folder, whole.
+fn receive(folder: &Path, file: u64) {
+    let numbers = (file * LINES..(file + 1) * LINES).map(|number| format!("{number}\n"));
+    let hidden = folder.join(".coming");
+    fs::write(&hidden, numbers.collect::<String>()).unwrap();
+    fs::rename(hidden, folder.join(format!("{file}.log"))).unwrap();
 }
 
 fn all(files: u64) -> Vec<u64> {
@@ -117,4 +121,83 @@ fn a_folder_that_vanishes_fails_the_job_with_its_name() {
         text.contains(inbox.path().to_str().unwrap()) && text.contains("inbox"),
         "{text}"
     );
+}
+
+mod killed {
+    //! A process that reads an inbox and is killed, again and again.
+
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    /// Where the process finds its inbox and keeps its checkpoints and results.
+    const ROOT: &str = "SNAPLINE_WATCHED_ROOT";
+
+    fn job(root: &Path, parallelism: u32) -> StreamExecutionEnvironment {
+        let storage = FileCheckpointStorage::open(root.join("checkpoints")).unwrap();
+        let env = environment(parallelism, storage);
+        let source = FileSource::lines(root.join("inbox"))
+            .watch(Duration::from_millis(2))
+            .until_exists(root.join("end"));
+        env.from_source(source, "inbox")
+            .rebalance()
+            .sink_to(FileSink::lines(root.join("results")));
+        env
+    }
+
+    #[test]
+    #[ignore = "the test below starts it and kills it"]
+    fn a_process_says_when_it_has_a_checkpoint() {
+        let Ok(root) = std::env::var(ROOT) else { return };
+        let job = block_on(job(Path::new(&root), 2).execute_async("test")).unwrap();
+        for count in 1.. {
+            wait_for(&job, |status| status.checkpoints.completed >= count);
+            println!("checkpoint {count}");
+        }
+    }
+
+    /// Starts the process, and lets it come so far.
+    fn start(root: &Path, checkpoints: usize) -> Child {
+        let worker = "watched_files::killed::a_process_says_when_it_has_a_checkpoint";
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", worker, "--ignored", "--nocapture"])
+            .env(ROOT, root)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(process.stdout.take().unwrap()).lines();
+        let reached = said
+            .map_while(std::io::Result::ok)
+            .filter(|line| line.contains("checkpoint "));
+        assert_eq!(
+            reached.take(checkpoints).count(),
+            checkpoints,
+            "it ended by itself"
+        );
+        process
+    }
+
+    #[test]
+    fn files_that_come_while_a_process_is_killed_again_and_again_are_read_once() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("inbox");
+        fs::create_dir(&folder).unwrap();
+        for file in 0..8 {
+            receive(&folder, 2 * file);
+            let mut process = start(root.path(), 1 + file as usize % 3);
+            receive(&folder, 2 * file + 1);
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+        fs::write(root.path().join("end"), "").unwrap();
+        run(&job(root.path(), 3)).unwrap();
+        let mut lines = Vec::new();
+        for entry in fs::read_dir(root.path().join("results")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_str().unwrap().starts_with("part-") {
+                lines.extend(fs::read_to_string(path).unwrap().lines().map(str::to_owned));
+            }
+        }
+        assert_eq!(numbers(lines), all(16));
+    }
 }

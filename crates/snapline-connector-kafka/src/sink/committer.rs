@@ -51,6 +51,7 @@ impl KafkaCommitter {
     ) -> Result<()> {
         let commit = |committable| self.commit_one(&*client, committable).boxed();
         runtime::some_at_a_time(committables.iter().map(commit).collect()).await?;
+        let _one_at_a_time = self.slots.registering().await;
         // The cluster forgets groups that nobody has touched for days.
         let registered = registry::read(&*client, &self.ids, &self.place).await?;
         registry::write(&*client, &self.ids, &self.place, registered).await

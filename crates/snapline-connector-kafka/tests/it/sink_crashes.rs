@@ -5,6 +5,7 @@ use snapline_connector_kafka::KafkaCommittable;
 use snapline_connector_kafka::krafka::error::ErrorCode;
 use snapline_connector_kafka::krafka::testing::{ApiKey, Control};
 use snapline_core::{AttemptId, CheckpointId, ErrorKind};
+use std::time::Duration;
 
 /// How many checkpoints a job takes.
 const CHECKPOINTS: u64 = 4;
@@ -208,4 +209,42 @@ async fn open_transactions_of_before_are_aborted_at_the_start_also_with_fewer_su
         .unwrap();
     assert!(cluster.has_no_open_transaction());
     assert!(cluster.committed().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_does_not_hide_ids_that_are_taken_meanwhile() {
+    let cluster = Cluster::with_transactions(1);
+    let sink = numbers(&cluster);
+    let (mut committer, mut writer) = (committer(&sink, 1), writer(&sink, 0, 1));
+    write(&mut writer, [1]).await.unwrap();
+    let first = prepare(&mut writer, 1).await.unwrap();
+    write(&mut writer, [2]).await.unwrap();
+    prepare(&mut writer, 2).await.unwrap();
+    let registered = cluster.0.request_count(ApiKey::OffsetCommit);
+    cluster
+        .0
+        .on_once(ApiKey::OffsetCommit, |_| Control::Delay(Duration::from_secs(5)));
+    let commit = tokio::spawn(async move { committer.commit(first).await });
+    let patience = Duration::from_secs(60);
+    assert!(
+        cluster
+            .0
+            .wait_for_requests(ApiKey::OffsetCommit, registered + 1, patience)
+            .await
+    );
+    // The first of these takes the id that is free again, the second one that was never used.
+    for checkpoint in 3..=4 {
+        write(&mut writer, [checkpoint]).await.unwrap();
+        prepare(&mut writer, checkpoint).await.unwrap();
+    }
+    commit.await.unwrap().unwrap();
+    std::mem::forget(writer);
+    let sink = numbers(&cluster);
+    let mut successor = crate::support::committer(&sink, 2);
+    successor
+        .recover(AttemptId(2), Some(CheckpointId(1)))
+        .await
+        .unwrap();
+    assert!(cluster.has_no_open_transaction());
+    assert_eq!(cluster.committed(), [1]);
 }

@@ -15,7 +15,7 @@ use ids::Ids;
 use serde::{Deserialize, Serialize};
 use slots::Slots;
 use snapline_connector::{Committer, CommitterContext, NoCommitter, Sink, SinkWriter, WriterContext};
-use snapline_core::{CheckpointId, Result};
+use snapline_core::{CheckpointId, CheckpointSettings, Error, Result};
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -136,6 +136,19 @@ pub struct KafkaCommittable {
 
 impl<T: 'static> Sink<T> for KafkaSink<T> {
     type Committable = KafkaCommittable;
+
+    fn check(&self, checkpoints: &CheckpointSettings) -> Result<()> {
+        let interval = Duration::from_millis(checkpoints.interval_ms);
+        if self.options.guarantee == Guarantee::AtLeastOnce || self.options.timeout > interval {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "transactions time out before the next checkpoint, so that nothing would ever be committed; take checkpoints \
+             more often, or raise the transaction timeout (at the servers transaction.max.timeout.ms)",
+        )
+        .with("transaction timeout in seconds", self.options.timeout.as_secs_f64())
+        .with("interval of checkpoints in seconds", interval.as_secs_f64()))
+    }
 
     fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, KafkaCommittable>>> {
         let (encode, topic) = (self.encode.clone(), self.options.topic.clone());

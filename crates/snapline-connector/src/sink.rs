@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use snapline_core::{AttemptId, Batch, CheckpointId, JobId, OperatorUid, Result, SubtaskIndex};
+use snapline_core::{
+    AttemptId, Batch, CheckpointId, CheckpointSettings, JobId, OperatorUid, Result, SubtaskIndex,
+};
 use std::task::{Context, Poll};
 
 /// A place where records go, exactly once, by two-phase commit.
@@ -38,6 +40,16 @@ pub trait Sink<T>: Send + Sync + 'static {
     /// # Errors
     /// What keeps the sink from being reached, naming it.
     fn committer(&self, context: CommitterContext) -> Result<Box<dyn Committer<Self::Committable>>>;
+
+    /// Sees whether it can keep its promise with these settings. Called when a job that takes checkpoints
+    /// starts, before anything is opened.
+    ///
+    /// # Errors
+    /// `Invalid` naming the setting, and what to do about it.
+    fn check(&self, checkpoints: &CheckpointSettings) -> Result<()> {
+        let _ = checkpoints;
+        Ok(())
+    }
 
     /// What [`Committer::recover`] touches. Subtasks of a sink that recovers as a whole always restart
     /// together.

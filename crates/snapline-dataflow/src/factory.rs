@@ -9,7 +9,8 @@ use crate::output::{Output, OutputPort, Partitioning, Tee};
 use async_trait::async_trait;
 use snapline_connector::RecoveryScope;
 use snapline_core::{
-    AttemptId, Batch, BoxedBatch, CheckpointId, Data, Error, JobId, MaxParallelism, OperatorUid, Result,
+    AttemptId, Batch, BoxedBatch, CheckpointId, CheckpointSettings, Data, Error, JobId, MaxParallelism,
+    OperatorUid, Result,
 };
 use snapline_state::{Committable, OperatorState};
 use std::any::Any;
@@ -130,6 +131,12 @@ pub trait SinkFactory: Send + Sync {
     /// # Errors
     /// What keeps the sink from being written.
     fn link(&self, context: OperatorContext) -> Result<ErasedLink>;
+
+    /// Whether the sink can keep its promise with these settings.
+    ///
+    /// # Errors
+    /// `Invalid` naming the setting.
+    fn check(&self, checkpoints: &CheckpointSettings) -> Result<()>;
 
     /// Which subtasks have to restart together.
     fn recovery_scope(&self) -> RecoveryScope;

@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snapline_connector::{Committer, CommitterContext, RecoveryScope, Sink, SinkWriter, WriterContext};
 use snapline_core::{
-    AttemptId, Batch, CheckpointId, Data, Error, JobId, OperatorUid, Result, decode, encode_into,
+    AttemptId, Batch, CheckpointId, CheckpointSettings, Data, Error, JobId, OperatorUid, Result, decode,
+    encode_into,
 };
 use snapline_state::Committable;
 use std::collections::VecDeque;
@@ -51,6 +52,10 @@ impl<T: Data, S: Sink<T>> SinkFactory for SinkOf<S, T> {
             unconfirmed: VecDeque::new(),
             failure: Arc::default(),
         }))
+    }
+
+    fn check(&self, checkpoints: &CheckpointSettings) -> Result<()> {
+        self.sink.check(checkpoints)
     }
 
     fn recovery_scope(&self) -> RecoveryScope {

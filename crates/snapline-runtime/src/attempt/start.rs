@@ -116,8 +116,10 @@ impl Start {
         let mut committers = Committers::new();
         for node in &self.job.nodes {
             if let NodeFactory::Sink(sink) = &node.node.factory {
-                let committer = sink.committer(&self.job.job, &node.uid, self.attempt);
-                let committer = committer.map_err(|error| error.with("operator", &node.node.name))?;
+                let checkpoints = self.job.settings.checkpoints.as_ref();
+                let checked = checkpoints.map_or(Ok(()), |checkpoints| sink.check(checkpoints));
+                let opened = checked.and_then(|()| sink.committer(&self.job.job, &node.uid, self.attempt));
+                let committer = opened.map_err(|error| error.with("operator", &node.node.name))?;
                 committers.insert(node.uid.clone(), committer);
             }
         }

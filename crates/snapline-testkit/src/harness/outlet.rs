@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use snapline_connector::RecoveryScope;
-use snapline_core::{AttemptId, Batch, CheckpointId, Data, JobId, OperatorUid, Result, Timestamp};
+use snapline_core::{
+    AttemptId, Batch, CheckpointId, CheckpointSettings, Data, JobId, OperatorUid, Result, Timestamp,
+};
 use snapline_dataflow::{ErasedCommitter, ErasedLink, Link, OperatorContext, Signal, SinkFactory};
 use snapline_state::Committable;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +67,10 @@ impl<U> CollectingSink<U> {
 impl<U: Data> SinkFactory for CollectingSink<U> {
     fn link(&self, _: OperatorContext) -> Result<ErasedLink> {
         Ok(ErasedLink::new::<U>(Box::new(self.0.clone())))
+    }
+
+    fn check(&self, _: &CheckpointSettings) -> Result<()> {
+        Ok(())
     }
 
     fn recovery_scope(&self) -> RecoveryScope {

@@ -2,6 +2,7 @@
 
 use crate::support::{Counted, KEYS, assert_exactly_once, environment, panic_at, wait_for};
 use futures::executor::block_on;
+use snapline::ErrorKind;
 use snapline::prelude::*;
 use snapline_connector_kafka::krafka::Record;
 use snapline_connector_kafka::krafka::testing::FakeBroker;
@@ -9,6 +10,7 @@ use snapline_connector_kafka::{KafkaConnection, KafkaSink, KafkaSource, Krafka, 
 use std::convert::Infallible;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 const NUMBERS: u64 = 20_000;
 
@@ -99,4 +101,23 @@ fn numbers_are_counted_from_kafka_to_kafka_once_through_failures_and_new_process
     let ended = block_on(env.execute("test")).unwrap();
     assert!(ended.status.restored.is_some(), "{:?}", ended.status);
     assert_exactly_once(&committed(&broker), NUMBERS);
+}
+
+#[test]
+fn transactions_that_time_out_before_the_next_checkpoint_are_refused() {
+    let kafka = KafkaConnection::to("nowhere:9092");
+    let env = environment(1, MemoryCheckpointStorage::new());
+    env.enable_checkpointing(Duration::from_secs(60));
+    let numbers = KafkaSink::new(&kafka, "numbers", |number: &u64| {
+        Ok::<_, Infallible>(NewRecord::value(number.to_string()))
+    });
+    env.from_source(SequenceSource::new(0..9), "numbers")
+        .sink_to(numbers.transaction_timeout(Duration::from_secs(60)));
+    let error = block_on(env.execute("test")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert_eq!(
+        error.context("interval of checkpoints in seconds"),
+        Some("60"),
+        "{error}"
+    );
 }

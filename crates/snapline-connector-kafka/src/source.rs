@@ -16,6 +16,7 @@ use snapline_core::{Data, Error, Result, Timestamp};
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 pub use split::KafkaSplit;
 
@@ -48,6 +49,14 @@ struct Options {
     isolation: Isolation,
     undecodable: Undecodable,
     group: Option<String>,
+    discovery: Option<Duration>,
+}
+
+impl Options {
+    /// A source that ends has all of its partitions at the beginning.
+    fn discovery_interval(&self) -> Option<Duration> {
+        self.discovery.filter(|_| self.extent == Extent::Unbounded)
+    }
 }
 
 /// Whether reading ends.
@@ -102,6 +111,7 @@ impl<T: Data> KafkaSource<T> {
                 isolation: Isolation::default(),
                 undecodable: Undecodable::default(),
                 group: None,
+                discovery: None,
             },
         }
     }
@@ -117,6 +127,14 @@ impl<T: Data> KafkaSource<T> {
     #[must_use]
     pub fn bounded(mut self) -> Self {
         self.options.extent = Extent::Bounded;
+        self
+    }
+
+    /// Looks for partitions that were added to the topics, this often, and reads them from their first record. Has no effect
+    /// on a source that ends.
+    #[must_use]
+    pub fn discover_partitions_every(mut self, interval: Duration) -> Self {
+        self.options.discovery = Some(interval);
         self
     }
 
@@ -156,6 +174,10 @@ impl<T: Data> Source for KafkaSource<T> {
             self.connection.clone(),
             self.options.clone(),
         )))
+    }
+
+    fn discovery_interval(&self) -> Option<Duration> {
+        self.options.discovery_interval()
     }
 
     fn reader(&self, _: ReaderContext) -> Result<Box<dyn SourceReader<T, KafkaSplit>>> {

@@ -6,47 +6,91 @@ use crate::connection::KafkaConnection;
 use crate::runtime;
 use async_trait::async_trait;
 use futures::FutureExt;
-use snapline_connector::{DiscoveryContext, SplitEnumerator};
+use snapline_connector::{DiscoveredSplits, DiscoveryContext, SeenSplits, SplitEnumerator};
 use snapline_core::{Error, Result};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Looks at the topics of one source.
 pub(super) struct KafkaEnumerator {
     connection: KafkaConnection,
     options: Options,
+    client: Option<Arc<dyn KafkaClient>>,
 }
 
 impl KafkaEnumerator {
     pub(super) fn new(connection: KafkaConnection, options: Options) -> Self {
-        Self { connection, options }
+        Self {
+            connection,
+            options,
+            client: None,
+        }
+    }
+
+    async fn client(&mut self) -> Result<Arc<dyn KafkaClient>> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        let connection = self.connection.clone();
+        let client = runtime::run(async move { connection.connect().await }).await?;
+        Ok(self.client.insert(client).clone())
     }
 }
 
 #[async_trait]
 impl SplitEnumerator<KafkaSplit> for KafkaEnumerator {
-    async fn discover(&mut self, _: &DiscoveryContext) -> Result<Vec<KafkaSplit>> {
-        let (connection, options) = (self.connection.clone(), self.options.clone());
-        runtime::run(async move { discover(&*connection.connect().await?, &options).await }).await
+    async fn discover(&mut self, context: &DiscoveryContext) -> Result<Vec<KafkaSplit>> {
+        let mut nothing = SeenSplits::default();
+        Ok(self.discover_new(context, &mut nothing).await?.splits)
+    }
+
+    async fn discover_new(
+        &mut self,
+        _: &DiscoveryContext,
+        seen: &mut SeenSplits,
+    ) -> Result<DiscoveredSplits<KafkaSplit>> {
+        let (client, mut options) = (self.client().await?, self.options.clone());
+        if !seen.is_empty() {
+            // What is in a partition that was added came after the job began.
+            options.start = KafkaStart::Earliest;
+        }
+        let known = seen.clone();
+        let new = runtime::run(async move { discover(&*client, &options, &known).await }).await?;
+        let grows = self.options.discovery_interval().is_some();
+        let splits = new
+            .into_iter()
+            .filter(|split| seen.insert(name(&split.partition)));
+        let splits = splits.filter(|split| !split.is_finished()).collect();
+        Ok(if grows {
+            DiscoveredSplits::so_far(splits)
+        } else {
+            DiscoveredSplits::last(splits)
+        })
     }
 
     async fn verify(&mut self, restored: &[KafkaSplit]) -> Result<()> {
-        let (connection, options) = (self.connection.clone(), self.options.clone());
+        let (client, options) = (self.client().await?, self.options.clone());
         let restored = restored.to_vec();
-        runtime::run(async move { verify_all(&*connection.connect().await?, &restored, &options).await })
-            .await
+        runtime::run(async move { verify_all(&*client, &restored, &options).await }).await
     }
 }
 
-async fn discover(client: &dyn KafkaClient, options: &Options) -> Result<Vec<KafkaSplit>> {
-    let found = partitions(client, &options.topics).await?;
+/// What no two partitions share.
+fn name(partition: &TopicPartition) -> String {
+    partition.to_string()
+}
+
+/// The partitions that were not seen before.
+async fn discover(client: &dyn KafkaClient, options: &Options, seen: &SeenSplits) -> Result<Vec<KafkaSplit>> {
+    let mut found = partitions(client, &options.topics).await?;
     if let KafkaStart::Offsets(offsets) = &options.start {
         check_offsets(client, offsets.iter(), &found).await?;
     }
+    found.retain(|partition| !seen.contains(name(partition)));
     let splits = found
         .into_iter()
         .map(|partition| split(client, partition, options).boxed());
-    let splits = runtime::some_at_a_time(splits.collect()).await?;
-    Ok(splits.into_iter().filter(|split| !split.is_finished()).collect())
+    runtime::some_at_a_time(splits.collect()).await
 }
 
 async fn verify_all(client: &dyn KafkaClient, restored: &[KafkaSplit], options: &Options) -> Result<()> {

@@ -2,11 +2,12 @@
 
 use crate::support::{Cluster, TOPIC, discover, drain, read, read_exactly, reader, texts};
 use futures::FutureExt;
-use snapline_connector::{Source, SourceReader};
+use snapline_connector::{DiscoveryContext, DiscoveryOutlook, SeenSplits, Source, SourceReader};
 use snapline_connector_kafka::krafka::Record;
 use snapline_connector_kafka::{Isolation, KafkaSplit, KafkaStart, TopicPartition, Undecodable};
 use snapline_core::{Batch, CheckpointId, Timestamp};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 fn positions(splits: &[KafkaSplit]) -> Vec<(i32, i64)> {
     let position = |split: &KafkaSplit| (split.partition().partition, split.next_offset());
@@ -154,7 +155,7 @@ async fn read_for_a_while(reader: &mut dyn SourceReader<String, KafkaSplit>) -> 
             let _status = polled.unwrap();
         }
         records.extend(batch.records);
-        tokio::time::advance(std::time::Duration::from_millis(300)).await;
+        tokio::time::advance(Duration::from_millis(300)).await;
     }
     records
 }
@@ -205,10 +206,55 @@ async fn reading_goes_on_when_the_cluster_was_away() {
     assert_eq!(read(&mut *reader, 1).await.unwrap(), ["before"]);
     cluster.0.crash(0);
     for _ in 0..30 {
-        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
     }
     assert!(read(&mut *reader, 1).now_or_never().is_none());
     cluster.0.restart(0);
     cluster.produce(0, ["after"]).await;
     assert_eq!(read(&mut *reader, 1).await.unwrap(), ["after"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_that_are_added_are_found_once_and_read_from_their_first_record() {
+    let cluster = Cluster::with_partitions(1);
+    cluster.produce(0, ["old"]).await;
+    let minute = Duration::from_secs(60);
+    let source = texts(&cluster)
+        .start(KafkaStart::Latest)
+        .discover_partitions_every(minute);
+    let (context, mut seen) = (DiscoveryContext { parallelism: 1 }, SeenSplits::default());
+    let first = source
+        .enumerator()
+        .unwrap()
+        .discover_new(&context, &mut seen)
+        .await
+        .unwrap();
+    assert_eq!(
+        (positions(&first.splits), first.outlook),
+        (vec![(0, 1)], DiscoveryOutlook::MoreMayCome)
+    );
+    let mut reader = reader(&source, first.splits);
+    assert!(read(&mut *reader, 1).now_or_never().is_none());
+    cluster.0.add_partitions(TOPIC, 2);
+    cluster.produce(1, ["new"]).await;
+    let second = source
+        .enumerator()
+        .unwrap()
+        .discover_new(&context, &mut seen)
+        .await
+        .unwrap();
+    assert_eq!(positions(&second.splits), [(1, 0)]);
+    reader.add_splits(second.splits);
+    assert_eq!(read(&mut *reader, 1).await.unwrap(), ["new"]);
+    cluster.produce(0, ["newer"]).await;
+    assert_eq!(read(&mut *reader, 1).await.unwrap(), ["newer"]);
+    let third = source
+        .enumerator()
+        .unwrap()
+        .discover_new(&context, &mut seen)
+        .await
+        .unwrap();
+    assert!(third.splits.is_empty());
+    assert_eq!(source.discovery_interval(), Some(minute));
+    assert_eq!(source.bounded().discovery_interval(), None);
 }

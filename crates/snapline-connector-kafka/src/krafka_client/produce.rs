@@ -4,47 +4,54 @@ use super::error::error;
 use crate::client::{KafkaProducer, NewRecord};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::FutureExt;
-use krafka::producer::{DeliveryHandle, Producer, ProducerBuilder, Record};
+use krafka::error::KrafkaError;
+use krafka::interceptor::{InterceptorResult, ProducerInterceptor, RecordContext};
+use krafka::producer::{Producer, ProducerBuilder, Record, RecordMetadata};
 use snapline_core::Result;
-use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 
 pub(super) async fn producer(builder: ProducerBuilder) -> Result<Box<dyn KafkaProducer>> {
-    let producer = builder.idempotent(true).build().await;
+    let failure = Failure::default();
+    let producer = builder
+        .idempotent(true)
+        .interceptor(failure.clone())
+        .build()
+        .await;
     Ok(Box::new(Idempotent {
         producer: producer.map_err(|e| error("opening a producer", e))?,
-        sent: Deliveries::default(),
+        failure,
     }))
 }
 
-/// Records that were sent and not acknowledged, in their order.
-#[derive(Default)]
-pub(super) struct Deliveries(VecDeque<DeliveryHandle>);
+/// The first record that could not be written. The client tells it of each record, so that nobody has to keep what it
+/// gives for each to wait for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Failure(Arc<OnceLock<KrafkaError>>);
 
-impl Deliveries {
-    pub(super) fn push(&mut self, delivery: DeliveryHandle) {
-        self.0.push_back(delivery);
-    }
-
-    /// Forgets those that are acknowledged, up to the first that is not.
+impl Failure {
+    /// Whether all records that have come to an end are written.
     ///
     /// # Errors
     /// What has kept one from being written.
-    pub(super) fn settle(&mut self) -> Result<()> {
-        while let Some(delivered) = self.0.front_mut().and_then(FutureExt::now_or_never) {
-            self.0.pop_front();
-            let _written = delivered.map_err(|e| error("writing a record", e))?;
+    pub(super) fn check(&self) -> Result<()> {
+        match self.0.get() {
+            None => Ok(()),
+            Some(failure) => Err(error("writing a record", failure.clone())),
         }
-        Ok(())
     }
+}
 
-    /// Waits for all.
-    ///
-    /// # Errors
-    /// What has kept one from being written.
-    pub(super) async fn wait(&mut self) -> Result<()> {
-        while let Some(delivery) = self.0.pop_front() {
-            let _written = delivery.await.map_err(|e| error("writing a record", e))?;
+impl ProducerInterceptor for Failure {
+    fn on_acknowledgement(
+        &self,
+        _topic: &str,
+        _partition: i32,
+        written: std::result::Result<&RecordMetadata, &KrafkaError>,
+        _headers: &krafka::Headers,
+        _context: &mut RecordContext,
+    ) -> InterceptorResult {
+        if let Err(failure) = written {
+            let _ = self.0.set(failure.clone());
         }
         Ok(())
     }
@@ -52,7 +59,7 @@ impl Deliveries {
 
 struct Idempotent {
     producer: Producer,
-    sent: Deliveries,
+    failure: Failure,
 }
 
 #[async_trait]
@@ -60,14 +67,14 @@ impl KafkaProducer for Idempotent {
     async fn send(&mut self, records: Vec<NewRecord>) -> Result<()> {
         for record in records {
             let sent = self.producer.enqueue(theirs(record)).await;
-            self.sent.push(sent.map_err(|e| error("sending a record", e))?);
+            let _acknowledgement = sent.map_err(|e| error("sending a record", e))?;
         }
-        self.sent.settle()
+        self.failure.check()
     }
 
     async fn flush(&mut self) -> Result<()> {
         self.producer.flush().await.map_err(|e| error("flushing", e))?;
-        self.sent.wait().await
+        self.failure.check()
     }
 }
 

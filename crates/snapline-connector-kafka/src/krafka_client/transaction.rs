@@ -2,7 +2,7 @@
 
 use super::coordinator;
 use super::error::error;
-use super::produce::{Deliveries, theirs};
+use super::produce::{Failure, theirs};
 use crate::client::{KafkaProducer, KafkaTransaction, NewRecord, Outcome, PreparedTransaction, Token};
 use async_trait::async_trait;
 use krafka::error::{ErrorCode, KrafkaError};
@@ -21,13 +21,14 @@ pub(super) async fn begin(
     transactional_id: &str,
     timeout: Duration,
 ) -> Result<Box<dyn KafkaTransaction>> {
-    let producer = open(builder, transactional_id, timeout).await?;
+    let failure = Failure::default();
+    let producer = open(builder.interceptor(failure.clone()), transactional_id, timeout).await?;
     let begun = producer.begin();
     begun.map_err(|e| error("beginning a transaction", e).with("transactional id", transactional_id))?;
     Ok(Box::new(Open {
         kafka: kafka.clone(),
         producer: Some(producer),
-        sent: Deliveries::default(),
+        failure,
     }))
 }
 
@@ -77,7 +78,7 @@ struct Open {
     kafka: Kafka,
     /// Taken when the transaction is prepared.
     producer: Option<TransactionalProducer>,
-    sent: Deliveries,
+    failure: Failure,
 }
 
 impl Open {
@@ -92,15 +93,15 @@ impl KafkaProducer for Open {
     async fn send(&mut self, records: Vec<NewRecord>) -> Result<()> {
         for record in records {
             let sent = self.producer()?.enqueue(theirs(record)).await;
-            self.sent.push(sent.map_err(|e| error("sending a record", e))?);
+            let _acknowledgement = sent.map_err(|e| error("sending a record", e))?;
         }
-        self.sent.settle()
+        self.failure.check()
     }
 
     async fn flush(&mut self) -> Result<()> {
         let flushed = self.producer()?.flush().await;
         flushed.map_err(|e| error("flushing", e))?;
-        self.sent.wait().await
+        self.failure.check()
     }
 }
 

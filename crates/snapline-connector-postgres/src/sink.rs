@@ -35,6 +35,9 @@ use writer::PostgresWriter;
 /// A new attempt claims the sink in the table `snapline_sink`, ends the sessions of older writers, and rolls back what they have
 /// prepared. Transactions and rows of other jobs are never touched. Of two jobs of one name the later one takes over or is refused.
 ///
+/// A job that is stopped while a checkpoint runs, and never started again, leaves prepared transactions, which keep the server
+/// from cleaning up: `ROLLBACK PREPARED` ends those that `pg_prepared_xacts` lists under the name of the job.
+///
 /// When a connection breaks in the middle of a transaction, the rows since the last checkpoint are gone, and the job restarts
 /// from there. Between transactions, and in commits, the server may be away for as long as
 /// [`PostgresServer::patience`] lasts.

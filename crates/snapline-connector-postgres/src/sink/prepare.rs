@@ -65,13 +65,14 @@ impl Preparing {
                     commands.written(len);
                     transaction = Some(open);
                 }
+                // Nobody waits for the checkpoint any more, and the job restarts: nobody would commit this.
+                Command::Prepare(_, prepared) if prepared.is_canceled() => return Ok(()),
                 Command::Prepare(checkpoint, prepared) => {
                     let outcome = match transaction.take() {
                         None => Ok(None),
                         Some(open) => self.prepare(open, checkpoint).await.map(Some),
                     };
                     let failure = outcome.as_ref().err().cloned();
-                    // Nobody waits for a checkpoint that was given up.
                     let _ = prepared.send(outcome);
                     failure.map_or(Ok(()), Err)?;
                 }

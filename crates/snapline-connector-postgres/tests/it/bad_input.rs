@@ -205,6 +205,25 @@ fn what_others_have_in_the_server_is_never_touched() {
     database.run("ROLLBACK PREPARED 'snapline/job/other'");
 }
 
+/// The writer is behind: the table is locked until nobody waits any more.
+#[test]
+fn a_checkpoint_that_nobody_waits_for_leaves_no_transaction_behind() {
+    let Some(database) = Database::new().map(Database::with_table) else {
+        return;
+    };
+    let mut job = Job::new("job", database.sink());
+    job.start(1, None).unwrap();
+    database.run("BEGIN; LOCK TABLE records");
+    job.write(0..3).unwrap();
+    job.give_up(1).unwrap();
+    database.run("COMMIT");
+    assert_eq!(job.prepare(2).unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(database.left_behind(), [""; 0]);
+    job.start(2, None).unwrap();
+    job.pass(3, 0..3).unwrap();
+    assert_eq!(database.records().len(), 3);
+}
+
 /// Rows of a complete checkpoint that are gone.
 fn lost(database: &Database, sink: PostgresSink<Record>, damage: impl Fn()) -> Error {
     let mut job = Job::new("job", sink);

@@ -26,7 +26,7 @@ pub trait Source: Send + Sync + 'static {
     fn enumerator(&self) -> Result<Box<dyn SplitEnumerator<Self::Split>>>;
 
     /// How often to look for new splits while the job runs. `None` for a source that has all of them when the job starts,
-    /// whose readers end with their splits. Those of a source that grows wait for more.
+    /// whose readers end with their splits. Those of a source that grows wait for more. A millisecond at least.
     fn discovery_interval(&self) -> Option<Duration> {
         None
     }

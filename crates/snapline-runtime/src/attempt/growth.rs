@@ -8,14 +8,19 @@ use super::{Attempt, AttemptEnd, Outcome};
 use crate::finished::Finished;
 use crate::restore::of_readers;
 use crate::task::TaskControl;
+use futures::FutureExt;
 use snapline_core::{CheckpointId, Error, ErrorKind, Result, SubtaskId};
 use snapline_dataflow::{
     FoundSplits, JobGraph, KnownSplits, NodeFactory, NodeId, RestoredState, SourceFactory,
 };
 use snapline_state::OperatorState;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How often a source is looked at, at the most, whatever it wants.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The sources of a job that grow.
 #[derive(Default)]
@@ -63,6 +68,7 @@ impl GrowingSources {
             let Some(interval) = source.discovery_interval().filter(|_| !finished.contains(id)) else {
                 continue;
             };
+            let interval = interval.max(SHORTEST_INTERVAL);
             let known = source.known(&of_readers(&states[id.0]));
             let growing = GrowingSource {
                 tasks: job.tasks(&job.vertices[node.vertex]).collect(),
@@ -169,7 +175,9 @@ impl Attempt {
             let Some(source) = source_of(&self.job, id) else {
                 continue;
             };
-            let look = async move { source.discover_more(known).await };
+            let look = AssertUnwindSafe(async move { source.discover_more(known).await });
+            let look = look.catch_unwind();
+            let look = look.map(|found| found.unwrap_or_else(|panic| Err(Error::panicked(&*panic))));
             self.work(look, move |found| Outcome::Found(id, found));
         }
     }

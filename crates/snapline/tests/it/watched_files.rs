@@ -1,10 +1,18 @@
 //! A folder that is watched for new files while the job runs, stops and goes on.
 
 use crate::support::{environment, run, wait_for};
+use async_trait::async_trait;
 use futures::executor::block_on;
+use snapline::connector::{
+    DiscoveredSplits, DiscoveryContext, ReaderContext, SeenSplits, Source, SourceReader, SplitEnumerator,
+};
+use snapline::connectors::file::FileSplit;
 use snapline::prelude::*;
+use snapline::{Error, Result};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -121,6 +129,84 @@ fn a_folder_that_vanishes_fails_the_job_with_its_name() {
         text.contains(inbox.path().to_str().unwrap()) && text.contains("inbox"),
         "{text}"
     );
+}
+
+/// An inbox that cannot be looked at sometimes: one look panics, and another one says that it failed.
+struct Flighty {
+    inner: FileSource<String>,
+    looks: Arc<AtomicU64>,
+}
+
+struct FlightyEnumerator {
+    inner: Box<dyn SplitEnumerator<FileSplit>>,
+    looks: Arc<AtomicU64>,
+}
+
+impl Source for Flighty {
+    type Item = String;
+    type Split = FileSplit;
+
+    fn enumerator(&self) -> Result<Box<dyn SplitEnumerator<FileSplit>>> {
+        Ok(Box::new(FlightyEnumerator {
+            inner: self.inner.enumerator()?,
+            looks: self.looks.clone(),
+        }))
+    }
+
+    fn discovery_interval(&self) -> Option<Duration> {
+        Some(Duration::ZERO)
+    }
+
+    fn reader(&self, context: ReaderContext) -> Result<Box<dyn SourceReader<String, FileSplit>>> {
+        self.inner.reader(context)
+    }
+}
+
+#[async_trait]
+impl SplitEnumerator<FileSplit> for FlightyEnumerator {
+    async fn discover(&mut self, context: &DiscoveryContext) -> Result<Vec<FileSplit>> {
+        self.inner.discover(context).await
+    }
+
+    async fn discover_new(
+        &mut self,
+        context: &DiscoveryContext,
+        seen: &mut SeenSplits,
+    ) -> Result<DiscoveredSplits<FileSplit>> {
+        let found = self.inner.discover_new(context, seen).await?;
+        match self.looks.fetch_add(1, Ordering::SeqCst) {
+            3 => Err(Error::unavailable("the inbox cannot be looked at")),
+            6 => panic!("planned"),
+            _ => Ok(found),
+        }
+    }
+}
+
+#[test]
+fn a_look_that_fails_is_repeated_and_one_that_panics_restarts_the_job() {
+    let (inbox, storage) = (Inbox::new(), MemoryCheckpointStorage::new());
+    let (sink, results) = CollectSink::new();
+    let looks = Arc::<AtomicU64>::default();
+    let source = Flighty {
+        inner: inbox.source(),
+        looks: looks.clone(),
+    };
+    let env = environment(2, storage);
+    env.from_source(source, "inbox").rebalance().sink_to(sink);
+    let job = block_on(env.execute_async("test")).unwrap();
+    for file in 0..5 {
+        inbox.receive(file);
+        wait_for(&job, |_| looks.load(Ordering::SeqCst) > 2 * file);
+    }
+    wait_for(&job, |status| status.restarts > 0);
+    fs::write(inbox.path().join(".end"), "").unwrap();
+    let status = block_on(job.wait()).unwrap().status;
+    assert!(
+        status.incidents.iter().any(|incident| incident.contains("inbox")),
+        "{:?}",
+        status.incidents
+    );
+    assert_eq!(numbers(results.take()), all(5));
 }
 
 mod killed {

@@ -12,6 +12,7 @@ use futures::channel::mpsc::{self, UnboundedReceiver};
 use snapline_connector::WriterContext;
 use snapline_core::{CheckpointId, Result};
 use std::sync::Arc;
+use tokio::task::yield_now;
 
 /// Starts the sender of one writer.
 ///
@@ -51,6 +52,8 @@ async fn run(
                 let count = records.len();
                 sender.send(records).await?;
                 shared.sent(count);
+                // What the client has to do now is next on this thread, while this goes on on another.
+                yield_now().await;
             }
             Order::Prepare(checkpoint, answer) => {
                 let prepared = sender.prepare(checkpoint).await;

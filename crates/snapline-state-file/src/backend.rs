@@ -46,7 +46,7 @@ use store::Store;
 /// take beyond that is taken from the entries, up to three eighths each. An index takes about 6 MB for each GB of files. For all
 /// subtasks together: `cache_bytes`, for blocks of files.
 ///
-/// Not covered: what the allocator holds back, see the figures at the crate; single entries that are larger than buffers; and
+/// Also covered is what an allocator holds back, see the figures at the crate: up to 20 MiB or a third are left to that. Not covered: single entries that are larger than buffers; and
 /// reading a checkpoint, which takes some tens of megabytes more while it lasts. Less than 16 MiB are too little for the
 /// buffers of merges and snapshots, which take about 2 MiB then.
 ///

@@ -1,17 +1,17 @@
 //! How a storage is put together.
 
-use crate::io::Io;
 use crate::place::{Parts, Place};
 use crate::probe::{check_access, check_conditional_create, check_list};
-use crate::retries::Retries;
 use crate::sequential::Sequential;
 use crate::storage::{Creates, ObjectCheckpointStorage};
-use crate::target::{Kind, Target, connect};
 use crate::upload::MAX_PARTS;
 use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use snapline_core::{Error, Result};
+use snapline_objects::Io;
+use snapline_objects::Retries;
+use snapline_objects::{StoreKind, Target, connect};
 use snapline_state::StorageCapability;
 use std::fmt;
 use std::sync::Arc;
@@ -187,7 +187,9 @@ impl ObjectStorageBuilder {
         let capability = self.capability(target.kind)?;
         let permits = Arc::new(Semaphore::new(self.concurrency));
         let retries = match (target.kind, self.retries) {
-            (Kind::Memory | Kind::Directory, None) => Retries::within(LOCAL).delays(LOCAL / 100, LOCAL / 10),
+            (StoreKind::Memory | StoreKind::Directory, None) => {
+                Retries::within(LOCAL).delays(LOCAL / 100, LOCAL / 10)
+            }
             _ => retries,
         };
         let parts = match target.parts {
@@ -214,20 +216,20 @@ impl ObjectStorageBuilder {
         Ok((place, capability))
     }
 
-    fn capability(&self, kind: Kind) -> Result<StorageCapability> {
+    fn capability(&self, kind: StoreKind) -> Result<StorageCapability> {
         let full = match self.creates {
             Creates::Conditional => StorageCapability::FULL,
             Creates::InTurn | Creates::Refused => StorageCapability::FULL.single_process(),
         };
         let longest = full.limited_to(self.part_size as u64 * MAX_PARTS as u64);
         match kind {
-            Kind::Memory => Ok(longest.volatile()),
-            Kind::Cloud { least_part } if self.part_size < least_part => Err(Error::invalid(
+            StoreKind::Memory => Ok(longest.volatile()),
+            StoreKind::Cloud { least_part } if self.part_size < least_part => Err(Error::invalid(
                 "the store takes no parts as small as that; raise the part size",
             )
             .with("part size", self.part_size)
             .with("least", least_part)),
-            Kind::Directory | Kind::Given | Kind::Cloud { .. } => Ok(longest),
+            StoreKind::Directory | StoreKind::Given | StoreKind::Cloud { .. } => Ok(longest),
         }
     }
 }
@@ -246,7 +248,7 @@ fn given(
         store,
         parts,
         prefix,
-        kind: Kind::Given,
+        kind: StoreKind::Given,
     })
 }
 

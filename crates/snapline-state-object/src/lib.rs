@@ -40,17 +40,13 @@
 mod builder;
 #[cfg(test)]
 mod double;
-mod failure;
-mod io;
 mod place;
 mod probe;
 mod read;
-mod retries;
 mod sequential;
 mod storage;
-mod target;
 mod upload;
 
 pub use builder::ObjectStorageBuilder;
-pub use retries::Retries;
+pub use snapline_objects::Retries;
 pub use storage::ObjectCheckpointStorage;

@@ -1,9 +1,9 @@
 //! Where objects are: a store, a prefix in it, and how to talk to it.
 
-use crate::retries::Retries;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, Result};
+use snapline_objects::Retries;
 use snapline_state::StorageKey;
 use std::fmt;
 use std::sync::Arc;

@@ -1,14 +1,14 @@
 //! Whether a store can be trusted with the one decision on which all hangs.
 
-use crate::failure::{Phase, explain, is_refused, is_taken, passes};
 use crate::place::Place;
-use crate::retries::random;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::join_all;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
 use snapline_core::{Error, Result};
+use snapline_objects::random;
+use snapline_objects::{Phase, explain, is_refused, is_taken, passes};
 
 const WRITERS: usize = 16;
 

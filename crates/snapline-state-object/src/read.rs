@@ -1,6 +1,5 @@
 //! Reading an object in parts that run in parallel.
 
-use crate::failure::{beyond_end, is_missing};
 use crate::place::Place;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt};
@@ -8,6 +7,7 @@ use object_store::path::Path;
 use object_store::{
     Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, Result,
 };
+use snapline_objects::{beyond_end, is_missing};
 use std::ops::Range;
 
 /// The bytes of an object in a range, which is cut at its end; `None` when there is no such object.

@@ -1,8 +1,6 @@
 //! The trait, on top of an object store.
 
 use crate::builder::ObjectStorageBuilder;
-use crate::failure::{Phase, explain, is_missing, is_taken};
-use crate::io::Io;
 use crate::place::Place;
 use crate::read::read;
 use crate::upload::Upload;
@@ -12,6 +10,8 @@ use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, Result as StoreResult};
 use snapline_core::{Error, Result};
+use snapline_objects::Io;
+use snapline_objects::{Phase, explain, is_missing, is_taken};
 use snapline_state::{ByteStream, CheckpointStorage, Created, StorageCapability, StorageKey, Stored};
 use std::ops::Range;
 use std::sync::Arc;

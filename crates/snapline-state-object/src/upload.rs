@@ -1,13 +1,13 @@
 //! Storing content whose length is not known, in parts that run in parallel.
 
-use crate::failure::{Phase, explain};
-use crate::io::{Call, Io};
 use crate::place::Place;
 use bytes::Bytes;
 use object_store::multipart::PartId;
 use object_store::path::Path;
 use object_store::{MultipartId, ObjectStoreExt, PutPayload, PutPayloadMut, Result as StoreResult};
 use snapline_core::{Error, Result};
+use snapline_objects::{Call, Io};
+use snapline_objects::{Phase, explain};
 use snapline_state::Stored;
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("snapline-prefetch", &[]),
     ("snapline-state", &["snapline-prefetch", "snapline-core"]),
     ("snapline-connector", &["snapline-core"]),
+    ("snapline-objects", &["snapline-core"]),
     (
         "snapline-dataflow",
         &[
@@ -26,8 +27,14 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["snapline-barrier", "snapline-state", "snapline-core"],
     ),
     ("snapline-barrier", &["snapline-core"]),
-    ("snapline-state-*", &["snapline-state", "snapline-core"]),
-    ("snapline-connector-*", &["snapline-connector", "snapline-core"]),
+    (
+        "snapline-state-*",
+        &["snapline-state", "snapline-objects", "snapline-core"],
+    ),
+    (
+        "snapline-connector-*",
+        &["snapline-connector", "snapline-objects", "snapline-core"],
+    ),
     (
         "snapline-testkit",
         &[

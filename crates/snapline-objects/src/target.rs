@@ -13,36 +13,48 @@ use std::sync::Arc;
 use url::Url;
 
 /// A store that is ready for requests.
-pub(crate) struct Target {
-    pub(crate) store: Arc<dyn ObjectStore>,
+#[derive(Clone)]
+#[allow(missing_debug_implementations, reason = "the view for parts has none")]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "programs that bring their own store make one"
+)]
+pub struct Target {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
     /// When the parts of an upload can be sent, and repeated, one by one.
-    pub(crate) parts: Option<Arc<dyn MultipartStore>>,
-    pub(crate) prefix: Path,
-    pub(crate) kind: Kind,
+    pub parts: Option<Arc<dyn MultipartStore>>,
+    /// Below which all is.
+    pub prefix: Path,
+    /// What it promises.
+    pub kind: StoreKind,
 }
 
 /// What a store promises beyond its trait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(
-    not(any(feature = "aws", feature = "gcp", feature = "azure")),
-    allow(dead_code, reason = "no cloud is built in")
-)]
-pub(crate) enum Kind {
+#[allow(clippy::exhaustive_enums, reason = "who stores checkpoints must know each")]
+pub enum StoreKind {
+    /// In this process.
     Memory,
+    /// A directory of this machine.
     Directory,
     /// Built by the program.
     Given,
     /// Behind HTTP, with the least length of a part but the last.
     Cloud {
+        /// In bytes.
         least_part: usize,
     },
 }
 
 /// Options by name, the later the stronger.
-pub(crate) type Options = [(String, String)];
+pub type Options = [(String, String)];
 
 /// Makes the store; sends no request.
-pub(crate) fn connect(text: &str, options: &Options, retries: Retries) -> Result<Target> {
+///
+/// # Errors
+/// `Invalid` when the URL or an option is not valid, or the feature of the store is not built in, with what to do.
+pub fn connect(text: &str, options: &Options, retries: Retries) -> Result<Target> {
     let bad = |message: &str| Error::invalid(message).with("url", text);
     let url = Url::parse(text).map_err(|error| {
         bad("the object store has no valid URL, such as s3://bucket/prefix").because(error)
@@ -93,7 +105,7 @@ fn memory(prefix: Path, options: &Options) -> Result<Target> {
         store: store.clone(),
         parts: Some(store),
         prefix,
-        kind: Kind::Memory,
+        kind: StoreKind::Memory,
     })
 }
 
@@ -115,7 +127,7 @@ fn directory(path: PathBuf, options: &Options) -> Result<Target> {
         store: Arc::new(store),
         parts: None,
         prefix: Path::default(),
-        kind: Kind::Directory,
+        kind: StoreKind::Directory,
     })
 }
 
@@ -165,7 +177,7 @@ fn azure(url: &Url, _: Path, _: &Options, _: Retries) -> Result<Target> {
 #[cfg(not(all(feature = "aws", feature = "gcp", feature = "azure")))]
 fn not_built(url: &Url, feature: &str) -> Result<Target> {
     Err(Error::invalid(format!(
-        "this program was built without that object store; enable the feature `{feature}` of snapline-state-object"
+        "this program was built without that object store; enable the feature `{feature}`"
     ))
     .with("url", url))
 }

@@ -18,14 +18,17 @@ const FILE_THREADS: usize = 4;
 ///
 /// The thread ends when the last handle is dropped and the last task is done.
 #[derive(Debug, Clone)]
-pub(crate) struct Io {
+pub struct Io {
     handle: Handle,
     alive: mpsc::Sender<Infallible>,
 }
 
 impl Io {
     /// Starts the thread.
-    pub(crate) fn start() -> Result<Self> {
+    ///
+    /// # Errors
+    /// `Unavailable` when the system gives none.
+    pub fn start() -> Result<Self> {
         let cannot = |error| Error::unavailable("cannot start the thread of the object store").because(error);
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -42,7 +45,7 @@ impl Io {
     }
 
     /// Starts a task, which is stopped when the call is dropped.
-    pub(crate) fn call<T, F>(&self, task: F) -> Call<T>
+    pub fn call<T, F>(&self, task: F) -> Call<T>
     where
         T: Send + 'static,
         F: Future<Output = StoreResult<T>> + Send + 'static,
@@ -51,7 +54,7 @@ impl Io {
     }
 
     /// Starts a task that runs to its end, also when nobody waits for it any more.
-    pub(crate) fn spawn<T, F>(&self, task: F) -> JoinHandle<T>
+    pub fn spawn<T, F>(&self, task: F) -> JoinHandle<T>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
@@ -67,16 +70,17 @@ impl Io {
 
 /// A task that somebody waits for.
 #[derive(Debug)]
-pub(crate) struct Call<T>(JoinHandle<StoreResult<T>>);
+#[must_use = "it stops when it is dropped"]
+pub struct Call<T>(JoinHandle<StoreResult<T>>);
 
 impl<T> Call<T> {
     /// Whether waiting for it takes no time.
-    pub(crate) fn is_finished(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         self.0.is_finished()
     }
 
     /// Stops the task and waits until it does nothing any more.
-    pub(crate) async fn stop(mut self) {
+    pub async fn stop(mut self) {
         self.0.abort();
         let _ = (&mut self.0).await;
     }

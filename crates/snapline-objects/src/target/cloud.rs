@@ -1,6 +1,6 @@
 //! Stores behind HTTP.
 
-use super::{Kind, Options, Target};
+use super::{Options, StoreKind, Target};
 use crate::failure::{Phase, explain};
 use crate::retries::Retries;
 use object_store::path::Path;
@@ -25,7 +25,7 @@ macro_rules! build {
             store: store.clone(),
             parts: Some(store),
             prefix: $prefix,
-            kind: Kind::Cloud {
+            kind: StoreKind::Cloud {
                 least_part: $least_part,
             },
         })

@@ -57,7 +57,9 @@ impl Retries {
         }
     }
 
-    pub(crate) fn at_most(self, total: Duration) -> Self {
+    /// No longer than this time.
+    #[must_use]
+    pub fn at_most(self, total: Duration) -> Self {
         Self {
             total: self.total.min(total),
             ..self
@@ -68,7 +70,10 @@ impl Retries {
     ///
     /// A store that repeats requests itself takes as long as `total` for it; when it gives up, no time is
     /// left here. What remains are failures that it does not dare to repeat.
-    pub(crate) async fn run<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T>
+    ///
+    /// # Errors
+    /// The last failure.
+    pub async fn run<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -95,7 +100,7 @@ fn shortened(delay: Duration) -> Duration {
 }
 
 /// A number that no other process draws. What a store keeps does not hang on it, only names and delays do.
-pub(crate) fn random() -> u64 {
+pub fn random() -> u64 {
     static DRAWN: AtomicU64 = AtomicU64::new(0);
     let drawn = DRAWN.fetch_add(1, Ordering::Relaxed);
     RandomState::new().hash_one((std::process::id(), drawn))

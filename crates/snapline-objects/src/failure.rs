@@ -6,7 +6,8 @@ use std::io;
 
 /// When a call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+#[allow(clippy::exhaustive_enums, reason = "there is nothing between the two")]
+pub enum Phase {
     /// Opening: what will not pass by itself is the fault of the settings.
     Opening,
     /// In use: the settings were right once, so what broke may be mended while the job waits.
@@ -14,7 +15,8 @@ pub(crate) enum Phase {
 }
 
 /// Whether the same request may soon succeed.
-pub(crate) fn passes(error: &StoreError) -> bool {
+#[must_use]
+pub fn passes(error: &StoreError) -> bool {
     let StoreError::Generic { .. } = error else {
         return false;
     };
@@ -27,13 +29,15 @@ pub(crate) fn passes(error: &StoreError) -> bool {
 }
 
 /// Whether a range that begins at or after the end of the object was asked for.
-pub(crate) fn beyond_end(error: &StoreError) -> bool {
+#[must_use]
+pub fn beyond_end(error: &StoreError) -> bool {
     status(error) == Some(416)
         || causes(error).any(|cause| cause.to_string().contains("Wanted range starting at"))
 }
 
 /// Whether there is no such object; in a directory, also when a part of the path is a file or the whole a folder.
-pub(crate) fn is_missing(error: &StoreError) -> bool {
+#[must_use]
+pub fn is_missing(error: &StoreError) -> bool {
     match error {
         StoreError::NotFound { .. } => !has_no_bucket(error),
         StoreError::Generic { .. } => io_kind(error).is_some_and(is_folder),
@@ -42,7 +46,8 @@ pub(crate) fn is_missing(error: &StoreError) -> bool {
 }
 
 /// Whether the name is taken, or was for a moment.
-pub(crate) fn is_taken(error: &StoreError) -> bool {
+#[must_use]
+pub fn is_taken(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }
@@ -50,7 +55,8 @@ pub(crate) fn is_taken(error: &StoreError) -> bool {
 }
 
 /// Whether the store has no conditional create at all.
-pub(crate) fn is_refused(error: &StoreError) -> bool {
+#[must_use]
+pub fn is_refused(error: &StoreError) -> bool {
     let unknown = matches!(
         error,
         StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }
@@ -59,7 +65,8 @@ pub(crate) fn is_refused(error: &StoreError) -> bool {
 }
 
 /// The failure of a call, with what to do about it.
-pub(crate) fn explain(phase: Phase, message: &str, error: StoreError) -> Error {
+#[must_use]
+pub fn explain(phase: Phase, message: &str, error: StoreError) -> Error {
     let (kind, advice) = advice(&error);
     let kind = match (phase, kind) {
         (Phase::InUse, Kind::Settings) => ErrorKind::Unavailable,

@@ -84,6 +84,7 @@ fn steps(nextest: bool) -> Vec<Step> {
             "nextest",
             "run",
             "--package=snapline-state-object",
+            "--package=snapline-connector-object",
             "--package=snapline",
             "--package=snapline-cli",
             CLOUDS,
@@ -96,6 +97,7 @@ fn steps(nextest: bool) -> Vec<Step> {
         vec![
             "test",
             "--package=snapline-state-object",
+            "--package=snapline-connector-object",
             "--package=snapline",
             "--package=snapline-cli",
             CLOUDS,
@@ -159,6 +161,7 @@ fn steps(nextest: bool) -> Vec<Step> {
                 vec![
                     "clippy",
                     "--package=snapline-state-object",
+                    "--package=snapline-connector-object",
                     "--package=snapline",
                     "--package=snapline-cli",
                     CLOUDS,

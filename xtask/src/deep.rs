@@ -56,8 +56,13 @@ fn on_s3s() -> Result<String, String> {
 
 /// Runs the tests of S3 whose names have this in them.
 fn test(names: &[&str], variables: &[(&str, String)]) -> Result<String, String> {
-    let packages =
-        ["snapline-state-object", "snapline", "snapline-cli"].map(|name| format!("--package={name}"));
+    let packages = [
+        "snapline-state-object",
+        "snapline-connector-object",
+        "snapline",
+        "snapline-cli",
+    ]
+    .map(|name| format!("--package={name}"));
     let mut command = cargo();
     command
         .arg("test")

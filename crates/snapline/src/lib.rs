@@ -60,6 +60,8 @@ pub mod connectors {
     pub use snapline_connector_file as file;
     #[cfg(feature = "kafka")]
     pub use snapline_connector_kafka as kafka;
+    #[cfg(feature = "object")]
+    pub use snapline_connector_object as object;
     #[cfg(feature = "postgres")]
     pub use snapline_connector_postgres as postgres;
 }

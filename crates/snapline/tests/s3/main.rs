@@ -11,10 +11,12 @@ mod support;
 
 use counting::{Counting, counts_after};
 use futures::executor::block_on;
-use snapline::backends::file::FileStateBackend;
+use snapline::backends::file::{FileCheckpointStorage, FileStateBackend};
+use snapline::connectors::object::ObjectSink;
 use snapline::core::ErrorKind;
 use snapline::dataflow::CheckpointScope;
 use snapline::prelude::*;
+use snapline::state::CheckpointStorage;
 use snapline_state_object::{ObjectCheckpointStorage, ObjectStorageBuilder, Retries};
 use snapline_testkit::fault::Schedule;
 use snapline_testkit::services::{S3, Unreliable, skip};
@@ -141,6 +143,59 @@ fn a_job_goes_on_while_its_storage_is_out_of_reach_in_the_middle_of_a_checkpoint
     assert!(status.restored.is_some());
     // What came after the checkpoint that survived was not in it when the first job was stopped.
     assert_eq!(job.finish(), counts_after(&[KEYS, KEYS], KEYS));
+}
+
+/// The results that stand in the objects below a place.
+fn results_in(storage: &ObjectCheckpointStorage) -> Vec<(u64, u64)> {
+    let keys = block_on(storage.list("", None)).unwrap();
+    let objects = keys.iter().filter(|key| !key.as_str().contains("_snapline/"));
+    let contents = objects.map(|key| block_on(storage.get(key, None)).unwrap().unwrap());
+    let parsed = contents.flat_map(|content| {
+        let text = String::from_utf8(content.to_vec()).unwrap();
+        let pair = |line: &str| {
+            let (key, count) = line.split_once(' ').unwrap();
+            (key.parse().unwrap(), count.parse().unwrap())
+        };
+        text.lines().map(pair).collect::<Vec<_>>()
+    });
+    parsed.collect()
+}
+
+#[test]
+fn results_are_in_the_store_once_when_tasks_panic_and_requests_are_lost() {
+    const NUMBERS: u64 = 100_000;
+    let Ok(server) = S3::start("snapline").map_err(skip) else {
+        return;
+    };
+    let network = Unreliable::before(server.endpoint(), Schedule::seeded(5, 20)).unwrap();
+    let url = format!("s3://{}/results", server.bucket());
+    let sink = ObjectSink::with_encoder(&url, |(key, count): &(u64, u64), out| {
+        out.extend(format!("{key} {count}\n").into_bytes());
+    });
+    let options = [
+        ("aws_endpoint", network.endpoint()),
+        ("allow_http", "true".to_owned()),
+        ("access_key_id", "key".to_owned()),
+        ("secret_access_key", "secret".to_owned()),
+        ("region", "us-east-1".to_owned()),
+    ];
+    let sink = options.into_iter().fold(
+        sink.retries(retries(Duration::from_secs(60))),
+        |sink, (name, value)| sink.option(name, value),
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let env = support::environment(2, FileCheckpointStorage::open(directory.path()).unwrap());
+    count_by_remainder(&env, NUMBERS, panic_at(NUMBERS * 4 / 5), sink);
+    let status = run(&env).unwrap().status;
+    assert_eq!((status.state, status.restarts), (JobState::Finished, 1));
+    let reader = ObjectCheckpointStorage::builder(&url)
+        .option("aws_endpoint", server.endpoint())
+        .option("allow_http", "true")
+        .option("access_key_id", "key")
+        .option("secret_access_key", "secret")
+        .option("region", "us-east-1")
+        .read_only();
+    assert_exactly_once(&results_in(&block_on(reader.build()).unwrap()), NUMBERS);
 }
 
 #[test]

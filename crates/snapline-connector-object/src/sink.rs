@@ -1,0 +1,320 @@
+//! Records to objects that appear when they are complete.
+
+mod committer;
+mod name;
+mod place;
+mod upload;
+mod writer;
+
+use committer::ObjectCommitter;
+use object_store::ObjectStore;
+use object_store::multipart::MultipartStore;
+use object_store::path::Path;
+use place::Place;
+use serde::{Deserialize, Serialize};
+use snapline_connector::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use snapline_core::{Error, Result};
+use snapline_objects::{Io, Retries, StoreKind, Target, connect};
+use std::fmt::{self, Display, Write};
+use std::sync::Arc;
+use writer::ObjectWriter;
+
+/// Appends the bytes of a whole batch, so that the code for one record is inlined in its loop.
+type Encode<T> = Arc<dyn Fn(&[T], &mut Vec<u8>) -> Result<()> + Send + Sync>;
+
+/// Notes of uploads that were begun, and of attempts.
+const UPLOADS: &str = "uploads";
+const ATTEMPTS: &str = "attempts";
+
+/// An upload has no more parts.
+const MAX_PARTS: u64 = 10_000;
+
+/// Writes records to objects below a prefix, exactly once.
+///
+/// Each subtask uploads its objects in parts while records come. The uploads are part of the checkpoint, and are completed
+/// when that is: an object `part-{subtask}-{attempt}-{checkpoint before}-{number}` appears whole, and never changes again.
+/// An upload that is not completed cannot be read by anybody. What was in flight at a crash is aborted when the job starts
+/// again; its records are written anew.
+///
+/// When a job has to restore an older checkpoint than its last one, because that cannot be read any more, the objects of
+/// later checkpoints are removed again: their records will be written anew.
+///
+/// A prefix belongs to one sink of one job. Nothing below it is touched but objects with such names, and those below
+/// `_snapline/`: a note of each upload until it is over, and of each attempt of which there are objects.
+///
+/// # What it takes
+/// Memory, for each subtask: up to five parts. A checkpoint costs four requests for each object (begin, note, one part,
+/// complete) and a delete; nothing when there were no records. The clock of the bucket's lifecycle rule for incomplete uploads
+/// must be slower than a job may stand still between a checkpoint and its commit: a day is enough for most.
+///
+/// A crash between the beginning of an upload and its note leaves an empty upload, and so does an answer to its beginning that was lost;
+/// only such a rule removes those.
+pub struct ObjectSink<T> {
+    source: Source,
+    store_options: Vec<(String, String)>,
+    retries: Retries,
+    encode: Encode<T>,
+    options: Options,
+}
+
+#[derive(Clone)]
+enum Source {
+    Url(String),
+    Given(Target),
+}
+
+#[derive(Debug, Clone)]
+struct Options {
+    suffix: String,
+    roll_at: u64,
+    part_size: usize,
+    existing: ExistingOutput,
+}
+
+/// What happens when a job finds output that it does not expect, or does not find what it expects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExistingOutput {
+    /// A job does not start at the beginning where there are results, nor from a checkpoint where nothing is.
+    #[default]
+    Refuse,
+    /// A job that starts at the beginning removes results; one that resumes may find nothing, since the sink is new in it.
+    Replace,
+}
+
+/// An object that waits for its checkpoint to be complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectSinkPart {
+    /// Its name below the prefix.
+    name: String,
+    /// The id of its upload.
+    upload: String,
+    /// The ids of its parts, in order.
+    parts: Vec<String>,
+    /// Its length in bytes.
+    len: u64,
+}
+
+/// What is noted of an upload before its first part is sent.
+#[derive(Debug, Serialize, Deserialize)]
+struct Marker {
+    upload: String,
+}
+
+impl<T: 'static> ObjectSink<T> {
+    /// Writes each record by its `Display` and a line end to objects below this URL, such as `s3://bucket/prefix`. The usual
+    /// environment variables of the store hold.
+    pub fn lines(url: impl Into<String>) -> Self
+    where
+        T: Display,
+    {
+        Self::new(Source::Url(url.into()), lines)
+    }
+
+    /// Writes the bytes that `encode` appends for each record.
+    pub fn with_encoder(
+        url: impl Into<String>,
+        encode: impl Fn(&T, &mut Vec<u8>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(Source::Url(url.into()), each(encode))
+    }
+
+    /// The same to a store that the program has built itself, below this prefix.
+    ///
+    /// # Errors
+    /// `Invalid` when the prefix is no path in a store.
+    pub fn over<S: ObjectStore + MultipartStore>(
+        store: Arc<S>,
+        prefix: &str,
+        encode: impl Fn(&T, &mut Vec<u8>) + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let prefix = Path::parse(prefix).map_err(|error| {
+            Error::invalid("the prefix in the object store is not valid")
+                .with("prefix", prefix)
+                .because(error)
+        })?;
+        let target = Target {
+            store: store.clone(),
+            parts: Some(store),
+            prefix,
+            kind: StoreKind::Given,
+        };
+        Ok(Self::new(Source::Given(target), each(encode)))
+    }
+
+    fn new(
+        source: Source,
+        encode: impl Fn(&[T], &mut Vec<u8>) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            source,
+            store_options: Vec::new(),
+            retries: Retries::default(),
+            encode: Arc::new(encode),
+            options: Options {
+                suffix: String::new(),
+                roll_at: 128 << 20,
+                part_size: 8 << 20,
+                existing: ExistingOutput::default(),
+            },
+        }
+    }
+
+    /// Sets an option of the store by its name in `object_store`, such as `region` or `aws_endpoint`; stronger than
+    /// the environment variable of this name.
+    #[must_use]
+    pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.store_options.push((name.into(), value.into()));
+        self
+    }
+
+    /// How long failed requests are repeated: a minute unless told.
+    #[must_use]
+    pub fn retries(self, retries: Retries) -> Self {
+        Self { retries, ..self }
+    }
+
+    /// Ends the names of objects with this, as in `.csv`. A job that resumes must have the same.
+    #[must_use]
+    pub fn suffix(mut self, suffix: impl Into<String>) -> Self {
+        self.options.suffix = suffix.into();
+        self
+    }
+
+    /// Begins a new object when one has reached this length in bytes, rounded up to a batch. 128 MiB unless set. A new
+    /// object begins at each checkpoint anyway.
+    #[must_use]
+    pub fn roll_at(mut self, bytes: u64) -> Self {
+        self.options.roll_at = bytes;
+        self
+    }
+
+    /// The length of a part in bytes, rounded up to a batch: 8 MiB unless told. Most stores take no less than 5 MiB.
+    #[must_use]
+    pub fn part_size(mut self, bytes: usize) -> Self {
+        self.options.part_size = bytes;
+        self
+    }
+
+    /// Does this with output that is not as a job expects it.
+    #[must_use]
+    pub fn on_existing(mut self, existing: ExistingOutput) -> Self {
+        self.options.existing = existing;
+        self
+    }
+
+    fn place(&self) -> Result<Place> {
+        self.check()?;
+        let target = match &self.source {
+            Source::Url(url) => connect(url, &self.store_options, self.retries)?,
+            Source::Given(target) => target.clone(),
+        };
+        if let StoreKind::Cloud { least_part } = target.kind
+            && self.options.part_size < least_part
+        {
+            return Err(
+                Error::invalid("the store takes no parts as small as that; raise the part size")
+                    .with("part size", self.options.part_size)
+                    .with("least", least_part),
+            );
+        }
+        let parts = target.parts.ok_or_else(|| {
+            Error::unsupported("a directory has no uploads in parts; FileSink writes exactly once to one")
+        })?;
+        Ok(Place {
+            store: target.store,
+            parts,
+            prefix: target.prefix,
+            io: Io::start()?,
+            retries: self.retries,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let Options {
+            suffix,
+            roll_at,
+            part_size,
+            ..
+        } = &self.options;
+        if suffix.contains(['/', '\\', '\0']) {
+            return Err(
+                Error::invalid("the suffix of output objects must not have a '/', '\\' or NUL")
+                    .with("given", format!("{suffix:?}")),
+            );
+        }
+        if *part_size == 0 || roll_at.div_ceil(*part_size as u64) > MAX_PARTS {
+            return Err(Error::invalid(
+                "an object has at most 10,000 parts of at least one byte; raise the part size, or roll earlier",
+            )
+            .with("part size", part_size)
+            .with("roll at", roll_at));
+        }
+        Ok(())
+    }
+}
+
+fn each<T>(
+    encode: impl Fn(&T, &mut Vec<u8>) + Send + Sync + 'static,
+) -> impl Fn(&[T], &mut Vec<u8>) -> Result<()> + Send + Sync + 'static {
+    move |records, buffer| {
+        records.iter().for_each(|record| encode(record, buffer));
+        Ok(())
+    }
+}
+
+fn lines<T: Display>(records: &[T], buffer: &mut Vec<u8>) -> Result<()> {
+    let mut lines = Lines(buffer);
+    let written = records.iter().try_for_each(|record| writeln!(lines, "{record}"));
+    written.map_err(|error| {
+        Error::invalid("a record cannot be written as a line; its Display failed").because(error)
+    })
+}
+
+/// Text that is appended to bytes.
+struct Lines<'a>(&'a mut Vec<u8>);
+
+impl Write for Lines<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl<T: 'static> Sink<T> for ObjectSink<T> {
+    type Committable = ObjectSinkPart;
+
+    fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, ObjectSinkPart>>> {
+        let (place, encode) = (self.place()?, Arc::clone(&self.encode));
+        Ok(Box::new(ObjectWriter::new(
+            place,
+            encode,
+            self.options.clone(),
+            &context,
+        )))
+    }
+
+    fn committer(&self, context: CommitterContext) -> Result<Box<dyn Committer<ObjectSinkPart>>> {
+        Ok(Box::new(ObjectCommitter::new(
+            self.place()?,
+            self.options.clone(),
+            &context,
+        )))
+    }
+}
+
+impl<T> fmt::Debug for ObjectSink<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match &self.source {
+            Source::Url(url) => url.clone(),
+            Source::Given(target) => format!("{}/{}", target.store, target.prefix),
+        };
+        f.debug_struct("ObjectSink")
+            .field("place", &place)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

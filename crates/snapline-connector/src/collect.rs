@@ -165,10 +165,12 @@ impl<T: Data> Committer<CollectedPart<T>> for CollectCommitter<T> {
     }
 
     async fn recover(&mut self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
-        let restored = restored.unwrap_or(CheckpointId::NONE);
+        // At the beginning nothing is of this history of the job, whatever the numbers of its attempts.
+        let is_kept =
+            |checkpoint, writer| restored.is_some_and(|restored| checkpoint <= restored || writer > attempt);
         self.0
             .parts()
-            .retain(|(checkpoint, _), (writer, _)| *checkpoint <= restored || *writer >= attempt);
+            .retain(|(checkpoint, _), (writer, _)| is_kept(*checkpoint, *writer));
         Ok(())
     }
 }

@@ -10,6 +10,9 @@ use snapline_core::{AttemptId, CheckpointId, Error, Result};
 use std::fs;
 use std::io::ErrorKind;
 
+/// No attempt comes later.
+const ANY: AttemptId = AttemptId(u64::MAX);
+
 pub(super) struct FileCommitter {
     directory: Directory,
     existing: ExistingOutput,
@@ -72,7 +75,7 @@ impl FileCommitter {
 
     /// Removes what no checkpoint up to the restored one refers to, unless a newer attempt has written it.
     fn clean(&self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
-        for (name, stage) in self.parts_before(attempt)? {
+        for (name, stage) in self.parts_until(attempt)? {
             if let Stage::Committed(checkpoint) = stage {
                 if restored.is_some_and(|restored| checkpoint <= restored) {
                     continue;
@@ -90,16 +93,18 @@ impl FileCommitter {
         Ok(())
     }
 
-    /// The files that attempts before this one have written.
-    fn parts_before(&self, attempt: AttemptId) -> Result<Vec<(String, Stage)>> {
+    /// The files that attempts until this one have written. Of this one no writer is open yet: those that have its number are
+    /// of another history of the job, whose checkpoints are gone.
+    fn parts_until(&self, attempt: AttemptId) -> Result<Vec<(String, Stage)>> {
         let parts = self.directory.parts()?.into_iter();
-        let older = parts.filter(|(_, part, _)| part.attempt < attempt);
+        let older = parts.filter(|(_, part, _)| part.attempt <= attempt);
         Ok(older.map(|(name, _, stage)| (name, stage)).collect())
     }
 
-    /// A job that starts at the beginning must not add to the results of another one.
-    fn check_empty(&self, attempt: AttemptId) -> Result<()> {
-        let parts = self.parts_before(attempt)?;
+    /// A job that starts at the beginning must not add to the results of another one, nor of its own before its checkpoints
+    /// were removed.
+    fn check_empty(&self) -> Result<()> {
+        let parts = self.parts_until(ANY)?;
         let results = parts
             .iter()
             .filter(|(_, stage)| matches!(stage, Stage::Committed(_)));
@@ -140,13 +145,16 @@ impl Committer<FileSinkPart> for FileCommitter {
         self.directory.open(&self.probe)?;
         match (restored, self.existing) {
             (None, ExistingOutput::Refuse) => {
-                self.check_empty(attempt)?;
+                self.check_empty()?;
                 self.directory.check_owner(&self.owner)?;
+                self.clean(attempt, None)?;
             }
-            (None, ExistingOutput::Replace) => {}
-            (Some(_), _) => self.directory.check_owner(&self.owner)?,
+            (None, ExistingOutput::Replace) => self.clean(ANY, None)?,
+            (Some(_), _) => {
+                self.directory.check_owner(&self.owner)?;
+                self.clean(attempt, restored)?;
+            }
         }
-        self.clean(attempt, restored)?;
         self.directory.take(&self.owner)?;
         self.directory.sync()
     }

@@ -404,3 +404,22 @@ fn a_record_that_cannot_be_displayed_is_refused() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
+
+/// Whoever removes the checkpoints of a job starts its attempts anew.
+#[test]
+fn results_without_checkpoints_are_seen_whatever_the_numbers_of_their_attempts() {
+    let root = directory();
+    let sink = FileSink::lines(root.path());
+    let again = |sink: &FileSink<u64>| block_on(committer(sink, "sink").unwrap().recover(AttemptId(1), None));
+    again(&sink).unwrap();
+    for attempt in [1, 5] {
+        let mut writer = writer(&sink, 0, attempt).unwrap();
+        write(&mut writer, &[attempt]).unwrap();
+        commit(&sink, &prepare(&mut writer, attempt).unwrap()).unwrap();
+    }
+    assert_eq!(again(&sink).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(visible(root.path()), "1\n5\n");
+    let replacing = FileSink::lines(root.path()).on_existing(ExistingOutput::Replace);
+    again(&replacing).unwrap();
+    assert_eq!(names(root.path()), [".part-owner"]);
+}

@@ -11,6 +11,9 @@ use snapline_core::{AttemptId, CheckpointId, Error, JobId, OperatorUid, Result};
 use snapline_objects::{Phase, explain};
 use std::collections::BTreeMap;
 
+/// No attempt comes later.
+const ANY: AttemptId = AttemptId(u64::MAX);
+
 pub(super) struct ObjectCommitter {
     place: Place,
     options: Options,
@@ -91,12 +94,13 @@ impl ObjectCommitter {
         }
     }
 
-    /// The objects that attempts before this one have made visible.
-    async fn visible_before(&self, attempt: AttemptId) -> Result<Vec<(String, Part)>> {
+    /// The objects that attempts until this one have made visible. Of this one no writer is open yet: those that have its number
+    /// are of another history of the job, whose checkpoints are gone.
+    async fn visible_until(&self, attempt: AttemptId) -> Result<Vec<(String, Part)>> {
         let names = self.place.visible_names().await?.into_iter();
         let parts =
             names.filter_map(|name| Part::parse(&name, &self.options.suffix).map(|part| (name, part)));
-        Ok(parts.filter(|(_, part)| part.attempt < attempt).collect())
+        Ok(parts.filter(|(_, part)| part.attempt <= attempt).collect())
     }
 
     fn check_empty(&self, visible: &[(String, Part)]) -> Result<()> {
@@ -109,6 +113,15 @@ impl ObjectCommitter {
             .with("output", format!("{:?}", self.place))
             .with("objects", count)),
         }
+    }
+
+    fn gone(&self, checkpoint: CheckpointId) -> Error {
+        Error::invalid(
+            "the output is gone, with the results up to the checkpoint; bring it back, or start over; a sink that is new in a \
+             job that has checkpoints begins with ExistingOutput::Replace",
+        )
+        .with("output", format!("{:?}", self.place))
+        .with("checkpoint", checkpoint)
     }
 
     /// Removes the objects of checkpoints after the restored one, whose records will be written again.
@@ -139,12 +152,12 @@ impl ObjectCommitter {
         self.place.delete(later).await
     }
 
-    /// Aborts the uploads that attempts before this one have left.
+    /// Aborts the uploads that attempts until this one have left.
     async fn abort_uploads(&self, attempt: AttemptId) -> Result<()> {
         let mut markers = Vec::new();
         for name in self.place.own_names(UPLOADS).await? {
             let part = Part::parse(&name, &self.options.suffix);
-            if part.is_none_or(|part| part.attempt >= attempt) {
+            if part.is_none_or(|part| part.attempt > attempt) {
                 continue;
             }
             let marker = self.place.own(UPLOADS, &name);
@@ -173,11 +186,10 @@ impl ObjectCommitter {
         noted.map_err(|error| {
             explain(Phase::InUse, "the output cannot be written", error).with("object", path)
         })?;
-        let visible = self.visible_before(attempt).await?;
+        let visible = self.visible_until(ANY).await?;
         let is_needed = |attempt: &AttemptId| visible.iter().any(|(_, part)| part.attempt == *attempt);
-        let others = before
-            .keys()
-            .filter(|other| **other < attempt && !is_needed(other));
+        let is_over = |other: &AttemptId| restored.is_none() || (*other < attempt && !is_needed(other));
+        let others = before.keys().filter(|other| **other != attempt && is_over(other));
         let others = others.map(|other| self.place.own(ATTEMPTS, &format!("{:020}", other.0)));
         self.place.delete(others.collect()).await
     }
@@ -197,28 +209,38 @@ impl Committer<ObjectSinkPart> for ObjectCommitter {
 
     async fn recover(&mut self, attempt: AttemptId, restored: Option<CheckpointId>) -> Result<()> {
         let beginnings = self.beginnings().await?;
-        self.check_owner(&beginnings)?;
-        if let Some((newer, _)) = beginnings.range(attempt..).find(|(other, _)| **other > attempt) {
-            return Err(
-                Error::conflict("a newer attempt of the job writes to the output already")
-                    .with("newer attempt", newer),
-            );
-        }
-        let visible = self.visible_before(attempt).await?;
-        match (restored, self.options.existing) {
-            (None, ExistingOutput::Refuse) => self.check_empty(&visible)?,
-            (Some(checkpoint), ExistingOutput::Refuse) if beginnings.is_empty() => {
-                return Err(Error::invalid(
-                    "the output is gone, with the results up to the checkpoint; bring it back, or start over; a sink that is \
-                     new in a job that has checkpoints begins with ExistingOutput::Replace",
-                )
-                .with("output", format!("{:?}", self.place))
-                .with("checkpoint", checkpoint));
+        let visible = match (restored, self.options.existing) {
+            (None, ExistingOutput::Refuse) => {
+                self.check_owner(&beginnings)?;
+                self.check_empty(&self.visible_until(ANY).await?)?;
+                self.abort_uploads(attempt).await?;
+                Vec::new()
             }
-            _ => {}
-        }
+            (None, ExistingOutput::Replace) => {
+                self.abort_uploads(ANY).await?;
+                self.visible_until(ANY).await?
+            }
+            (Some(checkpoint), existing) => {
+                self.check_owner(&beginnings)?;
+                check_newest(&beginnings, attempt)?;
+                if beginnings.is_empty() && existing == ExistingOutput::Refuse {
+                    return Err(self.gone(checkpoint));
+                }
+                self.abort_uploads(attempt).await?;
+                self.visible_until(attempt).await?
+            }
+        };
         self.remove_later(visible, &beginnings, restored).await?;
-        self.abort_uploads(attempt).await?;
         self.begin(attempt, restored, &beginnings).await
+    }
+}
+
+fn check_newest(beginnings: &BTreeMap<AttemptId, Beginning>, attempt: AttemptId) -> Result<()> {
+    match beginnings.keys().next_back() {
+        Some(newer) if *newer > attempt => Err(Error::conflict(
+            "a newer attempt of the job writes to the output already",
+        )
+        .with("newer attempt", newer)),
+        _ => Ok(()),
     }
 }

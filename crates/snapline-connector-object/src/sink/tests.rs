@@ -145,12 +145,15 @@ fn output_that_is_not_as_expected_keeps_a_job_from_starting() {
     first.recover(None).unwrap();
     let parts = prepared(&mut first.writer(), 1, 1);
     block_on(first.committer_of("job").commit(parts)).unwrap();
-    let full = job(&store, 2).recover(None).unwrap_err();
-    assert!(full.to_string().contains("already has results"), "{full}");
+    // Of a history of the job whose checkpoints are gone attempts may have the same numbers, or later ones.
+    for attempt in [0, 1, 2] {
+        let full = job(&store, attempt).recover(None).unwrap_err();
+        assert!(full.to_string().contains("already has results"), "{full}");
+    }
     let mut stranger = job(&store, 2).committer_of("other");
     let foreign = block_on(stranger.recover(AttemptId(2), Some(CheckpointId(1)))).unwrap_err();
     assert!(foreign.to_string().contains("another sink"), "{foreign}");
-    let mut replacing = job(&store, 3);
+    let mut replacing = job(&store, 0);
     replacing.sink = replacing.sink.on_existing(ExistingOutput::Replace);
     replacing.recover(None).unwrap();
     assert_eq!(keys(&store), [0; 0]);

@@ -328,7 +328,12 @@ fn a_program_that_does_not_fit_its_savepoint_leaves_nothing_behind() {
                 .uid("results");
             let error = block_on(env.execute(name)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-            assert_eq!(files(&storage, ""), before, "{name} {uid}");
+            // The collection of garbage, for which no job waits, may still take some away.
+            let new: Vec<_> = files(&storage, "")
+                .into_iter()
+                .filter(|file| !before.contains(file))
+                .collect();
+            assert_eq!(new, [], "{name} {uid}");
         }
     }
 }

@@ -89,7 +89,7 @@ fn numbers_are_counted_from_kafka_to_kafka_once_through_failures_and_new_process
             (0..100).for_each(|_| std::thread::yield_now());
         });
         let job = block_on(env.execute_async("test")).unwrap();
-        let is_over = |state| !matches!(state, JobState::Starting | JobState::Running);
+        let is_over = |state| matches!(state, JobState::Finished | JobState::Failed);
         wait_for(&job, |status| {
             status.checkpoints.completed > 0 || is_over(status.state)
         });

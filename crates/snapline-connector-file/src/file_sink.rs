@@ -8,12 +8,11 @@ mod writer;
 use committer::FileCommitter;
 use directory::Directory;
 use serde::{Deserialize, Serialize};
-use snapline_connector::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use snapline_connector::{Committer, CommitterContext, RecordEncoder, Sink, SinkWriter, WriterContext};
 use snapline_core::{Error, Result};
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use writer::{Encode, FileWriter};
+use writer::FileWriter;
 
 /// Writes records to files in a directory, exactly once.
 ///
@@ -33,7 +32,7 @@ use writer::{Encode, FileWriter};
 /// `.part-owner`, which says whose it is.
 pub struct FileSink<T> {
     directory: PathBuf,
-    encode: Encode<T>,
+    encode: RecordEncoder<T>,
     options: Options,
 }
 
@@ -62,13 +61,7 @@ impl<T: 'static> FileSink<T> {
     where
         T: Display,
     {
-        Self::new(directory.as_ref(), |records, buffer| {
-            let mut lines = Lines(buffer);
-            let written = records.iter().try_for_each(|record| writeln!(lines, "{record}"));
-            written.map_err(|error| {
-                Error::invalid("a record cannot be written as a line; its Display failed").because(error)
-            })
-        })
+        Self::new(directory.as_ref(), RecordEncoder::lines())
     }
 
     /// Writes the bytes that `encode` appends for each record.
@@ -76,19 +69,13 @@ impl<T: 'static> FileSink<T> {
         directory: impl AsRef<Path>,
         encode: impl Fn(&T, &mut Vec<u8>) + Send + Sync + 'static,
     ) -> Self {
-        Self::new(directory.as_ref(), move |records, buffer| {
-            records.iter().for_each(|record| encode(record, buffer));
-            Ok(())
-        })
+        Self::new(directory.as_ref(), RecordEncoder::each(encode))
     }
 
-    fn new(
-        directory: &Path,
-        encode: impl Fn(&[T], &mut Vec<u8>) -> Result<()> + Send + Sync + 'static,
-    ) -> Self {
+    fn new(directory: &Path, encode: RecordEncoder<T>) -> Self {
         Self {
             directory: directory.to_owned(),
-            encode: Arc::new(encode),
+            encode,
             options: Options {
                 suffix: String::new(),
                 roll_at: 128 * 1024 * 1024,
@@ -130,16 +117,6 @@ impl<T: 'static> FileSink<T> {
     }
 }
 
-/// Text that is appended to bytes.
-struct Lines<'a>(&'a mut Vec<u8>);
-
-impl Write for Lines<'_> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
 /// A file that waits for its checkpoint to be complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSinkPart {
@@ -157,7 +134,7 @@ impl<T: 'static> Sink<T> for FileSink<T> {
     fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, FileSinkPart>>> {
         let directory = self.directory()?;
         directory.open(&format!("writer-{}-{}", context.subtask, context.attempt))?;
-        let encode = Arc::clone(&self.encode);
+        let encode = self.encode.clone();
         Ok(Box::new(FileWriter::new(
             directory,
             encode,

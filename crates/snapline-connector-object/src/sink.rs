@@ -12,15 +12,12 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use place::Place;
 use serde::{Deserialize, Serialize};
-use snapline_connector::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
+use snapline_connector::{Committer, CommitterContext, RecordEncoder, Sink, SinkWriter, WriterContext};
 use snapline_core::{Error, Result};
 use snapline_objects::{Io, Retries, StoreKind, Target, connect};
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 use std::sync::Arc;
 use writer::ObjectWriter;
-
-/// Appends the bytes of a whole batch, so that the code for one record is inlined in its loop.
-type Encode<T> = Arc<dyn Fn(&[T], &mut Vec<u8>) -> Result<()> + Send + Sync>;
 
 /// Notes of uploads that were begun, and of attempts.
 const UPLOADS: &str = "uploads";
@@ -53,7 +50,7 @@ pub struct ObjectSink<T> {
     source: Source,
     store_options: Vec<(String, String)>,
     retries: Retries,
-    encode: Encode<T>,
+    encode: RecordEncoder<T>,
     options: Options,
 }
 
@@ -108,7 +105,7 @@ impl<T: 'static> ObjectSink<T> {
     where
         T: Display,
     {
-        Self::new(Source::Url(url.into()), lines)
+        Self::new(Source::Url(url.into()), RecordEncoder::lines())
     }
 
     /// Writes the bytes that `encode` appends for each record.
@@ -116,7 +113,7 @@ impl<T: 'static> ObjectSink<T> {
         url: impl Into<String>,
         encode: impl Fn(&T, &mut Vec<u8>) + Send + Sync + 'static,
     ) -> Self {
-        Self::new(Source::Url(url.into()), each(encode))
+        Self::new(Source::Url(url.into()), RecordEncoder::each(encode))
     }
 
     /// The same to a store that the program has built itself, below this prefix.
@@ -139,18 +136,15 @@ impl<T: 'static> ObjectSink<T> {
             prefix,
             kind: StoreKind::Given,
         };
-        Ok(Self::new(Source::Given(target), each(encode)))
+        Ok(Self::new(Source::Given(target), RecordEncoder::each(encode)))
     }
 
-    fn new(
-        source: Source,
-        encode: impl Fn(&[T], &mut Vec<u8>) -> Result<()> + Send + Sync + 'static,
-    ) -> Self {
+    fn new(source: Source, encode: RecordEncoder<T>) -> Self {
         Self {
             source,
             store_options: Vec::new(),
             retries: Retries::default(),
-            encode: Arc::new(encode),
+            encode,
             options: Options {
                 suffix: String::new(),
                 roll_at: 128 << 20,
@@ -254,38 +248,11 @@ impl<T: 'static> ObjectSink<T> {
     }
 }
 
-fn each<T>(
-    encode: impl Fn(&T, &mut Vec<u8>) + Send + Sync + 'static,
-) -> impl Fn(&[T], &mut Vec<u8>) -> Result<()> + Send + Sync + 'static {
-    move |records, buffer| {
-        records.iter().for_each(|record| encode(record, buffer));
-        Ok(())
-    }
-}
-
-fn lines<T: Display>(records: &[T], buffer: &mut Vec<u8>) -> Result<()> {
-    let mut lines = Lines(buffer);
-    let written = records.iter().try_for_each(|record| writeln!(lines, "{record}"));
-    written.map_err(|error| {
-        Error::invalid("a record cannot be written as a line; its Display failed").because(error)
-    })
-}
-
-/// Text that is appended to bytes.
-struct Lines<'a>(&'a mut Vec<u8>);
-
-impl Write for Lines<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
 impl<T: 'static> Sink<T> for ObjectSink<T> {
     type Committable = ObjectSinkPart;
 
     fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, ObjectSinkPart>>> {
-        let (place, encode) = (self.place()?, Arc::clone(&self.encode));
+        let (place, encode) = (self.place()?, self.encode.clone());
         Ok(Box::new(ObjectWriter::new(
             place,
             encode,

@@ -14,6 +14,7 @@ mod collection;
 mod deal;
 mod discard;
 mod discovery;
+mod encoder;
 #[cfg(feature = "event-loop")]
 mod event_loop;
 mod for_each;
@@ -33,6 +34,7 @@ pub use collection::CollectionSource;
 pub use deal::{SplitDealer, deal_splits};
 pub use discard::DiscardSink;
 pub use discovery::{DiscoveredSplits, DiscoveryOutlook, SeenSplits};
+pub use encoder::RecordEncoder;
 #[cfg(feature = "event-loop")]
 pub use event_loop::{Call, EventLoop};
 pub use for_each::ForEachSink;

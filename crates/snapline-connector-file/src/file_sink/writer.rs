@@ -5,21 +5,17 @@ use super::directory::Directory;
 use super::name::{Part, Stage};
 use crate::local_path::io_error;
 use futures::future::{BoxFuture, FutureExt};
-use snapline_connector::{SinkWriter, WriterContext};
+use snapline_connector::{RecordEncoder, SinkWriter, WriterContext};
 use snapline_core::{Batch, CheckpointId, Error, Result};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::sync::Arc;
-
-/// Appends the bytes of a whole batch, so that the code for one record is inlined in its loop.
-pub(super) type Encode<T> = Arc<dyn Fn(&[T], &mut Vec<u8>) -> Result<()> + Send + Sync>;
 
 /// How much is written at a time.
 const BUFFER: usize = 256 * 1024;
 
 pub(super) struct FileWriter<T> {
     directory: Directory,
-    encode: Encode<T>,
+    encode: RecordEncoder<T>,
     roll_at: u64,
     current: PartFile,
     /// Files that are long enough, of the coming checkpoint.
@@ -29,7 +25,7 @@ pub(super) struct FileWriter<T> {
 impl<T> FileWriter<T> {
     pub(super) fn new(
         directory: Directory,
-        encode: Encode<T>,
+        encode: RecordEncoder<T>,
         roll_at: u64,
         context: &WriterContext,
     ) -> Self {
@@ -59,7 +55,7 @@ impl<T> FileWriter<T> {
 
 impl<T> SinkWriter<T, FileSinkPart> for FileWriter<T> {
     fn write(&mut self, batch: &mut Batch<T>) -> Result<()> {
-        (self.encode)(&batch.records, &mut self.current.buffer)?;
+        self.encode.append(&batch.records, &mut self.current.buffer)?;
         batch.clear();
         if self.current.buffer.len() >= BUFFER {
             self.current.write_out(&self.directory)?;

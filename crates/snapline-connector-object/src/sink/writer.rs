@@ -3,9 +3,9 @@
 use super::name::Part;
 use super::place::Place;
 use super::upload::Upload;
-use super::{Encode, ObjectSinkPart, Options};
+use super::{ObjectSinkPart, Options};
 use futures::future::{BoxFuture, FutureExt, try_join_all};
-use snapline_connector::{SinkWriter, WriterContext};
+use snapline_connector::{RecordEncoder, SinkWriter, WriterContext};
 use snapline_core::{Batch, CheckpointId, Result};
 use std::task::{Context, Poll};
 
@@ -14,7 +14,7 @@ const IN_FLIGHT: usize = 4;
 
 pub(super) struct ObjectWriter<T> {
     place: Place,
-    encode: Encode<T>,
+    encode: RecordEncoder<T>,
     options: Options,
     part: Part,
     current: Upload,
@@ -23,7 +23,12 @@ pub(super) struct ObjectWriter<T> {
 }
 
 impl<T> ObjectWriter<T> {
-    pub(super) fn new(place: Place, encode: Encode<T>, options: Options, context: &WriterContext) -> Self {
+    pub(super) fn new(
+        place: Place,
+        encode: RecordEncoder<T>,
+        options: Options,
+        context: &WriterContext,
+    ) -> Self {
         let part = Part {
             subtask: context.subtask,
             attempt: context.attempt,
@@ -49,7 +54,7 @@ impl<T> ObjectWriter<T> {
 
 impl<T> SinkWriter<T, ObjectSinkPart> for ObjectWriter<T> {
     fn write(&mut self, batch: &mut Batch<T>) -> Result<()> {
-        (self.encode)(&batch.records, &mut self.current.buffer)?;
+        self.encode.append(&batch.records, &mut self.current.buffer)?;
         batch.clear();
         if self.current.buffer.len() >= self.options.part_size {
             self.current.send_part();

@@ -13,7 +13,7 @@
 //! | `s3://bucket/prefix` | `aws` |
 //! | `gs://bucket/prefix` | `gcp` |
 //! | `az://container/prefix` | `azure` |
-//! | `memory:///` | none: for tests, and gone with each handle |
+//! | `memory:///` | none: for tests, and gone with the sink |
 //!
 //! For directories there is the sink of `snapline-connector-file`.
 

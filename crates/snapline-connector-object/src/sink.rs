@@ -16,7 +16,7 @@ use snapline_connector::{Committer, CommitterContext, RecordEncoder, Sink, SinkW
 use snapline_core::{Error, Result};
 use snapline_objects::{Io, Retries, StoreKind, Target, connect};
 use std::fmt::{self, Display};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use writer::ObjectWriter;
 
 /// Notes of uploads that were begun, and of attempts.
@@ -52,6 +52,8 @@ pub struct ObjectSink<T> {
     retries: Retries,
     encode: RecordEncoder<T>,
     options: Options,
+    /// One client and one thread for all writers and committers, from the first on.
+    opened: Mutex<Option<Place>>,
 }
 
 #[derive(Clone)]
@@ -151,6 +153,7 @@ impl<T: 'static> ObjectSink<T> {
                 part_size: 8 << 20,
                 existing: ExistingOutput::default(),
             },
+            opened: Mutex::new(None),
         }
     }
 
@@ -198,6 +201,14 @@ impl<T: 'static> ObjectSink<T> {
     }
 
     fn place(&self) -> Result<Place> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = &*opened {
+            return Ok(place.clone());
+        }
+        Ok(opened.insert(self.connect()?).clone())
+    }
+
+    fn connect(&self) -> Result<Place> {
         self.check()?;
         let target = match &self.source {
             Source::Url(url) => connect(url, &self.store_options, self.retries)?,

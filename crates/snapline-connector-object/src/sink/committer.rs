@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use snapline_connector::{Committer, CommitterContext};
 use snapline_core::{AttemptId, CheckpointId, Error, JobId, OperatorUid, Result};
 use snapline_objects::{Phase, explain};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// No attempt comes later.
 const ANY: AttemptId = AttemptId(u64::MAX);
@@ -124,13 +124,14 @@ impl ObjectCommitter {
         .with("checkpoint", checkpoint)
     }
 
-    /// Removes the objects of checkpoints after the restored one, whose records will be written again.
+    /// Removes the objects of checkpoints after the restored one, whose records will be written again. Returns of which
+    /// attempts there are others.
     async fn remove_later(
         &self,
         visible: Vec<(String, Part)>,
         beginnings: &BTreeMap<AttemptId, Beginning>,
         restored: Option<CheckpointId>,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<AttemptId>> {
         let is_later = |part: &Part| {
             // An object is of the next checkpoint after the one that its name has, or its attempt began with.
             let begun = beginnings
@@ -139,8 +140,8 @@ impl ObjectCommitter {
             let after = part.after.0.max(begun.unwrap_or(0));
             restored.is_none_or(|restored| after >= restored.0)
         };
-        let later = visible.into_iter().filter(|(_, part)| is_later(part));
-        let later: Vec<_> = later.map(|(name, _)| self.place.visible(&name)).collect();
+        let (later, kept): (Vec<_>, Vec<_>) = visible.into_iter().partition(|(_, part)| is_later(part));
+        let later: Vec<_> = later.iter().map(|(name, _)| self.place.visible(name)).collect();
         if !later.is_empty() {
             tracing::warn!(
                 output = ?self.place,
@@ -149,7 +150,8 @@ impl ObjectCommitter {
                 "removing objects of checkpoints after the one from which the job starts; their records will be written again"
             );
         }
-        self.place.delete(later).await
+        self.place.delete(later).await?;
+        Ok(kept.into_iter().map(|(_, part)| part.attempt).collect())
     }
 
     /// Aborts the uploads that attempts until this one have left.
@@ -175,6 +177,7 @@ impl ObjectCommitter {
         attempt: AttemptId,
         restored: Option<CheckpointId>,
         before: &BTreeMap<AttemptId, Beginning>,
+        needed: &BTreeSet<AttemptId>,
     ) -> Result<()> {
         let own = Beginning {
             job: self.job.to_string(),
@@ -186,9 +189,7 @@ impl ObjectCommitter {
         noted.map_err(|error| {
             explain(Phase::InUse, "the output cannot be written", error).with("object", path)
         })?;
-        let visible = self.visible_until(ANY).await?;
-        let is_needed = |attempt: &AttemptId| visible.iter().any(|(_, part)| part.attempt == *attempt);
-        let is_over = |other: &AttemptId| restored.is_none() || (*other < attempt && !is_needed(other));
+        let is_over = |other: &AttemptId| restored.is_none() || (*other < attempt && !needed.contains(other));
         let others = before.keys().filter(|other| **other != attempt && is_over(other));
         let others = others.map(|other| self.place.own(ATTEMPTS, &format!("{:020}", other.0)));
         self.place.delete(others.collect()).await
@@ -230,8 +231,8 @@ impl Committer<ObjectSinkPart> for ObjectCommitter {
                 self.visible_until(attempt).await?
             }
         };
-        self.remove_later(visible, &beginnings, restored).await?;
-        self.begin(attempt, restored, &beginnings).await
+        let needed = self.remove_later(visible, &beginnings, restored).await?;
+        self.begin(attempt, restored, &beginnings, &needed).await
     }
 }
 

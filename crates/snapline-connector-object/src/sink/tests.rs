@@ -186,3 +186,12 @@ fn settings_that_cannot_work_are_refused_with_what_to_do() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn writers_and_committers_of_a_sink_have_one_store() {
+    let sink = ObjectSink::with_encoder("memory:///out", encode);
+    let job = Job { sink, attempt: 1 };
+    job.recover(None).unwrap();
+    let parts = prepared(&mut job.writer(), 1, 1);
+    block_on(job.committer_of("job").commit(parts)).unwrap();
+}

@@ -16,6 +16,7 @@ mod put;
 mod reopen;
 mod subject;
 
+pub use crate::outcome::Outcome;
 pub use subject::Subject;
 
 /// One sentence of the contract, and how to check it.
@@ -26,17 +27,6 @@ pub struct Case {
     /// The sentence, as the name of a test.
     pub name: &'static str,
     check: fn(Subject) -> Outcome,
-}
-
-/// How a case ended that did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[allow(clippy::exhaustive_enums, reason = "a case holds, is skipped, or panics")]
-pub enum Outcome {
-    /// The storage does as the sentence says.
-    Held,
-    /// The storage does not claim to, or the suite was not given the means to see.
-    Skipped(&'static str),
 }
 
 impl Case {
@@ -65,15 +55,12 @@ pub fn cases() -> Vec<Case> {
 
 /// Runs the case of this name and says on standard error when it was skipped.
 #[doc(hidden)]
-#[expect(clippy::print_stderr, reason = "a skipped case has to be seen")]
 pub fn run(name: &str, subject: Subject) {
     let location = subject.location();
     let Some(case) = cases().into_iter().find(|case| case.name == name) else {
         panic!("there is no case {name}");
     };
-    if let Outcome::Skipped(reason) = case.check(subject) {
-        eprintln!("skipped {name} on {location}: {reason}");
-    }
+    case.check(subject).tell(&format!("{name} on {location}"));
 }
 
 /// Makes a module of tests, one for each case, that check one implementation of `CheckpointStorage`.

@@ -13,6 +13,7 @@ pub mod checkpoint_storage;
 pub mod fault;
 #[cfg(feature = "harness")]
 pub mod harness;
+mod outcome;
 #[cfg(feature = "services")]
 pub mod services;
 #[cfg(feature = "simulation")]

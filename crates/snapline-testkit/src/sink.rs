@@ -21,6 +21,7 @@ mod scope;
 mod subject;
 mod zombie;
 
+pub use crate::outcome::Outcome;
 pub use subject::{Guarantee, Record, Subject};
 
 /// One sentence, and how to check it.
@@ -31,17 +32,6 @@ pub struct Case {
     /// The sentence, as the name of a test.
     pub name: &'static str,
     check: fn(&Subject) -> Outcome,
-}
-
-/// How a case ended that did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[allow(clippy::exhaustive_enums, reason = "a case holds, is skipped, or panics")]
-pub enum Outcome {
-    /// The sink does as the sentence says.
-    Held,
-    /// The sink does not promise it.
-    Skipped(&'static str),
 }
 
 impl Case {
@@ -71,14 +61,11 @@ pub fn cases() -> Vec<Case> {
 
 /// Runs the case of this name and says on standard error when it was skipped.
 #[doc(hidden)]
-#[expect(clippy::print_stderr, reason = "a skipped case has to be seen")]
 pub fn run(name: &str, subject: &Subject) {
     let Some(case) = cases().into_iter().find(|case| case.name == name) else {
         panic!("there is no case {name}");
     };
-    if let Outcome::Skipped(reason) = case.check(subject) {
-        eprintln!("skipped {name}: {reason}");
-    }
+    case.check(subject).tell(name);
 }
 
 /// Makes a module of tests, one for each case, that check one implementation of `Sink`.

@@ -21,6 +21,7 @@ mod subject;
 mod told;
 mod verify;
 
+pub use crate::outcome::Outcome;
 use snapline_connector::Source;
 use std::fmt;
 pub use subject::Subject;
@@ -32,17 +33,6 @@ pub struct Case<S: Source> {
     /// The sentence, as the name of a test.
     pub name: &'static str,
     check: fn(&Subject<S>) -> Outcome,
-}
-
-/// How a case ended that did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[allow(clippy::exhaustive_enums, reason = "a case holds, is skipped, or panics")]
-pub enum Outcome {
-    /// The source does as the sentence says.
-    Held,
-    /// The source does not claim to, or the suite was not given the means to see.
-    Skipped(&'static str),
 }
 
 impl<S: Source> Case<S> {
@@ -84,7 +74,6 @@ where
 
 /// Runs the case of this name and says on standard error when it was skipped.
 #[doc(hidden)]
-#[expect(clippy::print_stderr, reason = "a skipped case has to be seen")]
 pub fn run<S>(name: &str, subject: &Subject<S>)
 where
     S: Source,
@@ -93,9 +82,7 @@ where
     let Some(case) = cases().into_iter().find(|case| case.name == name) else {
         panic!("there is no case {name}");
     };
-    if let Outcome::Skipped(reason) = case.check(subject) {
-        eprintln!("skipped {name}: {reason}");
-    }
+    case.check(subject).tell(name);
 }
 
 /// Makes a module of tests, one for each case, that check one implementation of `Source`.

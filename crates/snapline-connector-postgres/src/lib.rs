@@ -19,7 +19,6 @@ mod row;
 mod server;
 mod sink;
 mod source;
-mod stream;
 mod table;
 mod upsert;
 

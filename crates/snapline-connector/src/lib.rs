@@ -20,6 +20,8 @@ mod event_loop;
 mod for_each;
 mod generator;
 mod no_commit;
+#[cfg(feature = "event-loop")]
+mod outbox;
 mod print;
 mod range;
 mod sequence;
@@ -40,6 +42,8 @@ pub use event_loop::{Call, EventLoop};
 pub use for_each::ForEachSink;
 pub use generator::GeneratorSource;
 pub use no_commit::{NoCommitter, nothing_to_commit};
+#[cfg(feature = "event-loop")]
+pub use outbox::{Outbox, OutboxOrder, OutboxOrders, outbox};
 pub use print::PrintSink;
 pub use range::RangeSplit;
 pub use sequence::SequenceSource;

@@ -5,11 +5,10 @@ use crate::failure::failed;
 use crate::ledger::{Ledger, Token};
 use crate::owner::Owner;
 use crate::row::{beginning, end};
-use crate::stream::{Command, Receiver};
 use crate::table::literal;
 use bytes::Bytes;
 use futures::SinkExt;
-use snapline_connector::WriterContext;
+use snapline_connector::{OutboxOrder, OutboxOrders, WriterContext};
 use snapline_core::{AttemptId, CheckpointId, Error, Result, SubtaskIndex};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,17 +43,17 @@ impl Preparing {
     }
 
     /// Does what the writer wants until it is gone; then what is not prepared is gone too.
-    pub(super) async fn run(mut self, mut commands: Receiver<PostgresPart>) {
-        if let Err(error) = self.obey(&mut commands).await {
-            commands.fail(error);
+    pub(super) async fn run(mut self, mut orders: OutboxOrders<PostgresPart>) {
+        if let Err(error) = self.obey(&mut orders).await {
+            orders.fail(error);
         }
     }
 
-    async fn obey(&mut self, commands: &mut Receiver<PostgresPart>) -> Result<()> {
+    async fn obey(&mut self, orders: &mut OutboxOrders<PostgresPart>) -> Result<()> {
         let mut transaction = None;
-        while let Some(command) = commands.next().await {
-            match command {
-                Command::Rows(rows) => {
+        while let Some(order) = orders.next().await {
+            match order {
+                OutboxOrder::Write(rows) => {
                     let mut open = match transaction.take() {
                         Some(open) => open,
                         None => self.begin().await?,
@@ -62,12 +61,12 @@ impl Preparing {
                     let len = rows.len();
                     let sent = open.copy.send(rows).await;
                     sent.map_err(|error| self.name(failed(COPY, error)))?;
-                    commands.written(len);
+                    orders.written(len);
                     transaction = Some(open);
                 }
                 // Nobody waits for the checkpoint any more, and the job restarts: nobody would commit this.
-                Command::Prepare(_, prepared) if prepared.is_canceled() => return Ok(()),
-                Command::Prepare(checkpoint, prepared) => {
+                OutboxOrder::Prepare(_, prepared) if prepared.is_canceled() => return Ok(()),
+                OutboxOrder::Prepare(checkpoint, prepared) => {
                     let outcome = match transaction.take() {
                         None => Ok(None),
                         Some(open) => self.prepare(open, checkpoint).await.map(Some),

@@ -6,11 +6,10 @@ use crate::encode::Encode;
 use crate::outlet::MESSAGE;
 use crate::owner::Owner;
 use crate::row::Rows;
-use crate::stream::{Sender, stream};
 use crate::table::Column;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use snapline_connector::{SinkWriter, WriterContext};
+use snapline_connector::{Outbox, SinkWriter, WriterContext, outbox};
 use snapline_core::{Batch, CheckpointId, Result};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,7 +18,7 @@ pub(super) struct PostgresWriter<T> {
     encode: Encode<T>,
     columns: Arc<[Column]>,
     rows: Rows,
-    stream: Sender<PostgresPart>,
+    outbox: Outbox<PostgresPart>,
     /// Names the part of the staging table that the rows are written to, when they are.
     part: Option<Part>,
 }
@@ -34,19 +33,19 @@ struct Part {
 impl<T> PostgresWriter<T> {
     pub(super) fn start(delivery: &Arc<Delivery>, encode: Encode<T>, context: WriterContext) -> Result<Self> {
         let columns = delivery.outlet.columns()?;
-        let (stream, commands) = stream();
+        let (outbox, orders) = outbox();
         let part = match delivery.waiting {
             Waiting::Prepared => None,
             Waiting::Staged => Some(Part::first(format!("{}.{}", context.attempt, context.subtask))),
         };
         let owner = Owner::new(&context.job, &context.operator);
         let preparing = Preparing::new(delivery.clone(), owner, &context);
-        delivery.outlet.events()?.spawn(preparing.run(commands));
+        delivery.outlet.events()?.spawn(preparing.run(orders));
         Ok(Self {
             encode,
             columns,
             rows: Rows::default(),
-            stream,
+            outbox,
             part,
         })
     }
@@ -54,7 +53,7 @@ impl<T> PostgresWriter<T> {
     fn send(&mut self) -> Result<()> {
         match self.rows.len() {
             0 => Ok(()),
-            _ => self.stream.rows(self.rows.take()),
+            _ => self.outbox.write(self.rows.take()),
         }
     }
 }
@@ -71,7 +70,7 @@ impl<T> SinkWriter<T, PostgresPart> for PostgresWriter<T> {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.stream.poll_ready(cx)
+        self.outbox.poll_ready(cx)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -84,7 +83,7 @@ impl<T> SinkWriter<T, PostgresPart> for PostgresWriter<T> {
     ) -> Result<BoxFuture<'static, Result<Vec<PostgresPart>>>> {
         self.send()?;
         let staged = self.part.as_mut().map(Part::next);
-        let prepared = self.stream.prepare(checkpoint)?;
+        let prepared = self.outbox.prepare(checkpoint)?;
         let named = prepared.map(|prepared| {
             let part = prepared?.map(|part| PostgresPart { staged, ..part });
             Ok(part.into_iter().collect())

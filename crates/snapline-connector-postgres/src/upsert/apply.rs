@@ -6,11 +6,10 @@ use crate::ledger::Ledger;
 use crate::outlet::Outlet;
 use crate::owner::Owner;
 use crate::row::{beginning, end};
-use crate::stream::{Command, Receiver};
 use crate::table::{identifier, list};
 use bytes::Bytes;
 use futures::SinkExt;
-use snapline_connector::WriterContext;
+use snapline_connector::{OutboxOrder, OutboxOrders, WriterContext};
 use snapline_core::{AttemptId, Result};
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -49,20 +48,20 @@ impl Applying {
     }
 
     /// Does what the writer wants until it is gone.
-    pub(super) async fn run(self, mut commands: Receiver<()>) {
-        while let Some(command) = commands.next().await {
-            match command {
-                Command::Rows(rows) => {
+    pub(super) async fn run(self, mut orders: OutboxOrders<()>) {
+        while let Some(order) = orders.next().await {
+            match order {
+                OutboxOrder::Write(rows) => {
                     let server = &self.outlet.server;
                     match server.patiently(|| self.apply(rows.clone())).await {
-                        Ok(()) => commands.written(rows.len()),
+                        Ok(()) => orders.written(rows.len()),
                         Err(error) => {
-                            return commands.fail(error.with("table", self.outlet.table.given()));
+                            return orders.fail(error.with("table", self.outlet.table.given()));
                         }
                     }
                 }
                 // All that came before is in the table. Nobody waits for a checkpoint that was given up.
-                Command::Prepare(_, prepared) => _ = prepared.send(Ok(None)),
+                OutboxOrder::Prepare(_, prepared) => _ = prepared.send(Ok(None)),
             }
         }
     }

@@ -6,11 +6,10 @@ use crate::encode::Encode;
 use crate::outlet::{MESSAGE, Outlet};
 use crate::owner::Owner;
 use crate::row::Rows;
-use crate::stream::{Sender, stream};
 use crate::table::Column;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use snapline_connector::{SinkWriter, WriterContext};
+use snapline_connector::{Outbox, SinkWriter, WriterContext, outbox};
 use snapline_core::{Batch, CheckpointId, Result};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,7 +18,7 @@ pub(super) struct UpsertWriter<T> {
     encode: Encode<T>,
     columns: Arc<[Column]>,
     rows: Rows,
-    stream: Sender<()>,
+    outbox: Outbox<()>,
 }
 
 impl<T> UpsertWriter<T> {
@@ -30,22 +29,22 @@ impl<T> UpsertWriter<T> {
         context: &WriterContext,
     ) -> Result<Self> {
         let columns = outlet.columns()?;
-        let (stream, commands) = stream();
+        let (outbox, orders) = outbox();
         let owner = Owner::new(&context.job, &context.operator);
         let applying = Applying::new(outlet.clone(), target, owner, context);
-        outlet.events()?.spawn(applying.run(commands));
+        outlet.events()?.spawn(applying.run(orders));
         Ok(Self {
             encode,
             columns,
             rows: Rows::default(),
-            stream,
+            outbox,
         })
     }
 
     fn send(&mut self) -> Result<()> {
         match self.rows.len() {
             0 => Ok(()),
-            _ => self.stream.rows(self.rows.take()),
+            _ => self.outbox.write(self.rows.take()),
         }
     }
 }
@@ -61,7 +60,7 @@ impl<T> SinkWriter<T, ()> for UpsertWriter<T> {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.stream.poll_ready(cx)
+        self.outbox.poll_ready(cx)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -71,7 +70,7 @@ impl<T> SinkWriter<T, ()> for UpsertWriter<T> {
     /// The checkpoint counts when all rows before it are in the table.
     fn prepare_commit(&mut self, checkpoint: CheckpointId) -> Result<BoxFuture<'static, Result<Vec<()>>>> {
         self.send()?;
-        let applied = self.stream.prepare(checkpoint)?;
+        let applied = self.outbox.prepare(checkpoint)?;
         Ok(applied.map(|applied| applied.map(|_| Vec::new())).boxed())
     }
 }

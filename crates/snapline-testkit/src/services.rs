@@ -11,11 +11,14 @@
 //! ```
 
 mod debian;
+mod nats;
 mod port;
 mod postgres;
+mod process;
 mod s3;
 mod unreliable;
 
+pub use nats::Nats;
 pub use postgres::Postgres;
 pub use s3::S3;
 pub use unreliable::Unreliable;
@@ -35,6 +38,14 @@ fn build_folder() -> Result<PathBuf, String> {
     let test = std::env::current_exe().map_err(|error| format!("cannot find the test: {error}"))?;
     let folder = test.ancestors().nth(3).map(Path::to_path_buf);
     folder.ok_or_else(|| format!("{} lies in no build folder", test.display()))
+}
+
+/// Where servers keep what is made once for all tests.
+fn services_folder() -> Result<PathBuf, String> {
+    let services = build_folder()?.join("services");
+    let failed = |error| format!("cannot use {}: {error}", services.display());
+    std::fs::create_dir_all(&services).map_err(failed)?;
+    Ok(services)
 }
 
 fn run(command: &mut Command) -> Result<(), String> {

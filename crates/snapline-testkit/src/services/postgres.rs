@@ -1,29 +1,14 @@
 //! A PostgreSQL server.
 
-use super::{build_folder, debian, port, run};
+use super::process::{Files, Process, server};
+use super::{debian, port, run, services_folder};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
 
 /// The password of the user `postgres`, without which the server lets nobody in.
 const PASSWORD: &str = "secret";
-
-/// The server ends with this process, however that ends: then the shell's standard input is at its end. Unless it is
-/// told to keep them, the files go too.
-const PROGRAM: &str = r#"
-server=$1 data=$2; shift 2
-"$server" -D "$data" "$@" &
-read -r word
-kill -QUIT $!
-wait $!
-[ "$word" = keep ] || rm -rf "$data"
-"#;
-
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// A server: the one of `SNAPLINE_POSTGRES_URL`, or one of Debian's package `postgresql`, which ends with this value.
 ///
@@ -43,7 +28,7 @@ struct Own {
     data: PathBuf,
     port: u16,
     settings: Vec<String>,
-    process: Option<Child>,
+    process: Option<Process>,
 }
 
 impl Postgres {
@@ -106,7 +91,8 @@ impl Postgres {
     /// # Errors
     /// It is not its own, or does not end.
     pub fn crash(&mut self) -> Result<(), String> {
-        self.own()?.end("keep")
+        let process = self.own()?.process.take();
+        process.map_or(Ok(()), |process| process.end(Files::Keep))
     }
 
     /// Starts it again after a crash.
@@ -126,10 +112,10 @@ impl Postgres {
 impl Own {
     /// Starts the server and waits until it is ready.
     fn run(&mut self) -> Result<(), String> {
-        let mut command = Command::new("sh");
+        let mut command = server(&self.program, "QUIT", &self.data);
         command
-            .args(["-c", PROGRAM, "sh"])
-            .args([&self.program, &self.data])
+            .arg("-D")
+            .arg(&self.data)
             .args(["-p", &self.port.to_string()])
             .args(["-c", "listen_addresses=127.0.0.1"])
             .args(["-c", "unix_socket_directories="])
@@ -138,62 +124,21 @@ impl Own {
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
-        command
-            .current_dir(&self.data)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
         as_its_user(&mut command)?;
-        let mut process = command
-            .spawn()
-            .map_err(|error| format!("cannot start postgres: {error}"))?;
-        let printed = process.stderr.take();
-        self.process = Some(process);
-        wait_until_ready(printed.ok_or("postgres prints nothing")?)
-    }
-
-    /// Ends the server, and its files unless the word is to keep them.
-    fn end(&mut self, word: &str) -> Result<(), String> {
-        let Some(mut process) = self.process.take() else {
-            return Ok(());
-        };
-        if let Some(mut input) = process.stdin.take() {
-            let _ = writeln!(input, "{word}");
-        }
-        let ended = process.wait();
-        ended
-            .map(drop)
-            .map_err(|error| format!("postgres does not end: {error}"))
+        self.process = Some(Process::start(
+            "postgres",
+            &mut command,
+            "ready to accept connections",
+        )?);
+        Ok(())
     }
 }
 
 impl Drop for Own {
     fn drop(&mut self) {
-        let _ = self.end("");
+        drop(self.process.take());
         let _ = fs::remove_dir_all(&self.data);
     }
-}
-
-/// Reads what the server prints until it is ready, and lets it print on.
-fn wait_until_ready(printed: ChildStderr) -> Result<(), String> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut last = String::new();
-        for line in BufReader::new(printed).lines().map_while(Result::ok) {
-            if line.contains("ready to accept connections") {
-                let _ = sender.send(Ok(()));
-            }
-            last = line;
-        }
-        let _ = sender.send(Err(format!("postgres has ended: {last}")));
-    });
-    let ready = receiver.recv_timeout(STARTS_WITHIN);
-    ready.unwrap_or_else(|_| {
-        Err(format!(
-            "postgres did not start within {} s",
-            STARTS_WITHIN.as_secs()
-        ))
-    })
 }
 
 /// The program `postgres`, installed when it is missing.
@@ -212,13 +157,6 @@ fn newest() -> Option<PathBuf> {
         .max_by_key(version)?;
     let program = newest.join("bin/postgres");
     program.exists().then_some(program)
-}
-
-fn services_folder() -> Result<PathBuf, String> {
-    let services = build_folder()?.join("services");
-    let failed = |error| format!("cannot use {}: {error}", services.display());
-    fs::create_dir_all(&services).map_err(failed)?;
-    Ok(services)
 }
 
 /// A folder of an empty server. Making one takes a second, so that it is made once and copied.

@@ -63,6 +63,7 @@ fn steps(nextest: bool) -> Vec<Step> {
             "nextest",
             "run",
             "--workspace",
+            "--exclude=snapline-connector-nats",
             "--exclude=snapline-connector-postgres",
             "--no-fail-fast",
             "--status-level",
@@ -72,6 +73,7 @@ fn steps(nextest: bool) -> Vec<Step> {
         vec![
             "test",
             "--workspace",
+            "--exclude=snapline-connector-nats",
             "--exclude=snapline-connector-postgres",
             "--no-fail-fast",
             "--lib",
@@ -110,6 +112,7 @@ fn steps(nextest: bool) -> Vec<Step> {
         vec![
             "nextest",
             "run",
+            "--package=snapline-connector-nats",
             "--package=snapline-connector-postgres",
             "--no-fail-fast",
             "--status-level=fail",
@@ -118,6 +121,7 @@ fn steps(nextest: bool) -> Vec<Step> {
     } else {
         vec![
             "test",
+            "--package=snapline-connector-nats",
             "--package=snapline-connector-postgres",
             "--",
             "--nocapture",
@@ -183,7 +187,7 @@ fn steps(nextest: bool) -> Vec<Step> {
         Step {
             name: "servers",
             work: Work::Cargo(servers, &[]),
-            advice: "the tests run against PostgreSQL, which they install from Debian's packages as root and else skip; SNAPLINE_POSTGRES_URL names one that runs",
+            advice: "the tests run against PostgreSQL and NATS, which they install from Debian's packages as root and else skip; SNAPLINE_POSTGRES_URL and SNAPLINE_NATS_URL name servers that run",
         },
         Step {
             name: "killed",

@@ -60,6 +60,8 @@ pub mod connectors {
     pub use snapline_connector_file as file;
     #[cfg(feature = "kafka")]
     pub use snapline_connector_kafka as kafka;
+    #[cfg(feature = "nats")]
+    pub use snapline_connector_nats as nats;
     #[cfg(feature = "object")]
     pub use snapline_connector_object as object;
     #[cfg(feature = "postgres")]

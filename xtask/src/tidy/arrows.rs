@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "snapline-coordinator",
             "snapline-state",
             "snapline-connector",
+            "snapline-prefetch",
             "snapline-core",
         ],
     ),

@@ -128,6 +128,14 @@ impl<'a, K: Key, V: Data> TableMut<'a, K, V> {
         }
     }
 
+    /// Looks at the values of a batch of keys that will be changed next, so that what they point to can be fetched. Not on
+    /// tables of bytes, which have no values that point to anything.
+    pub fn look_ahead<'k>(&self, hashes: &[u64], keys: impl Iterator<Item = &'k K>, look: impl FnMut(&V)) {
+        if let Self::Live(table) = self {
+            table.read_each(hashes, keys, look);
+        }
+    }
+
     /// Looks at some entries, others each time, and removes those that are gone. Not on tables of bytes, where
     /// it would cost too much for each access.
     pub(crate) fn sweep(&mut self, buckets: usize, is_gone: impl Fn(&V) -> bool) {

@@ -44,6 +44,24 @@ impl<K: Key, V: Data> StateTable<K, V> {
         self.update_fetched(hashes, entries, &mut change);
     }
 
+    /// Looks at the values of a batch of keys that have one, in order.
+    pub fn read_each<'k>(
+        &self,
+        hashes: &[u64],
+        mut keys: impl Iterator<Item = &'k K>,
+        mut look: impl FnMut(&V),
+    ) {
+        let mut places = [(0, 0); AT_ONCE];
+        for hashes in hashes.chunks(AT_ONCE) {
+            if self.segments.len() >= FETCH_FROM_SEGMENTS {
+                self.fetch(hashes, &mut places[..hashes.len()]);
+            }
+            for (hash, key) in hashes.iter().zip(&mut keys) {
+                self.get(*hash, key).into_iter().for_each(&mut look);
+            }
+        }
+    }
+
     /// Changes values in a table that is larger than a cache. Apart, so that the loops have the registers for themselves.
     #[inline(never)]
     fn update_fetched<A>(

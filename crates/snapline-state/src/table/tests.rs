@@ -251,3 +251,18 @@ fn buffers_that_are_used_again_bring_no_entries_of_earlier_snapshots_along() {
     check_used_again::<u64>();
     check_used_again::<String>();
 }
+
+#[test]
+fn a_batch_is_read_in_order_and_keys_without_a_value_are_passed_over() {
+    let mut table: StateTable<u64, u64> = StateTable::new(MaxParallelism::DEFAULT);
+    (0..100_000)
+        .step_by(2)
+        .for_each(|key| put(&mut table, key, key + 1));
+    assert!(table.segments.len() > 2);
+    let keys: Vec<u64> = (0..200).map(|index| index * 7_919 % 100_000).collect();
+    let hashes: Vec<u64> = keys.iter().map(|key| hash(*key)).collect();
+    let mut seen = Vec::new();
+    table.read_each(&hashes, keys.iter(), |value| seen.push(*value));
+    let expected = keys.iter().filter(|key| *key % 2 == 0).map(|key| key + 1);
+    assert_eq!(seen, expected.collect::<Vec<_>>());
+}

@@ -163,6 +163,17 @@ impl<K: Key, S: OpenWindows, T: Data, U: Data> OnceFrame<K, S, T, U> {
         Ok((table, &mut self.ends, &mut self.late))
     }
 
+    /// Looks at the entries of these keys, of which the windows will be emitted next.
+    ///
+    /// # Errors
+    /// As [`ValueState::table`].
+    pub(super) fn look_ahead(&mut self, keys: &[(u64, K)], look: impl FnMut(&S)) -> Result<()> {
+        let hashes: Vec<u64> = keys.iter().map(|(hash, _)| *hash).collect();
+        let table = self.state.table(self.keyed.backend())?;
+        table.look_ahead(&hashes, keys.iter().map(|(_, key)| key), look);
+        Ok(())
+    }
+
     /// Hands the entries of these keys that are due to a function that emits what has ended, and says when to look again
     /// or that nothing is left.
     ///

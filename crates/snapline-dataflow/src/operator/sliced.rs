@@ -199,6 +199,9 @@ where
             end,
             kept_from: slicing.kept_from(end),
         };
+        if !slicing.is_tumbling() {
+            frame.look_ahead(&keys, Slices::fetch)?;
+        }
         let context = WindowContext::new(&window, frame.watermark(), frame.now());
         frame.emit_due(end, keys, |key, slices, out| {
             out.at(Some(window.max_timestamp()));

@@ -37,6 +37,12 @@ pub(crate) trait Contents<T, W>: Clone + Send + Sync + 'static {
         false
     }
 
+    /// Whether what is stored takes more and more room with the records, so that parts of a window should not be kept
+    /// more than once.
+    fn grows(&self) -> bool {
+        true
+    }
+
     /// Says whether windows can be [merged](Self::merge).
     ///
     /// # Errors
@@ -73,6 +79,10 @@ where
 
     fn is_divisible(&self) -> bool {
         true
+    }
+
+    fn grows(&self) -> bool {
+        false
     }
 
     fn emit(&self, stored: &mut T, _: &W) -> T {
@@ -115,6 +125,11 @@ where
 
     fn is_divisible(&self) -> bool {
         Contents::<A::Input, W>::check_merge(self).is_ok()
+    }
+
+    /// What has nothing to let go of is all in one place.
+    fn grows(&self) -> bool {
+        std::mem::needs_drop::<A::Accumulator>()
     }
 
     fn check_merge(&self) -> Result<()> {

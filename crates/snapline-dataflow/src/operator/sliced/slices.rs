@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use snapline_core::{Data, Result, Timestamp};
 
 /// What is stored of the slices of a key, each under the time at which it begins, and when the next of its windows
-/// ends. The newest slice, into which most records go, is where the key is.
+/// ends. The newest slice, into which most records go, is where the key is, until a window with it has ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Slices<S> {
     due: i64,
-    newest: Option<(i64, S)>,
+    /// Where the newest slice begins, whether it is here or not: no other begins later.
+    last: i64,
+    newest: Option<S>,
     /// The others. Windows that do not overlap have hardly ever any.
     past: Option<Box<Past<S>>>,
 }
@@ -39,7 +41,8 @@ impl<S: Data> Slices<S> {
     pub(super) fn new(due: i64, start: i64, stored: S) -> Self {
         Self {
             due,
-            newest: Some((start, stored)),
+            last: start,
+            newest: Some(stored),
             past: None,
         }
     }
@@ -58,12 +61,12 @@ impl<S: Data> Slices<S> {
         at: Timestamp,
     ) -> Option<T> {
         match (&mut self.newest, &mut self.past) {
-            (Some((newest, stored)), _) if *newest == start => {
+            (Some(stored), _) if start == self.last => {
                 contents.add(stored, record, Some(at));
                 None
             }
-            (_, Some(past)) => past.add(contents, start, record, at),
-            (_, None) => Some(record),
+            (_, Some(past)) if start <= self.last => past.add(contents, start, record, at),
+            _ => Some(record),
         }
     }
 
@@ -77,20 +80,36 @@ impl<S: Data> Slices<S> {
         start: i64,
         stored: S,
     ) -> Result<()> {
-        let earlier = match &mut self.newest {
-            Some((newest, _)) if start < *newest => Some((start, stored)),
-            newest => newest.replace((start, stored)),
-        };
-        match earlier {
-            Some((start, stored)) => self.past.get_or_insert_default().insert(contents, start, stored),
+        if start < self.last {
+            return self.insert_past(contents, start, stored);
+        }
+        let last = std::mem::replace(&mut self.last, start);
+        match self.newest.replace(stored) {
+            Some(newest) => self.insert_past(contents, last, newest),
             None => Ok(()),
         }
+    }
+
+    fn insert_past<T, W, C: Contents<T, W, Stored = S>>(
+        &mut self,
+        contents: &C,
+        start: i64,
+        stored: S,
+    ) -> Result<()> {
+        let past = self.past.get_or_insert_default();
+        past.insert(contents, start, stored)
+    }
+
+    /// Starts to fetch what the next window needs besides.
+    #[inline]
+    pub(super) fn fetch(&self) {
+        self.past.iter().for_each(|past| past.fetch());
     }
 
     /// Where the oldest slice begins.
     pub(super) fn oldest(&self) -> Option<i64> {
         let oldest = self.past.as_ref().and_then(|past| past.oldest());
-        oldest.or(self.newest.as_ref().map(|(start, _)| *start))
+        oldest.or(self.newest.as_ref().map(|_| self.last))
     }
 
     /// What the slices of a window have together. Those that are in no later window go.
@@ -103,6 +122,11 @@ impl<S: Data> Slices<S> {
         span: Span,
         window: &W,
     ) -> Result<Option<C::Output>> {
+        if (span.kept_from..span.end).contains(&self.last)
+            && let Some(stored) = self.newest.take()
+        {
+            self.insert_past(contents, self.last, stored)?;
+        }
         let mut gathered: Option<S> = None;
         if let Some(past) = &mut self.past {
             past.gather(contents, span, &mut gathered)?;
@@ -110,16 +134,11 @@ impl<S: Data> Slices<S> {
                 self.past = None;
             }
         }
-        match &self.newest {
-            Some((at, _)) if *at < span.kept_from => {
-                if let Some((at, stored)) = self.newest.take()
-                    && at >= span.start
-                {
-                    gather(contents, &mut gathered, stored)?;
-                }
-            }
-            Some((at, stored)) if *at < span.end => gather(contents, &mut gathered, stored.clone())?,
-            _ => {}
+        if self.last < span.kept_from
+            && let Some(stored) = self.newest.take()
+            && (span.start..span.end).contains(&self.last)
+        {
+            gather(contents, &mut gathered, stored)?;
         }
         Ok(gathered.map(|gathered| contents.emit_last(gathered, window)))
     }

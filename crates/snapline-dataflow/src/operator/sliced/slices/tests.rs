@@ -1,23 +1,61 @@
 //! Windows of slices against windows of records.
 
 use super::*;
-use crate::window::contents::Reduced;
+use crate::window::contents::{Aggregated, Reduced};
+use snapline_state::AggregateFunction;
+
+/// Sums of numbers that are all kept until then, so that what is stored grows.
+#[derive(Clone)]
+struct Kept;
+
+impl AggregateFunction for Kept {
+    type Input = u64;
+    type Accumulator = Vec<u64>;
+    type Output = u64;
+
+    fn create_accumulator(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    fn add(&self, kept: &mut Vec<u64>, number: u64) {
+        kept.push(number);
+    }
+
+    fn merge(&self, kept: &mut Vec<u64>, mut other: Vec<u64>) -> Result<()> {
+        kept.append(&mut other);
+        Ok(())
+    }
+
+    fn result(&self, kept: &Vec<u64>) -> u64 {
+        kept.iter().sum()
+    }
+}
 
 /// A size and a slide, in slices of 10.
 fn check(size: i64, slide: i64, records: &[(i64, u64)]) {
-    let sums = Reduced(|sum: &mut u64, more: u64| *sum += more);
-    let mut slices: Option<Slices<u64>> = None;
+    check_sums(
+        &Reduced(|sum: &mut u64, more: u64| *sum += more),
+        size,
+        slide,
+        records,
+    );
+    check_sums(&Aggregated(Kept), size, slide, records);
+}
+
+fn check_sums<C: Contents<u64, (), Output = u64>>(sums: &C, size: i64, slide: i64, records: &[(i64, u64)]) {
+    let mut slices: Option<Slices<C::Stored>> = None;
     let mut so_far: Vec<(i64, u64)> = Vec::new();
     for (step, ten) in records.chunks(5).enumerate() {
         for (at, value) in ten {
             so_far.push((*at, *value));
             let start = at - at.rem_euclid(10);
             match &mut slices {
-                None => slices = Some(Slices::new(0, start, *value)),
+                None => slices = Some(Slices::new(0, start, sums.first(*value, Some(Timestamp(*at))))),
                 Some(slices) => {
-                    let add = slices.add::<_, (), _>(&sums, start, *value, Timestamp(*at));
+                    let add = slices.add(sums, start, *value, Timestamp(*at));
                     if let Some(value) = add {
-                        slices.insert::<u64, (), _>(&sums, start, value).unwrap();
+                        let first = sums.first(value, Some(Timestamp(*at)));
+                        slices.insert(sums, start, first).unwrap();
                     }
                 }
             }
@@ -30,7 +68,7 @@ fn check(size: i64, slide: i64, records: &[(i64, u64)]) {
             kept_from: end - size + slide,
         };
         let Some(slices) = &mut slices else { continue };
-        let window = slices.window::<u64, _, _>(&sums, span, &()).unwrap();
+        let window = slices.window(sums, span, &()).unwrap();
         let is_in = |(at, _): &&(i64, u64)| (span.start..span.end).contains(at);
         let inside: Vec<u64> = so_far.iter().filter(is_in).map(|(_, value)| *value).collect();
         let expected = (!inside.is_empty()).then(|| inside.iter().sum());

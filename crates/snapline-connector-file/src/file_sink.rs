@@ -1,10 +1,14 @@
 //! Records to files that appear when they are complete.
 
+mod bucket;
 mod committer;
 mod directory;
 mod name;
+mod open_parts;
+mod part_file;
 mod writer;
 
+use bucket::Buckets;
 use committer::FileCommitter;
 use directory::Directory;
 use serde::{Deserialize, Serialize};
@@ -29,10 +33,12 @@ use writer::FileWriter;
 /// directory.
 ///
 /// A directory belongs to one sink of one job. Nothing in it is touched but files with such names, and
-/// `.part-owner`, which says whose it is.
+/// `.part-owner`, which says whose it is; with [buckets](Self::bucket_by) also such files in folders below it, unless a
+/// folder has a `.part-owner` of its own.
 pub struct FileSink<T> {
     directory: PathBuf,
     encode: RecordEncoder<T>,
+    buckets: Option<Buckets<T>>,
     options: Options,
 }
 
@@ -76,6 +82,7 @@ impl<T: 'static> FileSink<T> {
         Self {
             directory: directory.to_owned(),
             encode,
+            buckets: None,
             options: Options {
                 suffix: String::new(),
                 roll_at: 128 * 1024 * 1024,
@@ -88,6 +95,27 @@ impl<T: 'static> FileSink<T> {
     #[must_use]
     pub fn suffix(mut self, suffix: impl Into<String>) -> Self {
         self.options.suffix = suffix.into();
+        self
+    }
+
+    /// Puts each record into the folder below the directory that this function names, as in `day=2026-12-01/hour=03`:
+    /// folders with `/` between them, which are created when their first file appears. Files that are not complete lie in
+    /// the directory itself. A job that resumes must have buckets if it had them before; which record goes where may
+    /// change.
+    ///
+    /// A name that is no such path fails the job with `Invalid`. Each checkpoint begins a file for each bucket that
+    /// has records, so few records for each of many buckets make many small files.
+    ///
+    /// ```
+    /// use snapline_connector_file::FileSink;
+    ///
+    /// let readings = FileSink::with_encoder("out", |(_, text): &(u64, String), line| line.extend(text.bytes()))
+    ///     .bucket_by(|(second, _)| format!("day={}", second / 86_400));
+    /// # let _ = readings;
+    /// ```
+    #[must_use]
+    pub fn bucket_by<B: AsRef<str>>(mut self, bucket: impl Fn(&T) -> B + Send + Sync + 'static) -> Self {
+        self.buckets = Some(Buckets::new(bucket));
         self
     }
 
@@ -113,7 +141,7 @@ impl<T: 'static> FileSink<T> {
                     .with("given", format!("{:?}", self.options.suffix)),
             );
         }
-        Directory::at(&self.directory, &self.options.suffix)
+        Directory::at(&self.directory, &self.options.suffix, self.buckets.is_some())
     }
 }
 
@@ -122,7 +150,7 @@ impl<T: 'static> FileSink<T> {
 pub struct FileSinkPart {
     /// Its name until then.
     pending: String,
-    /// Its name from then on.
+    /// Its name from then on, in its bucket if there are such.
     committed: String,
     /// Its length in bytes.
     len: u64,
@@ -134,10 +162,11 @@ impl<T: 'static> Sink<T> for FileSink<T> {
     fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, FileSinkPart>>> {
         let directory = self.directory()?;
         directory.open(&format!("writer-{}-{}", context.subtask, context.attempt))?;
-        let encode = self.encode.clone();
+        let (encode, buckets) = (self.encode.clone(), self.buckets.clone());
         Ok(Box::new(FileWriter::new(
             directory,
             encode,
+            buckets,
             self.options.roll_at,
             &context,
         )))
@@ -156,6 +185,7 @@ impl<T> std::fmt::Debug for FileSink<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FileSink")
             .field("directory", &self.directory)
+            .field("buckets", &self.buckets)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

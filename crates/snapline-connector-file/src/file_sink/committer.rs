@@ -1,5 +1,6 @@
 //! Makes files visible, and cleans up after a crash.
 
+use super::bucket::{self, ROOT};
 use super::directory::{Directory, Owner};
 use super::name::Stage;
 use super::{ExistingOutput, FileSinkPart};
@@ -7,6 +8,7 @@ use crate::local_path::io_error;
 use async_trait::async_trait;
 use snapline_connector::{Committer, CommitterContext};
 use snapline_core::{AttemptId, CheckpointId, Error, Result};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 
@@ -127,7 +129,15 @@ impl Committer<FileSinkPart> for FileCommitter {
             return Ok(());
         }
         self.directory.check_owner(&self.owner)?;
+        let buckets = committables.iter().map(|part| bucket::of(&part.committed));
+        let buckets: BTreeSet<&str> = buckets.filter(|bucket| *bucket != ROOT).collect();
+        buckets
+            .iter()
+            .try_for_each(|bucket| self.directory.create_bucket(bucket))?;
         committables.iter().try_for_each(|part| self.commit_part(part))?;
+        buckets
+            .iter()
+            .try_for_each(|bucket| self.directory.sync_bucket(bucket))?;
         self.directory.sync()
     }
 

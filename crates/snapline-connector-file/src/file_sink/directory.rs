@@ -1,10 +1,11 @@
 //! The directory of a sink.
 
+use super::bucket::{self, ROOT};
 use super::name::{Part, Stage};
 use crate::local_path::{io_error, local_path};
 use snapline_core::{Error, JobId, OperatorUid, Result};
-use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::fs::{self, DirEntry, File};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Says whose directory it is.
@@ -15,14 +16,17 @@ const OWNER: &str = ".part-owner";
 pub(super) struct Directory {
     path: PathBuf,
     suffix: String,
+    /// Whether files may be in folders below.
+    has_buckets: bool,
 }
 
 impl Directory {
     /// The directory at a path or a `file:///` URL, which need not exist yet.
-    pub(super) fn at(given: &Path, suffix: &str) -> Result<Self> {
+    pub(super) fn at(given: &Path, suffix: &str, has_buckets: bool) -> Result<Self> {
         Ok(Self {
             path: local_path(given)?,
             suffix: suffix.to_owned(),
+            has_buckets,
         })
     }
 
@@ -32,7 +36,7 @@ impl Directory {
     /// What keeps it from being written to, naming it.
     pub(super) fn open(&self, probe: &str) -> Result<()> {
         let probe = self.join(&format!(".part-probe-{probe}"));
-        self.create()
+        create(&self.path)
             .and_then(|()| File::create(&probe))
             .and_then(|_| fs::remove_file(&probe))
             .map_err(|error| io_error(remedy(&error), &self.path, error))
@@ -41,13 +45,6 @@ impl Directory {
     /// Whether there is certainly nothing of this name.
     pub(super) fn is_missing(&self) -> bool {
         fs::metadata(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
-    }
-
-    /// New directories survive a crash of the machine once the directories that have them are synced.
-    fn create(&self) -> std::io::Result<()> {
-        let missing: Vec<&Path> = self.path.ancestors().take_while(|path| !path.exists()).collect();
-        fs::create_dir_all(&self.path)?;
-        missing.iter().filter_map(|path| path.parent()).try_for_each(sync)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -63,18 +60,49 @@ impl Directory {
         part.name(stage, &self.suffix)
     }
 
-    /// The files that sinks have written, by their names.
+    /// The files that sinks have written, by their names, also those in buckets.
     pub(super) fn parts(&self) -> Result<Vec<(String, Part, Stage)>> {
-        let unreadable = |error| io_error("the output directory cannot be listed", &self.path, error);
         let mut parts = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(unreadable)? {
-            let name = entry.map_err(unreadable)?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            if let Some((part, stage)) = Part::parse(name, &self.suffix) {
-                parts.push((name.to_owned(), part, stage));
-            }
+        let mut buckets = vec![ROOT.to_owned()];
+        while let Some(bucket) = buckets.pop() {
+            self.list(&bucket, &mut parts, &mut buckets)?;
         }
         Ok(parts)
+    }
+
+    /// Adds the files of a bucket, and the buckets below it.
+    fn list(
+        &self,
+        bucket: &str,
+        parts: &mut Vec<(String, Part, Stage)>,
+        buckets: &mut Vec<String>,
+    ) -> Result<()> {
+        let path = self.folder(bucket);
+        let unreadable = |error| io_error("the output directory cannot be listed", &path, error);
+        for entry in fs::read_dir(&path).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if let Some((part, stage)) = Part::parse(name, &self.suffix) {
+                parts.push((bucket::join(bucket, name), part, stage));
+            } else if self.has_buckets && is_bucket(&entry, name).map_err(unreadable)? {
+                buckets.push(bucket::join(bucket, name));
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(&self, bucket: &str) -> PathBuf {
+        match bucket {
+            ROOT => self.path.clone(),
+            bucket => self.join(bucket),
+        }
+    }
+
+    /// Creates the folder of a bucket when it does not exist.
+    pub(super) fn create_bucket(&self, bucket: &str) -> Result<()> {
+        let path = self.folder(bucket);
+        create(&path).map_err(|error| io_error("the folder of a bucket cannot be created", &path, error))
     }
 
     /// Removes a file that may be gone already.
@@ -90,8 +118,13 @@ impl Directory {
 
     /// Makes names that were given and taken survive a crash of the machine.
     pub(super) fn sync(&self) -> Result<()> {
-        let unsynced = |error| io_error("the output directory cannot be synced", &self.path, error);
-        sync(&self.path).map_err(unsynced)
+        self.sync_bucket(ROOT)
+    }
+
+    /// The same for those in a bucket.
+    pub(super) fn sync_bucket(&self, bucket: &str) -> Result<()> {
+        let path = self.folder(bucket);
+        sync(&path).map_err(|error| io_error("the output directory cannot be synced", &path, error))
     }
 
     /// Whose directory it is, if it is anybody's.
@@ -142,7 +175,7 @@ impl Directory {
 }
 
 /// What keeps a directory from being written to, and what to do about it.
-fn remedy(error: &std::io::Error) -> &'static str {
+fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
             "the output directory is, or lies below, a file; choose another path"
@@ -170,7 +203,22 @@ impl Owner {
     }
 }
 
-fn sync(directory: &Path) -> std::io::Result<()> {
+/// Creates a directory when it does not exist. New ones survive a crash of the machine once the directories that have
+/// them are synced.
+fn create(directory: &Path) -> io::Result<()> {
+    let ancestors = directory.ancestors();
+    let missing: Vec<&Path> = ancestors.take_while(|path| !path.exists()).collect();
+    fs::create_dir_all(directory)?;
+    missing.iter().filter_map(|path| path.parent()).try_for_each(sync)
+}
+
+/// Whether a folder may have files of the sink to which the directory belongs that has it.
+fn is_bucket(entry: &DirEntry, name: &str) -> io::Result<bool> {
+    let is_own = !name.starts_with('.') && entry.file_type()?.is_dir();
+    Ok(is_own && !entry.path().join(OWNER).try_exists()?)
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
     if cfg!(windows) {
         return Ok(()); // Windows cannot open a directory as a file, and keeps names by itself.
     }

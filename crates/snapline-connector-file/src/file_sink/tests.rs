@@ -1,5 +1,7 @@
-//! A sink, call by call. `crashes` runs it as a job does, and stops everywhere; `suite` is that of all sinks.
+//! A sink, call by call. `crashes` runs it as a job does, and stops everywhere; `suite` is that of all sinks; `buckets` has
+//! folders.
 
+mod buckets;
 mod crashes;
 mod suite;
 

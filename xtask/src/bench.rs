@@ -58,7 +58,9 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
     let mut text = format!("machine: {machine}\n");
     let mut report = Report::new(&machine.to_string());
     for plan in &plans {
-        let measurements = measure(&workload, &folder, plan)?;
+        // What was measured before is worth having.
+        let measurements = measure(&workload, &folder, plan)
+            .map_err(|error| format!("{text}lines: {}\n{error}", path.display()))?;
         for measurement in &measurements {
             let line = measurement.to_json();
             writeln!(log, "{line}").map_err(|error| format!("cannot write {}: {error}", path.display()))?;

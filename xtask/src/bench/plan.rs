@@ -231,7 +231,7 @@ fn backpressure(rounds: usize) -> Plan {
         "--checkpoints",
         "8",
         "--records",
-        "40000000",
+        "200000000",
     ];
     Plan {
         name: "backpressure",

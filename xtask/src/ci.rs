@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: everything that must hold before a change is merged.
 
+use crate::chaos::SERVERS;
 use crate::process::{Output, capture};
 use crate::stopwatch::Stopwatch;
 use crate::workspace::cargo;
@@ -130,10 +131,14 @@ fn steps(nextest: bool) -> Vec<Step> {
     let killed = vec![
         "test",
         "--package=snapline",
-        "--features=postgres",
-        "--test=postgres",
+        CLOUDS,
+        SERVERS,
+        "--test=killed",
         "--",
         "--nocapture",
+        "--test-threads=1",
+        // The step "test" has that of files, which needs no feature.
+        "--skip=in_files",
     ];
     vec![
         Step {
@@ -169,7 +174,7 @@ fn steps(nextest: bool) -> Vec<Step> {
                     "--package=snapline",
                     "--package=snapline-cli",
                     CLOUDS,
-                    "--features=snapline/postgres",
+                    "--features=snapline/kafka,snapline/nats,snapline/postgres",
                     "--all-targets",
                     "--",
                     "-D",
@@ -192,7 +197,7 @@ fn steps(nextest: bool) -> Vec<Step> {
         Step {
             name: "killed",
             work: Work::Cargo(killed, &[]),
-            advice: "a job that writes to a server, or the server, was killed and rows are missing, repeated or left behind; the seed stands in the output",
+            advice: "a job, or the server to which it writes, was killed, and rows are missing, repeated or left behind; the seed stands in the output",
         },
         Step {
             name: "doctest",

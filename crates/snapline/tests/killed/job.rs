@@ -1,9 +1,17 @@
 //! The job, as a process of its own: this test program again, with arguments in the environment.
 
-use super::{FORMS, Form, LIMIT};
+use super::files;
+#[cfg(feature = "kafka")]
+use super::kafka;
+#[cfg(feature = "nats")]
+use super::nats;
+#[cfg(feature = "aws")]
+use super::objects;
+use super::outside::{Form, Row, row};
+#[cfg(feature = "postgres")]
+use super::postgres;
 use futures::executor::block_on;
 use snapline::Result;
-use snapline::connectors::postgres::{PostgresServer, PostgresSink, PostgresUpsertSink, Row};
 use snapline::prelude::*;
 use std::io::Read;
 use std::path::PathBuf;
@@ -11,22 +19,26 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+/// Longer than any job takes that is not disturbed.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+
 /// The variable that makes a job of the test.
 pub(crate) const ARGUMENTS: &str = "SNAPLINE_CHAOS_JOB";
 
 /// How to start it, again and again.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) url: String,
     pub(crate) form: Form,
-    pub(crate) table: String,
+    /// What the sink has to know, in one line.
+    pub(crate) place: String,
+    pub(crate) name: String,
     pub(crate) checkpoints: PathBuf,
 }
 
 impl Job {
     pub(crate) fn start(&self) -> Running {
         let checkpoints = self.checkpoints.to_str().unwrap();
-        let arguments = [&self.url, &format!("{:?}", self.form), &self.table, checkpoints].join("\n");
+        let arguments = [&self.form.name(), &self.place, &self.name, checkpoints].join("\n");
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "job", "--nocapture"])
             .env(ARGUMENTS, arguments)
@@ -87,14 +99,10 @@ impl Drop for Running {
     }
 }
 
-/// Writes numbers to the table.
+/// Writes rows.
 pub(crate) fn run(arguments: &str) -> Result<()> {
     let mut lines = arguments.lines();
-    let [url, form, table, checkpoints] = [(); 4].map(|()| lines.next().unwrap());
-    let form = FORMS
-        .into_iter()
-        .find(|known| format!("{known:?}") == form)
-        .unwrap();
+    let [form, place, name, checkpoints] = [(); 4].map(|()| lines.next().unwrap());
     let env = StreamExecutionEnvironment::builder()
         .parallelism(2)
         .checkpoint_storage(FileCheckpointStorage::open(checkpoints)?)
@@ -104,27 +112,30 @@ pub(crate) fn run(arguments: &str) -> Result<()> {
         })
         .build()?;
     env.enable_checkpointing(Duration::from_millis(50));
-    let numbers = env
-        .from_source(SequenceSource::new(0..form.rows()), "numbers")
+    write(&env, Form::named(form), place, name)?;
+    block_on(env.execute(name)).map(drop)
+}
+
+fn write(env: &StreamExecutionEnvironment, form: Form, place: &str, name: &str) -> Result<()> {
+    match form {
+        Form::Files => files::write(rows(env, form), place),
+        #[cfg(feature = "aws")]
+        Form::Objects => objects::write(rows(env, form), place),
+        #[cfg(feature = "kafka")]
+        Form::Kafka => kafka::write(rows(env, form), place, name),
+        #[cfg(feature = "nats")]
+        Form::Nats => nats::write(nats::read(env, place, name)?, place, name)?,
+        #[cfg(feature = "postgres")]
+        Form::Prepared | Form::Staged | Form::Upsert => postgres::write(rows(env, form), form, place, name)?,
+        #[allow(unreachable_patterns, reason = "with all features there is no other")]
+        _ => panic!("{form:?} and {name} need a feature"),
+    }
+    Ok(())
+}
+
+fn rows(env: &StreamExecutionEnvironment, form: Form) -> DataStream<Row> {
+    env.from_source(SequenceSource::new(0..form.rows()), "numbers")
         .uid("numbers")
-        .map(|number| (number as i64, (number * 7) as i64))
-        .rebalance();
-    let server = PostgresServer::new(url)?;
-    let fill = |(key, value): &(i64, i64), row: &mut Row<'_>| {
-        row.put(key).put(value);
-    };
-    let appending = || PostgresSink::new(server.clone(), table, ["key", "value"], fill);
-    let sink = match form {
-        Form::Prepared => numbers.sink_to(appending()),
-        Form::Staged => numbers.sink_to(appending().without_prepared_transactions()),
-        Form::Upsert => numbers.sink_to(PostgresUpsertSink::new(
-            server.clone(),
-            table,
-            ["key"],
-            ["value"],
-            fill,
-        )),
-    };
-    sink.uid("rows");
-    block_on(env.execute(table)).map(drop)
+        .map(row)
+        .rebalance()
 }

@@ -22,12 +22,17 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn read() -> Self {
+    /// As the environment says; of what cannot restart, only the jobs are killed.
+    pub(crate) fn read(can_restart: bool) -> Self {
         let seed = variable("SEED").unwrap_or(1);
         println!("SNAPLINE_CHAOS_SEED={seed}");
         Self {
             kills: variable("KILLS").unwrap_or(6),
-            restarts: variable("RESTARTS").unwrap_or(2),
+            restarts: if can_restart {
+                variable("RESTARTS").unwrap_or(2)
+            } else {
+                0
+            },
             random: seed,
             counts: [0; 2],
         }

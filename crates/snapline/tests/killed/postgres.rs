@@ -1,19 +1,19 @@
-//! The server, and what is in it.
+//! Tables of PostgreSQL.
 
-use super::Form;
-use super::job::Job;
-use snapline::connectors::postgres::tokio_postgres::{Client, NoTls};
+use super::outside::{Form, Outside, Row};
+use snapline::Result;
+use snapline::connectors::postgres::tokio_postgres::{Client, Config, NoTls};
+use snapline::connectors::postgres::{PostgresServer, PostgresSink, PostgresUpsertSink, Row as Filled};
+use snapline::prelude::*;
 use snapline_testkit::services::Postgres;
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-pub(crate) struct Outside {
+pub(crate) struct Tables {
     postgres: Postgres,
     runtime: Runtime,
-    folder: TempDir,
 }
 
-impl Outside {
+impl Tables {
     pub(crate) fn start() -> Result<Self, String> {
         let postgres = Postgres::start()?;
         if !postgres.is_own() {
@@ -23,37 +23,37 @@ impl Outside {
             .enable_all()
             .build()
             .map_err(|error| error.to_string())?;
-        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        Ok(Self {
-            postgres,
-            runtime,
-            folder,
-        })
+        Ok(Self { postgres, runtime })
     }
 
-    /// An empty table and a job that fills it.
-    pub(crate) fn prepare(&self, form: Form, table: &str) -> Job {
+    fn ask<T>(&self, question: impl AsyncFnOnce(&Client) -> T) -> T {
+        self.runtime.block_on(async {
+            let config: Config = self.postgres.url().parse().unwrap();
+            let (client, connection) = config.connect(NoTls).await.unwrap();
+            tokio::spawn(connection);
+            question(&client).await
+        })
+    }
+}
+
+impl Outside for Tables {
+    fn prepare(&mut self, form: Form, table: &str) -> String {
         let key = match form {
             Form::Upsert => "PRIMARY KEY",
             _ => "NOT NULL",
         };
         let create = format!("CREATE TABLE {table} (key bigint {key}, value bigint NOT NULL)");
         self.ask(async |client| client.batch_execute(&create).await.unwrap());
-        Job {
-            url: self.postgres.url().to_owned(),
-            form,
-            table: table.to_owned(),
-            checkpoints: self.folder.path().join(table),
-        }
+        self.postgres.url().to_owned()
     }
 
-    pub(crate) fn restart_server(&mut self) {
+    fn restart(&mut self) {
         self.postgres.crash().unwrap();
         self.postgres.start_again().unwrap();
     }
 
-    /// Panics unless the table has every row once, and nothing is left of the transactions of the job.
-    pub(crate) fn assert_exactly_once(&self, table: &str, expected: u64) {
+    fn assert_exactly_once(&self, form: Form, table: &str) {
+        let expected = form.rows();
         let query = format!(
             "SELECT count(*), count(DISTINCT key), count(*) FILTER (WHERE key < 0 OR key >= {expected} OR value <> key * 7),
                 (SELECT count(*) FROM pg_prepared_xacts),
@@ -78,14 +78,25 @@ impl Outside {
             assert_eq!(row.get::<_, i64>(0), 0, "rows were left behind in {table}");
         }
     }
+}
 
-    fn ask<T>(&self, question: impl AsyncFnOnce(&Client) -> T) -> T {
-        self.runtime.block_on(async {
-            let config: snapline::connectors::postgres::tokio_postgres::Config =
-                self.postgres.url().parse().unwrap();
-            let (client, connection) = config.connect(NoTls).await.unwrap();
-            tokio::spawn(connection);
-            question(&client).await
-        })
-    }
+pub(crate) fn write(rows: DataStream<Row>, form: Form, url: &str, table: &str) -> Result<()> {
+    let server = PostgresServer::new(url)?;
+    let fill = |(key, value): &Row, row: &mut Filled<'_>| {
+        row.put(key).put(value);
+    };
+    let appending = || PostgresSink::new(server.clone(), table, ["key", "value"], fill);
+    let sink = match form {
+        Form::Staged => rows.sink_to(appending().without_prepared_transactions()),
+        Form::Upsert => rows.sink_to(PostgresUpsertSink::new(
+            server.clone(),
+            table,
+            ["key"],
+            ["value"],
+            fill,
+        )),
+        _ => rows.sink_to(appending()),
+    };
+    sink.uid("rows");
+    Ok(())
 }

@@ -43,7 +43,8 @@ pub use undecodable::{SkippedRecords, Undecodable, UndecodableRecord};
 /// moved away. It is known by its path: one of the same path that comes later is not read.
 ///
 /// Plain lines and JSON lines of large files are read in parallel, in ranges of bytes; any other file by one reader. A
-/// compressed file is read from its beginning after a restart, up to where the job was.
+/// compressed file is read from its beginning after a restart, up to where the job was. Where event time is aligned, single
+/// files or ranges wait; a compressed file stays open meanwhile.
 ///
 /// # Examples
 /// ```

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// The lines of text files, without their ends (`\n` or `\r\n`); an empty line is a record, too.
 ///
 /// Large files are read in parallel, as ranges of bytes: each reader has the lines that start in its
-/// ranges. Lines of one range come in order.
+/// ranges. Lines of one range come in order. Where event time is aligned, single ranges wait.
 ///
 /// Exactly once: a checkpoint has the byte at which the next line starts, and lines that were in
 /// flight at a crash are read again. For that a file must not change while a job reads it, nor

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "makes files for tests")]
 
+use flate2::write::GzEncoder;
 use snapline_connector_file::{FileSource, TextFileSource};
 use snapline_testkit::source::Subject;
 use snapline_testkit::source_suite;
 use std::fs;
+use std::io::Write;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -23,6 +25,19 @@ source_suite!(watched_lines, {
     let lines: Vec<String> = lines.collect();
     let watched = |directory: &TempDir| FileSource::lines(directory.path()).watch(Duration::from_secs(1));
     Subject::new(move || watched(&then), lines).refusing(move || watched(&other))
+});
+
+source_suite!(compressed_lines, {
+    let then = tempfile::tempdir().unwrap();
+    for (name, text) in FILES {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        let compressed = encoder.finish().unwrap();
+        fs::write(then.path().join(format!("{name}.gz")), compressed).unwrap();
+    }
+    let lines = FILES.iter().flat_map(|(_, text)| text.lines()).map(str::to_owned);
+    let lines: Vec<String> = lines.collect();
+    Subject::new(move || FileSource::lines(then.path()), lines)
 });
 
 source_suite!(csv, {

@@ -14,18 +14,35 @@ use std::task::{Context, Poll};
 /// How much text is handed out at a time at the most, rounded up to a record, so that a batch stays in the cache.
 const BATCH_TEXT: u64 = 32 * 1024;
 
-/// Reads the splits of one subtask: those that were found together in their order, those that were found later after them.
+/// Reads the splits of one subtask: those that were found together in their order, those that were found later after them; the first that is not paused.
 pub(super) struct FileReader<T> {
     format: Arc<dyn Format<T>>,
     undecodable: Undecodable,
     /// What is left, each split with its position among all that were added.
-    splits: VecDeque<(usize, FileSplit)>,
+    splits: VecDeque<(usize, Left<T>)>,
     added: usize,
     current: Option<Open<T>>,
     position: Option<usize>,
+    paused: Vec<usize>,
     finished: Vec<usize>,
     total: u64,
     line_count: LineCount,
+}
+
+/// A split that is not read to its end.
+enum Left<T> {
+    Closed(FileSplit),
+    /// Of a compressed file that is paused: it could only be opened at its beginning again.
+    Open(Box<Open<T>>),
+}
+
+impl<T> Left<T> {
+    fn split(&self) -> &FileSplit {
+        match self {
+            Self::Closed(split) => split,
+            Self::Open(open) => &open.split,
+        }
+    }
 }
 
 /// A split that is being read.
@@ -74,6 +91,7 @@ impl<T> FileReader<T> {
             added: 0,
             current: None,
             position: None,
+            paused: Vec::new(),
             finished: Vec::new(),
             total: 0,
             line_count: LineCount::default(),
@@ -85,7 +103,10 @@ impl<T> FileReader<T> {
         let before = records.len();
         while records.len() == before {
             let Some(mut open) = self.next_open()? else {
-                return Ok(ReaderStatus::EndOfData);
+                return Ok(match self.splits.is_empty() {
+                    true => ReaderStatus::EndOfData,
+                    false => ReaderStatus::More,
+                });
             };
             if self.read_split(&mut open, records, limit)? {
                 open.input.check_again()?;
@@ -102,11 +123,34 @@ impl<T> FileReader<T> {
         if let Some(open) = self.current.take() {
             return Ok(Some(open));
         }
-        let Some((position, split)) = self.splits.pop_front() else {
+        let Some((position, left)) = self.next_split().and_then(|index| self.splits.remove(index)) else {
             return Ok(None);
         };
         self.position = Some(position);
-        Open::new(&*self.format, split).map(Some)
+        match left {
+            Left::Closed(split) => Open::new(&*self.format, split).map(Some),
+            Left::Open(open) => Ok(Some(*open)),
+        }
+    }
+
+    /// Where the first split stands that is not paused.
+    fn next_split(&self) -> Option<usize> {
+        let mut splits = self.splits.iter();
+        splits.position(|(position, _)| !self.paused.contains(position))
+    }
+
+    /// Lets a split wait that is paused.
+    fn set_aside(&mut self) {
+        let is_paused = |position: &usize| self.paused.contains(position);
+        if let Some(position) = self.position.filter(is_paused)
+            && let Some(open) = self.current.take()
+        {
+            let left = match open.split.compression {
+                Compression::None => Left::Closed(open.split),
+                _ => Left::Open(Box::new(open)),
+            };
+            self.splits.push_front((position, left));
+        }
     }
 
     /// Returns whether the split is read to its end.
@@ -172,7 +216,7 @@ impl<T> FileReader<T> {
     }
 
     fn left(&self) -> impl Iterator<Item = &FileSplit> {
-        let waiting = self.splits.iter().map(|(_, split)| split);
+        let waiting = self.splits.iter().map(|(_, left)| left.split());
         self.current.iter().map(|open| &open.split).chain(waiting)
     }
 }
@@ -183,6 +227,9 @@ impl<T> SourceReader<T, FileSplit> for FileReader<T> {
         let mut added: Vec<_> = (self.added..).zip(splits).collect();
         self.added += added.len();
         added.sort_by(|(_, a), (_, b)| a.turn().cmp(&b.turn()));
+        let added = added
+            .into_iter()
+            .map(|(position, split)| (position, Left::Closed(split)));
         self.splits.extend(added);
     }
 
@@ -192,6 +239,10 @@ impl<T> SourceReader<T, FileSplit> for FileReader<T> {
         batch: &mut Batch<T>,
         limit: usize,
     ) -> Poll<Result<ReaderStatus>> {
+        let waits = self.current.is_none() && !self.splits.is_empty() && self.next_split().is_none();
+        if waits {
+            return Poll::Pending;
+        }
         Poll::Ready(self.read(&mut batch.records, limit))
     }
 
@@ -205,6 +256,15 @@ impl<T> SourceReader<T, FileSplit> for FileReader<T> {
 
     fn take_finished(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.finished)
+    }
+
+    fn can_pause_splits(&self) -> bool {
+        true
+    }
+
+    fn pause_splits(&mut self, paused: &[usize]) {
+        self.paused = paused.to_vec();
+        self.set_aside();
     }
 
     fn progress(&self) -> ReaderProgress {

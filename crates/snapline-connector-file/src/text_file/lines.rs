@@ -86,6 +86,11 @@ impl Lines {
         Ok(self.buffer)
     }
 
+    /// What is left of the range, to be opened again later, and the buffer.
+    pub(super) fn set_aside(self) -> (TextFileSplit, Buffer) {
+        (self.split, self.buffer)
+    }
+
     /// The byte before the range decides: after a line end, a line starts with the range. Otherwise the
     /// line was started in the range before.
     fn skip_to_line(&mut self) -> Result<()> {

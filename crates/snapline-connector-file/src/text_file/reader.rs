@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 /// the cache.
 const BATCH_TEXT: usize = 32 * 1024;
 
-/// Reads the ranges of one subtask in the order of files and bytes.
+/// Reads the ranges of one subtask in the order of files and bytes, the first that is not paused.
 pub(super) struct TextFileReader {
     invalid_utf8: InvalidUtf8,
     /// What is left, each split with its position among all that were added.
@@ -20,6 +20,7 @@ pub(super) struct TextFileReader {
     added: usize,
     current: Option<Lines>,
     position: Option<usize>,
+    paused: Vec<usize>,
     finished: Vec<usize>,
     /// The buffer, between two ranges.
     buffer: Buffer,
@@ -34,6 +35,7 @@ impl TextFileReader {
             added: 0,
             current: None,
             position: None,
+            paused: Vec::new(),
             finished: Vec::new(),
             buffer: Buffer::default(),
             total: 0,
@@ -75,12 +77,31 @@ impl TextFileReader {
         match self.current.take() {
             Some(lines) => Ok(Some(lines)),
             None => {
-                let Some((position, split)) = self.splits.pop_front() else {
+                let Some((position, split)) = self.next_split().and_then(|index| self.splits.remove(index))
+                else {
                     return Ok(None);
                 };
                 self.position = Some(position);
                 Lines::open(split, std::mem::take(&mut self.buffer)).map(Some)
             }
+        }
+    }
+
+    /// Where the first split stands that is not paused.
+    fn next_split(&self) -> Option<usize> {
+        let mut splits = self.splits.iter();
+        splits.position(|(position, _)| !self.paused.contains(position))
+    }
+
+    /// Closes the file of a split that is paused: it is opened again at its next line.
+    fn set_aside(&mut self) {
+        let is_paused = |position: &usize| self.paused.contains(position);
+        if let Some(position) = self.position.filter(is_paused)
+            && let Some(lines) = self.current.take()
+        {
+            let (split, buffer) = lines.set_aside();
+            self.splits.push_front((position, split));
+            self.buffer = buffer;
         }
     }
 
@@ -107,6 +128,10 @@ impl SourceReader<String, TextFileSplit> for TextFileReader {
         batch: &mut Batch<String>,
         limit: usize,
     ) -> Poll<Result<ReaderStatus>> {
+        let waits = self.current.is_none() && !self.splits.is_empty() && self.next_split().is_none();
+        if waits {
+            return Poll::Pending;
+        }
         Poll::Ready(self.read(&mut batch.records, limit))
     }
 
@@ -120,6 +145,15 @@ impl SourceReader<String, TextFileSplit> for TextFileReader {
 
     fn take_finished(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.finished)
+    }
+
+    fn can_pause_splits(&self) -> bool {
+        true
+    }
+
+    fn pause_splits(&mut self, paused: &[usize]) {
+        self.paused = paused.to_vec();
+        self.set_aside();
     }
 
     fn progress(&self) -> ReaderProgress {

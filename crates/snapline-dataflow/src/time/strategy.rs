@@ -99,7 +99,7 @@ impl<T: 'static> WatermarkStrategy<T> {
     /// after the other and has not begun the last. One that waits for others does not become idle. Barriers pass while
     /// sources wait.
     ///
-    /// Of a source whose readers can pause single splits, as those that count can
+    /// Of a source whose readers can pause single splits, as those that count and those of files can
     /// ([`SourceReader::can_pause_splits`](snapline_connector::SourceReader::can_pause_splits)), a split that is too far ahead
     /// waits while others of the same reader are read.
     ///

@@ -3,9 +3,11 @@
 use crate::script::{Describe, Record, add, check, millis, plain};
 use snapline_core::Timestamp;
 use snapline_dataflow::{
-    ContinuousEventTimeTrigger, CountTrigger, DeltaTrigger, GlobalWindows, PurgingTrigger,
-    SlidingEventTimeWindows, Trigger, TriggerContext, TriggerResult, TumblingEventTimeWindows, Window,
+    ContinuousEventTimeTrigger, CountTrigger, DataStream, DeltaTrigger, GlobalWindows, OutputTag,
+    PurgingTrigger, SlidingEventTimeWindows, Trigger, TriggerContext, TriggerResult,
+    TumblingEventTimeWindows, Window,
 };
+use snapline_testkit::harness::OperatorHarness;
 
 const EACH_THREE_SECONDS: Describe = |records, late| {
     let windows = records
@@ -177,4 +179,51 @@ fn the_windows_of_a_record_fire_by_themselves() {
         "A@1500 A@2500",
         "A@1500: (A,1)@1999 (A,1)@2999; A@2500: (A,1)@3999 (A,2)@2999",
     );
+}
+
+/// Waits for the moment at which a window that takes records for 500 ms after its end is let go, and fires then.
+#[derive(Clone)]
+struct AtCleanup;
+
+impl<W: Window> Trigger<Record, W> for AtCleanup {
+    type State = ();
+
+    fn on_element(&self, _: &Record, window: &W, (): &mut (), context: &mut TriggerContext) -> TriggerResult {
+        context.add_event_time_timer(window.max_timestamp().plus_millis(500));
+        TriggerResult::Continue
+    }
+
+    fn on_event_time(&self, _: Timestamp, _: &W, (): &mut (), _: &mut TriggerContext) -> TriggerResult {
+        TriggerResult::Fire
+    }
+}
+
+const WHEN_LET_GO: Describe = |records, late| {
+    records
+        .window(TumblingEventTimeWindows::of(millis(1000)))
+        .allowed_lateness(millis(500))
+        .side_output_late_data(late)
+        .trigger(AtCleanup)
+        .reduce_with(add, plain)
+};
+
+#[test]
+fn a_window_whose_trigger_waits_for_the_moment_it_is_let_go_fires_once_and_is_gone() {
+    let steps = "A@0 A@999 W999 A@1 W1498 | W1499 A@2 W5000";
+    check(WHEN_LET_GO, steps, "W1499: (A,3)@999; A@2: LATE(A)");
+    let tag = OutputTag::new("late");
+    let mut harness = OperatorHarness::builder()
+        .build_with_side_output(&tag, |records: DataStream<Record>| {
+            WHEN_LET_GO(records.key_by(|(key, _)| key.clone()), &tag)
+        })
+        .unwrap();
+    let mut bytes_at = |watermark| {
+        harness.watermark(watermark).unwrap();
+        let bytes = harness.snapshot().unwrap().bytes();
+        harness.push(("A".to_owned(), 1), 0).unwrap();
+        bytes
+    };
+    let [empty, full, gone] = [0, 1498, 1499].map(&mut bytes_at);
+    assert!(full > empty);
+    assert_eq!(gone, empty, "state is left of a window that was let go");
 }

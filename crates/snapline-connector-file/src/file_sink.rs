@@ -8,11 +8,12 @@ mod open_parts;
 mod part_file;
 mod writer;
 
-use bucket::Buckets;
 use committer::FileCommitter;
 use directory::Directory;
 use serde::{Deserialize, Serialize};
-use snapline_connector::{Committer, CommitterContext, RecordEncoder, Sink, SinkWriter, WriterContext};
+use snapline_connector::{
+    Buckets, Committer, CommitterContext, RecordEncoder, Sink, SinkWriter, WriterContext,
+};
 use snapline_core::{Error, Result};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 
 mod committer;
 mod name;
+mod open_uploads;
 mod place;
 mod upload;
 mod writer;
@@ -12,7 +13,9 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use place::Place;
 use serde::{Deserialize, Serialize};
-use snapline_connector::{Committer, CommitterContext, RecordEncoder, Sink, SinkWriter, WriterContext};
+use snapline_connector::{
+    Buckets, Committer, CommitterContext, RecordEncoder, Sink, SinkWriter, WriterContext,
+};
 use snapline_core::{Error, Result};
 use snapline_objects::{Io, Retries, StoreKind, Target, connect};
 use std::fmt::{self, Display};
@@ -37,10 +40,11 @@ const MAX_PARTS: u64 = 10_000;
 /// later checkpoints are removed again: their records will be written anew.
 ///
 /// A prefix belongs to one sink of one job. Nothing below it is touched but objects with such names, and those below
-/// `_snapline/`: a note of each upload until it is over, and of each attempt of which there are objects.
+/// `_snapline/`: a note of each upload until it is over, and of each attempt of which there are objects. With
+/// [buckets](Self::bucket_by) the prefix may have other sinks below it, whose objects are left alone as well.
 ///
 /// # What it takes
-/// Memory, for each subtask: up to five parts. A checkpoint costs four requests for each object (begin, note, one part,
+/// Memory, for each subtask: up to five parts, with buckets twelve. A checkpoint costs four requests for each object (begin, note, one part,
 /// complete) and a delete; nothing when there were no records. The clock of the bucket's lifecycle rule for incomplete uploads
 /// must be slower than a job may stand still between a checkpoint and its commit: a day is enough for most.
 ///
@@ -51,6 +55,7 @@ pub struct ObjectSink<T> {
     store_options: Vec<(String, String)>,
     retries: Retries,
     encode: RecordEncoder<T>,
+    buckets: Option<Buckets<T>>,
     options: Options,
     /// One client and one thread for all writers and committers, from the first on.
     opened: Mutex<Option<Place>>,
@@ -67,6 +72,8 @@ struct Options {
     suffix: String,
     roll_at: u64,
     part_size: usize,
+    /// Whether objects may be in folders below the prefix.
+    has_buckets: bool,
     existing: ExistingOutput,
 }
 
@@ -147,10 +154,12 @@ impl<T: 'static> ObjectSink<T> {
             store_options: Vec::new(),
             retries: Retries::default(),
             encode,
+            buckets: None,
             options: Options {
                 suffix: String::new(),
                 roll_at: 128 << 20,
                 part_size: 8 << 20,
+                has_buckets: false,
                 existing: ExistingOutput::default(),
             },
             opened: Mutex::new(None),
@@ -175,6 +184,19 @@ impl<T: 'static> ObjectSink<T> {
     #[must_use]
     pub fn suffix(mut self, suffix: impl Into<String>) -> Self {
         self.options.suffix = suffix.into();
+        self
+    }
+
+    /// Puts each record into the folder below the prefix that this function names, as in `day=2026-12-01/hour=03`: parts
+    /// of a path with `/` between them. A job that resumes must have buckets if it had them before; which record goes
+    /// where may change.
+    ///
+    /// A name that is no such path fails the job with `Invalid`. Each checkpoint begins an object for each bucket that has
+    /// records. When eight parts of all buckets together are not long enough to be sent, the longest ends its object.
+    #[must_use]
+    pub fn bucket_by<B: AsRef<str>>(mut self, bucket: impl Fn(&T) -> B + Send + Sync + 'static) -> Self {
+        self.buckets = Some(Buckets::new(bucket));
+        self.options.has_buckets = true;
         self
     }
 
@@ -263,10 +285,11 @@ impl<T: 'static> Sink<T> for ObjectSink<T> {
     type Committable = ObjectSinkPart;
 
     fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter<T, ObjectSinkPart>>> {
-        let (place, encode) = (self.place()?, self.encode.clone());
+        let (encode, buckets) = (self.encode.clone(), self.buckets.clone());
         Ok(Box::new(ObjectWriter::new(
-            place,
+            self.place()?,
             encode,
+            buckets,
             self.options.clone(),
             &context,
         )))

@@ -8,6 +8,7 @@
 //! (finding splits, making a pre-commit durable, committing) is asynchronous and runs beside the tasks. Clients of
 //! servers that need tokio run on an `EventLoop`, with the feature `event-loop`.
 
+mod buckets;
 mod channel;
 mod collect;
 mod collection;
@@ -30,6 +31,7 @@ mod source;
 #[cfg(test)]
 mod testing;
 
+pub use buckets::{Buckets, check_bucket};
 pub use channel::{ChannelSender, ChannelSource, ChannelSplit};
 pub use collect::{CollectSink, Collected, CollectedPart};
 pub use collection::CollectionSource;

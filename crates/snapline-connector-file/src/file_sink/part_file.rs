@@ -1,10 +1,11 @@
 //! A file in progress, and what is to be written to it.
 
 use super::FileSinkPart;
-use super::bucket;
+use super::bucket::{self, ROOT};
 use super::directory::Directory;
 use super::name::{Part, Stage};
 use crate::local_path::io_error;
+use snapline_connector::check_bucket;
 use snapline_core::{CheckpointId, Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -25,7 +26,9 @@ impl PartFile {
     /// # Errors
     /// `Invalid` when there cannot be such a bucket.
     pub(super) fn new(part: Part, bucket: &str) -> Result<Self> {
-        bucket::check(bucket)?;
+        if bucket != ROOT {
+            check_bucket(bucket)?;
+        }
         Ok(Self {
             part,
             bucket: bucket.to_owned(),

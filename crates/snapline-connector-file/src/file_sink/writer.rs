@@ -1,12 +1,12 @@
 //! Writes the files of one subtask, up to the point where they wait for their checkpoint.
 
 use super::FileSinkPart;
-use super::bucket::{Buckets, ROOT};
+use super::bucket::ROOT;
 use super::directory::Directory;
 use super::open_parts::OpenParts;
 use super::part_file::PartFile;
 use futures::future::{BoxFuture, FutureExt};
-use snapline_connector::{RecordEncoder, SinkWriter, WriterContext};
+use snapline_connector::{Buckets, RecordEncoder, SinkWriter, WriterContext};
 use snapline_core::{Batch, CheckpointId, Result};
 
 pub(super) struct FileWriter<T> {

@@ -97,7 +97,11 @@ impl ObjectCommitter {
     /// The objects that attempts until this one have made visible. Of this one no writer is open yet: those that have its number
     /// are of another history of the job, whose checkpoints are gone.
     async fn visible_until(&self, attempt: AttemptId) -> Result<Vec<(String, Part)>> {
-        let names = self.place.visible_names().await?.into_iter();
+        let names = match self.options.has_buckets {
+            true => self.place.visible_names_below().await?,
+            false => self.place.visible_names().await?,
+        };
+        let names = names.into_iter();
         let parts =
             names.filter_map(|name| Part::parse(&name, &self.options.suffix).map(|part| (name, part)));
         Ok(parts.filter(|(_, part)| part.attempt <= attempt).collect())

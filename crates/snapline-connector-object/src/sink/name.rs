@@ -26,8 +26,9 @@ impl Part {
         format!("part-{subtask:05}-{attempt}-{after:020}-{number:06}{suffix}")
     }
 
-    /// Which object this is, or `None` when the name is not exactly one that [`Part::name`] gives.
+    /// Which object this is, in whatever folder, or `None` when the name is not exactly one that [`Part::name`] gives.
     pub(super) fn parse(name: &str, suffix: &str) -> Option<Self> {
+        let name = name.rsplit('/').next()?;
         let numbers = name.strip_prefix("part-")?.strip_suffix(suffix)?;
         let numbers: Vec<u64> = numbers
             .split('-')
@@ -62,6 +63,7 @@ mod tests {
         let name = "part-00003-12-00000000000000000007-000004.csv";
         assert_eq!(part.name(".csv"), name);
         assert_eq!(Part::parse(name, ".csv"), Some(part));
+        assert_eq!(Part::parse(&format!("a/b/{name}"), ".csv"), Some(part));
         for other in [
             "part-00003-12-00000000000000000007-000004",
             "part-3-12-00000000000000000007-000004.csv",

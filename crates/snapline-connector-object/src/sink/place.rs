@@ -4,11 +4,14 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutPayload, Result as StoreResult};
+use object_store::{
+    Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, Result as StoreResult,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snapline_core::{Error, Result};
 use snapline_objects::{Call, Io, Phase, Retries, explain, is_missing};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,39 +35,64 @@ const OWN: &str = "_snapline";
 impl Place {
     /// The path of an object that readers see.
     pub(super) fn visible(&self, name: &str) -> Path {
-        self.prefix.clone().join(name)
+        below(self.prefix.clone(), name)
     }
 
     /// The path of something of this kind that only the sink knows.
     pub(super) fn own(&self, kind: &str, name: &str) -> Path {
-        self.prefix.clone().join(OWN).join(kind).join(name)
+        below(self.own_folder(kind), name)
     }
 
-    /// The names of the objects that readers see.
+    fn own_folder(&self, kind: &str) -> Path {
+        self.prefix.clone().join(OWN).join(kind)
+    }
+
+    /// The names of the objects that readers see, but not in folders.
     pub(super) async fn visible_names(&self) -> Result<Vec<String>> {
-        self.names(self.prefix.clone()).await
+        let (store, folder) = (self.store.clone(), self.prefix.clone());
+        let list = move || {
+            let (store, folder) = (store.clone(), folder.clone());
+            async move { Ok(store.list_with_delimiter(Some(&folder)).await?.objects) }
+        };
+        self.names(&self.prefix, list).await
+    }
+
+    /// The same with those in folders, unless a folder is another sink's.
+    pub(super) async fn visible_names_below(&self) -> Result<Vec<String>> {
+        let names = self.names_below(&self.prefix).await?;
+        Ok(without_sinks_below(names))
     }
 
     /// The names of what only the sink knows of this kind.
     pub(super) async fn own_names(&self, kind: &str) -> Result<Vec<String>> {
-        self.names(self.prefix.clone().join(OWN).join(kind)).await
+        self.names_below(&self.own_folder(kind)).await
     }
 
-    async fn names(&self, folder: Path) -> Result<Vec<String>> {
-        let (store, retries, shown) = (self.store.clone(), self.retries, folder.clone());
-        let listed = self.io.call(async move {
-            retries
-                .run(|| async { store.list_with_delimiter(Some(&folder)).await })
-                .await
-        });
+    async fn names_below(&self, folder: &Path) -> Result<Vec<String>> {
+        let (store, below) = (self.store.clone(), folder.clone());
+        let list = move || store.list(Some(&below)).try_collect::<Vec<_>>();
+        self.names(folder, list).await
+    }
+
+    async fn names<F>(&self, folder: &Path, list: impl Fn() -> F + Send + 'static) -> Result<Vec<String>>
+    where
+        F: Future<Output = StoreResult<Vec<ObjectMeta>>> + Send,
+    {
+        let retries = self.retries;
+        let listed = self.io.call(async move { retries.run(list).await });
         let listed = listed.await.map_err(|error| {
-            explain(Phase::InUse, "the objects of the output cannot be listed", error).with("prefix", &shown)
+            explain(Phase::InUse, "the objects of the output cannot be listed", error).with("prefix", folder)
         })?;
-        let names = listed
-            .objects
-            .iter()
-            .filter_map(|object| object.location.filename());
-        Ok(names.map(str::to_owned).collect())
+        let names = listed.iter().filter_map(|object| {
+            let parts = object.location.prefix_match(folder)?;
+            Some(
+                parts
+                    .map(|part| part.as_ref().to_owned())
+                    .collect::<Vec<_>>()
+                    .join("/"),
+            )
+        });
+        Ok(names.collect())
     }
 
     /// Stores a note of the sink.
@@ -169,6 +197,23 @@ impl Place {
             .with("object", path)
         })
     }
+}
+
+/// A path below a folder, whose parts are as they are in the store.
+fn below(folder: Path, name: &str) -> Path {
+    name.split('/').fold(folder, Path::join)
+}
+
+/// A folder with something that only a sink knows is that sink's. What this one knows is nothing for readers either.
+fn without_sinks_below(names: Vec<String>) -> Vec<String> {
+    let (own, mark) = (format!("{OWN}/"), format!("/{OWN}/"));
+    let sinks: BTreeSet<String> = names
+        .iter()
+        .filter_map(|name| Some(name[..=name.find(&mark)?].to_owned()))
+        .collect();
+    let others: Vec<&String> = sinks.iter().chain([&own]).collect();
+    let is_visible = |name: &String| !others.iter().any(|other| name.starts_with(*other));
+    names.into_iter().filter(is_visible).collect()
 }
 
 /// That an upload is over is no failure to try again after.

@@ -61,6 +61,27 @@ fn subject(part_size: usize, roll_at: u64) -> Subject {
 snapline_testkit::sink_suite!(one_object_each, subject(1 << 20, 128 << 20));
 snapline_testkit::sink_suite!(small_parts, subject(5, 1 << 10));
 snapline_testkit::sink_suite!(small_objects, subject(10, 20));
+snapline_testkit::sink_suite!(folders, bucketed());
+
+/// Folders by the last digit of the key.
+fn by_digit(sink: ObjectSink<Record>) -> ObjectSink<Record> {
+    sink.bucket_by(|record| format!("digit={}/all", record.key % 10))
+}
+
+fn bucketed() -> Subject {
+    let store = Arc::new(InMemory::new());
+    let (read, listed) = (store.clone(), store.clone());
+    let open = move || {
+        let sink = ObjectSink::over(store.clone(), "out", encode).unwrap();
+        by_digit(sink.part_size(5).roll_at(1 << 10))
+    };
+    let left = move || {
+        let (_, mut own) = objects(&listed);
+        own.retain(|name| name.contains("/uploads/"));
+        own
+    };
+    Subject::exactly_once(open, move || visible(&read)).left_behind(left)
+}
 
 struct Job {
     sink: ObjectSink<Record>,
@@ -194,4 +215,107 @@ fn writers_and_committers_of_a_sink_have_one_store() {
     job.recover(None).unwrap();
     let parts = prepared(&mut job.writer(), 1, 1);
     block_on(job.committer_of("job").commit(parts)).unwrap();
+}
+
+/// The folders of all objects that readers see.
+fn folders(store: &InMemory) -> Vec<String> {
+    use futures::TryStreamExt;
+    let all = block_on(store.list(None).try_collect::<Vec<_>>()).unwrap();
+    let names = all.iter().map(|object| object.location.as_ref());
+    let visible = names.filter(|name| !name.contains("/_snapline/"));
+    let folders = visible.filter_map(|name| Some(name.rsplit_once('/')?.0.to_owned()));
+    folders.collect()
+}
+
+#[test]
+fn each_record_is_in_the_folder_of_its_bucket_and_taken_back_from_there() {
+    let store = Arc::new(InMemory::new());
+    let bucketed = |attempt| {
+        let Job { sink, attempt } = job(&store, attempt);
+        Job {
+            sink: by_digit(sink),
+            attempt,
+        }
+    };
+    let first = bucketed(1);
+    first.recover(None).unwrap();
+    let mut writer = first.writer();
+    for (key, checkpoint) in [(12, 1), (23, 2)] {
+        let parts = prepared(&mut writer, key, checkpoint);
+        block_on(first.committer_of("job").commit(parts)).unwrap();
+    }
+    assert_eq!(folders(&store), ["out/digit=2/all", "out/digit=3/all"]);
+
+    assert!(
+        bucketed(2).recover(None).is_err(),
+        "results of before were not seen"
+    );
+    bucketed(2).recover(Some(1)).unwrap();
+    assert_eq!(keys(&store), [12]);
+}
+
+#[test]
+fn a_sink_below_another_with_buckets_keeps_its_objects() {
+    let store = Arc::new(InMemory::new());
+    let inner = Job {
+        sink: ObjectSink::over(store.clone(), "out/inner", encode).unwrap(),
+        attempt: 1,
+    };
+    inner.recover(None).unwrap();
+    let parts = prepared(&mut inner.writer(), 7, 1);
+    block_on(inner.committer_of("job").commit(parts)).unwrap();
+    let Job { sink, attempt } = job(&store, 1);
+    let outer = Job {
+        sink: by_digit(sink).on_existing(ExistingOutput::Replace),
+        attempt,
+    };
+    outer.recover(None).unwrap();
+    assert_eq!(keys(&store), [7]);
+}
+
+#[test]
+fn with_many_buckets_no_more_than_some_parts_wait_in_memory() {
+    let store = Arc::new(InMemory::new());
+    let Job { sink, attempt } = job(&store, 1);
+    let many = Job {
+        sink: sink
+            .part_size(100)
+            .roll_at(10_000)
+            .bucket_by(|record: &Record| format!("key={}", record.key % 50)),
+        attempt,
+    };
+    many.recover(None).unwrap();
+    let mut writer = many.writer();
+    let records = (0..2_000).map(|key| Record { key, value: 0 });
+    writer
+        .write(&mut Batch::from(records.collect::<Vec<_>>()))
+        .unwrap();
+    let parts = block_on(writer.prepare_commit(CheckpointId(1)).unwrap()).unwrap();
+    assert!(
+        parts.len() > 50,
+        "each bucket has one object, so all of them waited"
+    );
+    block_on(many.committer_of("job").commit(parts)).unwrap();
+    assert_eq!(keys(&store), (0..2_000).collect::<Vec<_>>());
+    for folder in folders(&store) {
+        assert!(folder.starts_with("out/key="), "{folder}");
+    }
+}
+
+#[test]
+fn a_bucket_that_a_store_would_name_otherwise_is_refused() {
+    let store = Arc::new(InMemory::new());
+    for bucket in ["a#b", "50%", "../up", "a//b"] {
+        let Job { sink, attempt } = job(&store, 1);
+        let sink = sink.bucket_by(move |_: &Record| bucket);
+        let mut writer = Job { sink, attempt }.writer();
+        let error = writer
+            .write(&mut Batch::from(vec![Record { key: 1, value: 0 }]))
+            .unwrap_err();
+        assert_eq!(
+            error.context("given"),
+            Some(format!("{bucket:?}").as_str()),
+            "{error}"
+        );
+    }
 }

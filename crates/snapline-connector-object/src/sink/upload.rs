@@ -1,6 +1,5 @@
 //! One object on its way to the store.
 
-use super::name::Part;
 use super::place::{Place, is_over, unless_over};
 use super::{Marker, ObjectSinkPart, UPLOADS};
 use bytes::Bytes;
@@ -13,7 +12,7 @@ use object_store::path::Path;
 use snapline_core::{Error, Result};
 use snapline_objects::{Phase, explain};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// The beginning of an upload, for which its parts wait.
 type Begun = Shared<BoxFuture<'static, std::result::Result<Arc<str>, Arc<Error>>>>;
@@ -34,10 +33,10 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(place: Place, part: Part, suffix: &str) -> Self {
+    pub(super) fn new(place: Place, name: String) -> Self {
         Self {
             place,
-            name: part.name(suffix),
+            name,
             buffer: Vec::new(),
             begun: None,
             in_flight: FuturesOrdered::new(),
@@ -78,15 +77,12 @@ impl Upload {
         begin.boxed().shared()
     }
 
-    /// Ready when no more than so many parts are under way.
-    pub(super) fn poll_fewer_than(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        while self.in_flight.len() >= most {
-            match ready!(self.in_flight.poll_next_unpin(cx)) {
-                Some(part) => self.parts.push(part?.content_id),
-                None => break,
-            }
+    /// How many parts are under way, of which the task is woken when the oldest is there.
+    pub(super) fn poll_under_way(&mut self, cx: &mut Context<'_>) -> Result<usize> {
+        while let Poll::Ready(Some(part)) = self.in_flight.poll_next_unpin(cx) {
+            self.parts.push(part?.content_id);
         }
-        Poll::Ready(Ok(()))
+        Ok(self.in_flight.len())
     }
 
     /// Sends the rest and waits for all parts.

@@ -33,11 +33,13 @@ pub fn skip(reason: String) {
     eprintln!("skipped {}: {reason}", test.name().unwrap_or("a test"));
 }
 
-/// Where cargo builds: tests lie in `debug/deps` below it.
+/// Where cargo builds: programs lie in `debug` below it, tests in `debug/deps`, and examples in `debug/examples`.
 fn build_folder() -> Result<PathBuf, String> {
-    let test = std::env::current_exe().map_err(|error| format!("cannot find the test: {error}"))?;
-    let folder = test.ancestors().nth(3).map(Path::to_path_buf);
-    folder.ok_or_else(|| format!("{} lies in no build folder", test.display()))
+    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let is_profile = |folder: &&Path| !folder.ends_with("deps") && !folder.ends_with("examples");
+    let profile = program.ancestors().skip(1).find(is_profile);
+    let folder = profile.and_then(Path::parent).map(Path::to_path_buf);
+    folder.ok_or_else(|| format!("{} lies in no build folder", program.display()))
 }
 
 /// Where servers keep what is made once for all tests.

@@ -19,5 +19,7 @@
 
 mod sink;
 
+/// The stores that this crate writes to.
+pub use object_store;
 pub use sink::{ExistingOutput, ObjectSink, ObjectSinkPart};
 pub use snapline_objects::Retries;

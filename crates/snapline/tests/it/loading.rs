@@ -204,15 +204,28 @@ fn notes_of(storage: &Watched) -> Vec<String> {
     notes.clone()
 }
 
+/// The checkpoint with which a sink recovered before a writer was opened. Its number is not known, because one that was given up
+/// had a number as well.
+fn restored(notes: &[String]) -> u64 {
+    let [recover, writer] = notes else {
+        panic!("{notes:?}");
+    };
+    assert_eq!(writer, "writer");
+    let number = recover
+        .strip_prefix("recover Some(")
+        .and_then(|rest| rest.strip_suffix(')'));
+    number.unwrap().parse().unwrap()
+}
+
 #[test]
 fn no_output_is_touched_before_it_is_certain_what_is_restored() {
     let storage = Watched::default();
     two_checkpoints(&environment(&storage, &None));
-    assert_eq!(notes_of(&storage), ["recover Some(3)", "writer"]);
+    let newest = restored(&notes_of(&storage));
     let mut files = storage.state_files();
-    let newest = files.pop().unwrap();
-    block_on(storage.delete(&[newest])).unwrap();
-    assert_eq!(notes_of(&storage), ["recover Some(2)", "writer"]);
+    let newest_file = files.pop().unwrap();
+    block_on(storage.delete(&[newest_file])).unwrap();
+    assert!(restored(&notes_of(&storage)) < newest);
     block_on(storage.delete(&files)).unwrap();
     assert!(notes_of(&storage).is_empty());
 }

@@ -79,7 +79,8 @@ pub enum ExistingRows {
     /// The job does not start.
     #[default]
     Refuse,
-    /// They stay, and the records of a restored checkpoint are written to the table again.
+    /// They stay, and the records of a restored checkpoint are written to the table again. A job that starts at the beginning
+    /// takes the sink over from any other of its name.
     Keep,
 }
 

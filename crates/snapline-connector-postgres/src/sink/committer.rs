@@ -115,22 +115,30 @@ impl Office {
         Ok(())
     }
 
-    /// Whether the job begins anew although there are rows of a job of this name.
+    /// Whether the job begins anew, whatever there is of a job of this name.
     async fn check_existing(&self, ledger: Ledger<'_>, restored: Option<CheckpointId>) -> Result<bool> {
         let newest = ledger.newest().await?;
-        let Some(newest) = newest.filter(|newest| restored.is_none_or(|restored| *newest > restored)) else {
-            return Ok(false);
-        };
-        if self.delivery.existing == ExistingRows::Keep {
+        let unknown = newest.filter(|newest| restored.is_none_or(|restored| *newest > restored));
+        let keeps = self.delivery.existing == ExistingRows::Keep;
+        if let Some(newest) = unknown {
+            if !keeps {
+                return Err(self.refused(newest, restored));
+            }
             tracing::warn!(
                 table = self.delivery.outlet.table.given(),
                 %newest,
                 restored = restored.unwrap_or(CheckpointId::NONE).0,
                 "rows of checkpoints that the job does not know stay in the table"
             );
-            ledger.forget_after(restored).await?;
-            return Ok(restored.is_none());
         }
+        let starts_over = keeps && restored.is_none();
+        if starts_over || unknown.is_some() {
+            ledger.forget_after(restored).await?;
+        }
+        Ok(starts_over)
+    }
+
+    fn refused(&self, newest: CheckpointId, restored: Option<CheckpointId>) -> Error {
         let message = match restored {
             None => {
                 "rows of a job of this name are in the table already, but there is no checkpoint to resume from; give \
@@ -145,9 +153,9 @@ impl Office {
             .with("table", self.delivery.outlet.table.given())
             .with("job", &self.owner.job)
             .with("committed", newest);
-        Err(restored
+        restored
             .into_iter()
-            .fold(refused, |error, restored| error.with("restored", restored)))
+            .fold(refused, |error, restored| error.with("restored", restored))
     }
 }
 

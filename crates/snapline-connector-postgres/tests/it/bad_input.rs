@@ -283,6 +283,25 @@ fn a_job_may_start_over_beside_the_rows_of_before() {
     assert_eq!(database.records().len(), 5);
 }
 
+/// Its attempts have smaller numbers than the one that has the sink.
+#[test]
+fn a_job_may_start_over_that_has_committed_nothing_yet() {
+    let Some(database) = Database::new().map(Database::with_table) else {
+        return;
+    };
+    let mut first = Job::new("job", database.sink());
+    first.start(7, None).unwrap();
+    first.write(0..3).unwrap();
+    first.prepare(1).unwrap();
+    let error = Job::new("job", database.sink()).start(1, None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let mut again = Job::new("job", database.sink().on_existing(ExistingRows::Keep));
+    again.start(1, None).unwrap();
+    assert_eq!(database.left_behind(), [""; 0]);
+    again.pass(1, 10..12).unwrap();
+    assert_eq!(database.records().len(), 2);
+}
+
 /// The transaction that was open is gone, the one that was prepared is not, and commits wait for the server.
 #[test]
 fn what_was_prepared_survives_a_crash_of_the_server() {

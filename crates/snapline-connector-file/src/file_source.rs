@@ -27,7 +27,7 @@ pub use split::FileSplit;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-pub use undecodable::{SkippedRecords, Undecodable, UndecodableRecord};
+pub use undecodable::{Undecodable, UndecodableRecord};
 
 /// Records in files: lines, CSV, JSON lines, or a format of your own, plain or compressed, of a folder that may be
 /// watched for new files.

@@ -18,6 +18,7 @@ pub use file_sink::{ExistingOutput, FileSink, FileSinkPart};
 #[cfg(feature = "csv")]
 pub use file_source::CsvFormat;
 pub use file_source::{
-    Compression, FileOrder, FileOrigin, FileSource, FileSplit, SkippedRecords, Undecodable, UndecodableRecord,
+    Compression, FileOrder, FileOrigin, FileSource, FileSplit, Undecodable, UndecodableRecord,
 };
+pub use snapline_connector::SkippedRecords;
 pub use text_file::{InvalidUtf8, TextFileSource, TextFileSplit};

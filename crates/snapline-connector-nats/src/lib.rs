@@ -27,6 +27,5 @@ pub use async_nats;
 pub use message::NewMessage;
 pub use server::NatsServer;
 pub use sink::{ExistingMessages, NatsPart, NatsSink};
-pub use source::{
-    NatsMessage, NatsSource, NatsSplit, NatsStart, SkippedMessages, Undecodable, UndecodableMessage,
-};
+pub use snapline_connector::SkippedRecords;
+pub use source::{NatsMessage, NatsSource, NatsSplit, NatsStart, Undecodable, UndecodableMessage};

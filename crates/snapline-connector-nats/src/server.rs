@@ -3,18 +3,14 @@
 use crate::failure::{connecting, too_late};
 use crate::session::Session;
 use async_nats::{ConnectOptions, ServerAddr};
-use snapline_core::{Error, ErrorKind, Result};
+use snapline_connector::Patience;
+use snapline_core::{Error, Result};
 use std::fmt;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// A connection that does not come about is given up after this long.
-const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
 /// A server that has vanished without a word is noticed after about twice this long.
 const PING: Duration = Duration::from_secs(10);
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two attempts to reach it: the shortest and the longest pause.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
 /// Where a NATS server is, and as whom to speak to it.
 ///
@@ -30,7 +26,7 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)
 pub struct NatsServer {
     addresses: Vec<ServerAddr>,
     options: ConnectOptions,
-    patience: Duration,
+    patience: Patience,
 }
 
 impl NatsServer {
@@ -48,7 +44,7 @@ impl NatsServer {
                     .because(error)
             })?,
             options: ConnectOptions::new(),
-            patience: PATIENCE,
+            patience: Patience::default(),
         })
     }
 
@@ -63,7 +59,10 @@ impl NatsServer {
     /// is next. 30 seconds unless set.
     #[must_use]
     pub fn patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+        Self {
+            patience: Patience::of(patience),
+            ..self
+        }
     }
 
     /// The client leaves aside who is named in an address.
@@ -81,7 +80,7 @@ impl NatsServer {
     }
 
     pub(crate) fn how_patient(&self) -> Duration {
-        self.patience
+        self.patience.limit()
     }
 
     /// Opens a connection, which the server lists under this name. On an event loop.
@@ -91,7 +90,7 @@ impl NatsServer {
             .authenticated()
             .name(name)
             .ping_interval(PING)
-            .connection_timeout(CONNECTS_WITHIN)
+            .connection_timeout(Patience::CONNECTS_WITHIN)
             .max_reconnects(self.addresses.len())
             .event_callback(move |event| {
                 // What was sent before may be lost: whoever uses the connection begins with a new one.
@@ -101,7 +100,7 @@ impl NatsServer {
                 async {}
             });
         let connecting_to = options.connect(self.addresses.clone());
-        match tokio::time::timeout(CONNECTS_WITHIN, connecting_to).await {
+        match tokio::time::timeout(Patience::CONNECTS_WITHIN, connecting_to).await {
             Ok(Ok(client)) => Ok(Session::new(client, has_ended)),
             Ok(Err(error)) => Err(self.name(connecting(error))),
             Err(_) => Err(self.name(too_late("cannot connect to the NATS server"))),
@@ -113,27 +112,14 @@ impl NatsServer {
     where
         F: Future<Output = Result<T>>,
     {
-        let [mut pause, longest] = PAUSES;
-        let mut waited = Duration::ZERO;
-        loop {
-            match self.bounded(call()).await {
-                Err(error) if error.kind() == ErrorKind::Unavailable && waited < self.patience => {
-                    tracing::debug!(%error, "the NATS server is asked again");
-                    tokio::time::sleep(pause).await;
-                    waited += pause;
-                    pause = longest.min(pause * 2);
-                }
-                outcome => return outcome,
-            }
-        }
+        let again = |error: &Error| tracing::debug!(%error, "the NATS server is asked again");
+        self.patience.retry(|| self.bounded(call()), again).await
     }
 
     /// Gives up when patience ends. On an event loop.
     pub(crate) async fn bounded<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        match tokio::time::timeout(self.patience + CONNECTS_WITHIN, call).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.name(too_late("the NATS server is slow"))),
-        }
+        let outcome = self.patience.bounded(call).await;
+        outcome.unwrap_or_else(|| Err(self.name(too_late("the NATS server is slow"))))
     }
 
     fn name(&self, error: Error) -> Error {
@@ -153,7 +139,7 @@ impl fmt::Debug for NatsServer {
             .map(|address| (address.host(), address.port()));
         f.debug_struct("NatsServer")
             .field("addresses", &places.collect::<Vec<_>>())
-            .field("patience", &self.patience)
+            .field("patience", &self.patience.limit())
             .finish_non_exhaustive()
     }
 }
@@ -161,6 +147,7 @@ impl fmt::Debug for NatsServer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use snapline_core::ErrorKind;
 
     #[test]
     fn an_address_that_is_none_is_refused() {

@@ -20,7 +20,7 @@ pub use split::NatsSplit;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
-pub use undecodable::{SkippedMessages, Undecodable, UndecodableMessage};
+pub use undecodable::{Undecodable, UndecodableMessage};
 
 /// Reads the messages of a stream, in their order, through a consumer with a name, and acknowledges them when a checkpoint that
 /// they came before is complete.

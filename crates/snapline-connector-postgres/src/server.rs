@@ -3,7 +3,8 @@
 use crate::failure::{failed, too_late};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use snapline_core::{Error, ErrorKind, Result};
+use snapline_connector::Patience;
+use snapline_core::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -11,13 +12,8 @@ use std::time::Duration;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, Error as PostgresError, NoTls, Socket};
 
-/// A connection that does not come about is given up after this long.
-const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
 /// A server that has vanished without a word is noticed after about this long.
 const SILENCE: Duration = Duration::from_secs(30);
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two attempts to reach it: the shortest and the longest pause.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 /// Transactions stay open from one checkpoint to the next, whatever the server's defaults say.
 const OPTIONS: &str = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=0";
 
@@ -35,7 +31,7 @@ const OPTIONS: &str = "-c statement_timeout=0 -c idle_in_transaction_session_tim
 pub struct PostgresServer {
     config: Config,
     connect: Arc<Connect>,
-    patience: Duration,
+    patience: Patience,
 }
 
 type Connect = dyn Fn(Config) -> BoxFuture<'static, Result<Client, PostgresError>> + Send + Sync;
@@ -61,7 +57,7 @@ impl PostgresServer {
         Self {
             config,
             connect: connect_by(NoTls),
-            patience: PATIENCE,
+            patience: Patience::default(),
         }
     }
 
@@ -84,7 +80,10 @@ impl PostgresServer {
     /// is next. 30 seconds unless set.
     #[must_use]
     pub fn patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+        Self {
+            patience: Patience::of(patience),
+            ..self
+        }
     }
 
     /// Opens a session, which the server lists under this name. On an event loop.
@@ -97,7 +96,7 @@ impl PostgresServer {
         config.keepalives_idle(SILENCE);
         config.tcp_user_timeout(SILENCE);
         let connecting = (self.connect)(config);
-        match tokio::time::timeout(CONNECTS_WITHIN, connecting).await {
+        match tokio::time::timeout(Patience::CONNECTS_WITHIN, connecting).await {
             Ok(connected) => connected
                 .map_err(|error| self.name(failed("cannot open a session of the PostgreSQL server", error))),
             Err(_) => Err(self.name(too_late("cannot open a session of the PostgreSQL server"))),
@@ -109,28 +108,14 @@ impl PostgresServer {
     where
         F: Future<Output = Result<T>>,
     {
-        let [mut pause, longest] = PAUSES;
-        let mut waited = Duration::ZERO;
-        loop {
-            match self.bounded(call()).await {
-                Err(error) if error.kind() == ErrorKind::Unavailable && waited < self.patience => {
-                    tracing::debug!(%error, "the PostgreSQL server is asked again");
-                    tokio::time::sleep(pause).await;
-                    waited += pause;
-                    pause = longest.min(pause * 2);
-                }
-                outcome => return outcome,
-            }
-        }
+        let again = |error: &Error| tracing::debug!(%error, "the PostgreSQL server is asked again");
+        self.patience.retry(|| self.bounded(call()), again).await
     }
 
     /// Gives up when patience ends. On an event loop.
     pub(crate) async fn bounded<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let limit = self.patience + CONNECTS_WITHIN;
-        match tokio::time::timeout(limit, call).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.name(too_late("the PostgreSQL server is slow"))),
-        }
+        let outcome = self.patience.bounded(call).await;
+        outcome.unwrap_or_else(|| Err(self.name(too_late("the PostgreSQL server is slow"))))
     }
 
     fn name(&self, error: Error) -> Error {
@@ -179,7 +164,7 @@ impl fmt::Debug for PostgresServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresServer")
             .field("config", &self.config)
-            .field("patience", &self.patience)
+            .field("patience", &self.patience.limit())
             .finish_non_exhaustive()
     }
 }
@@ -187,6 +172,7 @@ impl fmt::Debug for PostgresServer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use snapline_core::ErrorKind;
 
     #[test]
     fn an_address_that_is_none_is_refused() {

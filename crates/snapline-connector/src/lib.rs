@@ -23,6 +23,8 @@ mod generator;
 mod no_commit;
 #[cfg(feature = "event-loop")]
 mod outbox;
+#[cfg(feature = "event-loop")]
+mod patience;
 mod print;
 mod range;
 mod sequence;
@@ -30,6 +32,7 @@ mod sink;
 mod source;
 #[cfg(test)]
 mod testing;
+mod undecodable;
 
 pub use buckets::{Buckets, check_bucket};
 pub use channel::{ChannelSender, ChannelSource, ChannelSplit};
@@ -46,6 +49,8 @@ pub use generator::GeneratorSource;
 pub use no_commit::{NoCommitter, nothing_to_commit};
 #[cfg(feature = "event-loop")]
 pub use outbox::{Outbox, OutboxOrder, OutboxOrders, outbox};
+#[cfg(feature = "event-loop")]
+pub use patience::Patience;
 pub use print::PrintSink;
 pub use range::RangeSplit;
 pub use sequence::SequenceSource;
@@ -54,3 +59,4 @@ pub use source::{
     DiscoveryContext, ReaderContext, ReaderProgress, ReaderStatus, Source, SourceReader, SourceSplit,
     SplitEnumerator,
 };
+pub use undecodable::{SkippedRecords, Undecodable};

@@ -3,7 +3,7 @@
 use super::*;
 use crate::testing::{drain, open, poll, stored};
 use futures::executor::block_on;
-use snapline_connector::{DiscoveryContext, DiscoveryOutlook, SeenSplits, SourceSplit};
+use snapline_connector::{DiscoveryContext, DiscoveryOutlook, SeenSplits, SkippedRecords, SourceSplit};
 use snapline_core::{CheckpointId, Error, ErrorKind};
 use std::fs;
 use std::sync::Mutex;

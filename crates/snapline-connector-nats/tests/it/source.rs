@@ -6,7 +6,7 @@ use futures::future::poll_fn;
 use snapline_connector::{DiscoveryContext, ReaderContext, ReaderStatus, Source, SourceReader};
 use snapline_connector_nats::async_nats::jetstream::consumer::PullConsumer;
 use snapline_connector_nats::async_nats::jetstream::stream::{Config, RetentionPolicy};
-use snapline_connector_nats::{NatsMessage, NatsSource, NatsSplit, NatsStart, SkippedMessages, Undecodable};
+use snapline_connector_nats::{NatsMessage, NatsSource, NatsSplit, NatsStart, SkippedRecords, Undecodable};
 use snapline_core::{Batch, CheckpointId, ErrorKind, JobId, Result, SubtaskIndex};
 use std::string::FromUtf8Error;
 use std::sync::Arc;
@@ -230,7 +230,7 @@ fn what_cannot_be_decoded_fails_is_skipped_or_becomes_a_dead_letter() {
         (error.kind(), error.context("sequence")),
         (ErrorKind::Invalid, Some("2"))
     );
-    let skipped = SkippedMessages::default();
+    let skipped = SkippedRecords::default();
     assert_eq!(
         read(Undecodable::Skip(skipped.clone())).unwrap(),
         ["one", "three"]

@@ -13,6 +13,7 @@
 
 mod at_once;
 mod barrier;
+mod by_hand;
 mod commit;
 mod crash;
 mod job;
@@ -22,6 +23,7 @@ mod subject;
 mod zombie;
 
 pub use crate::outcome::Outcome;
+pub use by_hand::Job;
 pub use subject::{Guarantee, Record, Subject};
 
 /// One sentence, and how to check it.

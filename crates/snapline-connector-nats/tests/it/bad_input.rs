@@ -1,11 +1,11 @@
 //! What goes wrong at the start of a sink, and what the user is told.
 
-use crate::job::Job;
 use crate::stream::{STREAM, Stream, config, sink};
 use snapline_connector::Sink;
 use snapline_connector_nats::async_nats::jetstream::stream::{Config, RetentionPolicy};
 use snapline_connector_nats::{ExistingMessages, NatsServer, NatsSink, NewMessage};
 use snapline_core::{CheckpointSettings, Error, ErrorKind};
+use snapline_testkit::sink::Job;
 use snapline_testkit::sink::Record;
 use std::convert::Infallible;
 use std::net::TcpListener;

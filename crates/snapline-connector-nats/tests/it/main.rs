@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod bad_input;
-mod job;
 mod sink;
 mod source;
 mod stream;

@@ -1,12 +1,12 @@
 //! What a commit does after a crash, and beside others.
 
-use crate::job::Job;
 use crate::stream::{STREAM, Stream, config, sink};
 use snapline_connector_nats::async_nats::header::NATS_MESSAGE_ID;
 use snapline_connector_nats::async_nats::jetstream::message::PublishMessage;
 use snapline_connector_nats::async_nats::jetstream::stream::{Config, DiscardPolicy};
 use snapline_connector_nats::{ExistingMessages, NatsSink};
 use snapline_core::ErrorKind;
+use snapline_testkit::sink::Job;
 use snapline_testkit::sink::Record;
 use std::time::Duration;
 

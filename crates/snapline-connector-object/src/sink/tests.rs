@@ -44,12 +44,14 @@ fn visible(store: &InMemory) -> Vec<Record> {
 
 /// A subject whose parts and objects are this long.
 fn subject(part_size: usize, roll_at: u64) -> Subject {
+    subject_of(move |sink| sink.part_size(part_size).roll_at(roll_at))
+}
+
+/// A subject with these settings.
+fn subject_of(with: impl Fn(ObjectSink<Record>) -> ObjectSink<Record> + Send + Sync + 'static) -> Subject {
     let store = Arc::new(InMemory::new());
     let (read, listed) = (store.clone(), store.clone());
-    let open = move || {
-        let sink = ObjectSink::over(store.clone(), "out", encode).unwrap();
-        sink.part_size(part_size).roll_at(roll_at)
-    };
+    let open = move || with(ObjectSink::over(store.clone(), "out", encode).unwrap());
     let left = move || {
         let (_, mut own) = objects(&listed);
         own.retain(|name| name.contains("/uploads/"));
@@ -61,26 +63,14 @@ fn subject(part_size: usize, roll_at: u64) -> Subject {
 snapline_testkit::sink_suite!(one_object_each, subject(1 << 20, 128 << 20));
 snapline_testkit::sink_suite!(small_parts, subject(5, 1 << 10));
 snapline_testkit::sink_suite!(small_objects, subject(10, 20));
-snapline_testkit::sink_suite!(folders, bucketed());
+snapline_testkit::sink_suite!(
+    folders,
+    subject_of(|sink| by_digit(sink.part_size(5).roll_at(1 << 10)))
+);
 
 /// Folders by the last digit of the key.
 fn by_digit(sink: ObjectSink<Record>) -> ObjectSink<Record> {
     sink.bucket_by(|record| format!("digit={}/all", record.key % 10))
-}
-
-fn bucketed() -> Subject {
-    let store = Arc::new(InMemory::new());
-    let (read, listed) = (store.clone(), store.clone());
-    let open = move || {
-        let sink = ObjectSink::over(store.clone(), "out", encode).unwrap();
-        by_digit(sink.part_size(5).roll_at(1 << 10))
-    };
-    let left = move || {
-        let (_, mut own) = objects(&listed);
-        own.retain(|name| name.contains("/uploads/"));
-        own
-    };
-    Subject::exactly_once(open, move || visible(&read)).left_behind(left)
 }
 
 struct Job {

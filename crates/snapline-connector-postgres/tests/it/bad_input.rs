@@ -1,10 +1,10 @@
 //! What goes wrong, and what the user is told.
 
 use crate::database::Database;
-use crate::job::Job;
 use snapline_connector_postgres::tokio_postgres::Config;
 use snapline_connector_postgres::{ExistingRows, PostgresPart, PostgresServer, PostgresSink};
 use snapline_core::{Error, ErrorKind};
+use snapline_testkit::sink::Job;
 use snapline_testkit::sink::Record;
 use std::net::TcpListener;
 use std::time::Duration;

@@ -4,7 +4,6 @@
 
 mod bad_input;
 mod database;
-mod job;
 mod source;
 mod suite;
 mod upsert;

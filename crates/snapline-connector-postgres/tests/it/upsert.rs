@@ -1,9 +1,9 @@
 //! One row for each key.
 
 use crate::database::Database;
-use crate::job::Job;
 use snapline_connector_postgres::PostgresUpsertSink;
 use snapline_core::ErrorKind;
+use snapline_testkit::sink::Job;
 use snapline_testkit::sink::{Record, Subject};
 use std::sync::Arc;
 

@@ -1,22 +1,27 @@
 //! The suite of all sinks.
 
 use super::buckets::visible_below;
-use super::{FileSink, directory, hidden_names, visible};
+use super::{FileSink, directory, hidden_names};
 use snapline_testkit::sink::{Record, Subject};
 use std::sync::Arc;
 
 /// A directory of records, `key value` in each line; files have room for `roll_at` bytes.
 fn subject(roll_at: u64) -> Subject {
+    subject_of(move |sink| sink.roll_at(roll_at))
+}
+
+/// The same with these settings.
+fn subject_of(with: impl Fn(FileSink<Record>) -> FileSink<Record> + Send + Sync + 'static) -> Subject {
     let root = Arc::new(directory());
     let (read, listed) = (root.clone(), root.clone());
     let open = move || {
         let encode = |record: &Record, buffer: &mut Vec<u8>| {
             buffer.extend(format!("{} {}\n", record.key, record.value).into_bytes());
         };
-        FileSink::with_encoder(root.path(), encode).roll_at(roll_at)
+        with(FileSink::with_encoder(root.path(), encode))
     };
-    Subject::exactly_once(open, move || visible(read.path()).lines().map(record).collect())
-        .left_behind(move || hidden_names(listed.path()))
+    let visible = move || visible_below(read.path()).concat().lines().map(record).collect();
+    Subject::exactly_once(open, visible).left_behind(move || hidden_names(listed.path()))
 }
 
 fn record(line: &str) -> Record {
@@ -28,20 +33,8 @@ fn record(line: &str) -> Record {
 }
 
 snapline_testkit::sink_suite!(one_file_each, subject(u64::MAX));
-/// The same in folders by the last digit of the key.
-fn bucketed() -> Subject {
-    let root = Arc::new(directory());
-    let (read, listed) = (root.clone(), root.clone());
-    let open = move || {
-        let encode = |record: &Record, buffer: &mut Vec<u8>| {
-            buffer.extend(format!("{} {}\n", record.key, record.value).into_bytes());
-        };
-        FileSink::with_encoder(root.path(), encode)
-            .bucket_by(|record: &Record| format!("digit={}/all", record.key % 10))
-    };
-    let visible = move || visible_below(read.path()).concat().lines().map(record).collect();
-    Subject::exactly_once(open, visible).left_behind(move || hidden_names(listed.path()))
-}
-
 snapline_testkit::sink_suite!(small_files, subject(20));
-snapline_testkit::sink_suite!(folders, bucketed());
+snapline_testkit::sink_suite!(
+    folders,
+    subject_of(|sink| sink.bucket_by(|record: &Record| format!("digit={}/all", record.key % 10)))
+);

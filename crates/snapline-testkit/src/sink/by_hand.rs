@@ -1,12 +1,16 @@
-//! One attempt of a job with one writer, driven by hand.
+//! A sink that is driven call by call.
 
+use super::Record;
 use futures::executor::block_on;
 use futures::future::poll_fn;
 use snapline_connector::{Committer, CommitterContext, Sink, SinkWriter, WriterContext};
 use snapline_core::{AttemptId, Batch, CheckpointId, JobId, OperatorUid, Result, SubtaskIndex};
-use snapline_testkit::sink::Record;
 
-pub(crate) struct Job<S: Sink<Record>> {
+/// One attempt of a job with one writer: a connector's own tests drive its sink by it, call by call.
+///
+/// # Panics
+/// Its methods panic when [`Job::start`] was not called before, and [`Job::new`] when the sink has no committer.
+pub struct Job<S: Sink<Record>> {
     name: &'static str,
     sink: S,
     committer: Box<dyn Committer<S::Committable>>,
@@ -14,7 +18,8 @@ pub(crate) struct Job<S: Sink<Record>> {
 }
 
 impl<S: Sink<Record>> Job<S> {
-    pub(crate) fn new(name: &'static str, sink: S) -> Self {
+    /// The job of this name, which has not started.
+    pub fn new(name: &'static str, sink: S) -> Self {
         let committer = sink
             .committer(CommitterContext {
                 job: JobId::from_text(name),
@@ -31,7 +36,10 @@ impl<S: Sink<Record>> Job<S> {
     }
 
     /// Recovers, and opens the writer.
-    pub(crate) fn start(&mut self, attempt: u64, restored: Option<u64>) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn start(&mut self, attempt: u64, restored: Option<u64>) -> Result<()> {
         let attempt = AttemptId(attempt);
         block_on(self.committer.recover(attempt, restored.map(CheckpointId)))?;
         self.writer = Some(self.sink.writer(WriterContext {
@@ -44,7 +52,11 @@ impl<S: Sink<Record>> Job<S> {
         Ok(())
     }
 
-    pub(crate) fn write(&mut self, keys: impl IntoIterator<Item = u64>) -> Result<()> {
+    /// Writes a record for each key, whose value is ten times as much.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write(&mut self, keys: impl IntoIterator<Item = u64>) -> Result<()> {
         let writer = self.writer.as_mut().unwrap();
         block_on(poll_fn(|cx| writer.poll_ready(cx)))?;
         let records: Vec<_> = keys
@@ -55,17 +67,37 @@ impl<S: Sink<Record>> Job<S> {
         writer.flush()
     }
 
-    pub(crate) fn prepare(&mut self, checkpoint: u64) -> Result<Vec<S::Committable>> {
+    /// Lets a barrier pass and waits for what is to be committed.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn prepare(&mut self, checkpoint: u64) -> Result<Vec<S::Committable>> {
         let writer = self.writer.as_mut().unwrap();
         block_on(writer.prepare_commit(CheckpointId(checkpoint))?)
     }
 
-    pub(crate) fn commit(&mut self, committables: Vec<S::Committable>) -> Result<()> {
+    /// Lets a barrier pass and does not wait for what comes of it.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn give_up(&mut self, checkpoint: u64) -> Result<()> {
+        let writer = self.writer.as_mut().unwrap();
+        writer.prepare_commit(CheckpointId(checkpoint)).map(drop)
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// Those of the committer.
+    pub fn commit(&mut self, committables: Vec<S::Committable>) -> Result<()> {
         block_on(self.committer.commit(committables))
     }
 
     /// Writes these keys and commits them.
-    pub(crate) fn pass(&mut self, checkpoint: u64, keys: impl IntoIterator<Item = u64>) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those of writer and committer.
+    pub fn pass(&mut self, checkpoint: u64, keys: impl IntoIterator<Item = u64>) -> Result<()> {
         self.write(keys)?;
         let committables = self.prepare(checkpoint)?;
         self.commit(committables)
